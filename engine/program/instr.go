@@ -1,0 +1,632 @@
+package program
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Instr is one instruction. The concrete types below are all there are; a
+// backend switches on them when it binds a Program to memory.
+type Instr interface {
+	// Reads returns the buffers the instruction reads. A destination that is
+	// accumulated into is among them.
+	Reads() []BufferID
+	// Writes returns the buffers it writes.
+	Writes() []BufferID
+	// args renders the operands for a listing.
+	args(p *Program) string
+	// mnemonic is the instruction's name in a listing.
+	mnemonic() string
+}
+
+// Func is an elementwise function.
+type Func uint8
+
+// The elementwise functions. Identity stands for "no activation".
+const (
+	Identity Func = iota
+	ReLU
+	Tanh
+	Sigmoid
+	GELU // x·Φ(x)
+	Exp
+	Log
+	Square
+	Sqrt
+	Inverse
+	Neg
+)
+
+var funcNames = [...]string{"identity", "relu", "tanh", "sigmoid", "gelu", "exp", "log", "square", "sqrt", "inverse", "neg"}
+
+// String returns the function's name.
+func (f Func) String() string { return funcNames[f] }
+
+// FromOutput reports whether the derivatives of f can be had from y = f(x)
+// alone, so that x need not be kept: true for ReLU, Tanh and Sigmoid.
+func (f Func) FromOutput() bool { return f == ReLU || f == Tanh || f == Sigmoid }
+
+// BinaryKind is the function of a Binary instruction.
+type BinaryKind uint8
+
+// The elementwise functions of two arguments.
+const (
+	Add BinaryKind = iota
+	Sub
+	Mul
+	Div
+)
+
+var binaryNames = [...]string{"add", "sub", "mul", "div"}
+
+// String returns the function's name.
+func (k BinaryKind) String() string { return binaryNames[k] }
+
+// Epilogue is what a product or convolution does to its result before it is
+// stored, in this order:
+//
+//	c += bias[column or channel]     where Bias is not None
+//	c  = f(c)                        Func, where it is not Identity
+//	c *= f'(·) from y = Mask         MaskFunc, where Mask is not None
+//
+// Bias together with Mask, and Func together with Mask, do not occur.
+type Epilogue struct {
+	Bias     BufferID
+	Func     Func
+	Mask     BufferID // same shape as the result; holds outputs y of MaskFunc
+	MaskFunc Func     // one for which FromOutput holds
+}
+
+// NoEpilogue stores the result as it is.
+var NoEpilogue = Epilogue{Bias: None, Mask: None}
+
+func (e Epilogue) reads(r []BufferID) []BufferID {
+	if e.Bias != None {
+		r = append(r, e.Bias)
+	}
+	if e.Mask != None {
+		r = append(r, e.Mask)
+	}
+	return r
+}
+
+func (e Epilogue) args(p *Program) string {
+	s := ""
+	if e.Bias != None {
+		s += " + " + p.name(e.Bias)
+	}
+	if e.Func != Identity {
+		s += " → " + e.Func.String()
+	}
+	if e.Mask != None {
+		s += fmt.Sprintf(" ⊙ %s'(%s)", e.MaskFunc, p.name(e.Mask))
+	}
+	return s
+}
+
+// MatMul computes
+//
+//	Out = op(A)·op(B)            Out is M×N, op(A) M×K, op(B) K×N
+//
+// or adds to Out if Accumulate is set, and applies the epilogue. op
+// transposes where TransA or TransB is set. A is stored M×K (K×M if TransA),
+// B K×N (N×K if TransB), all row-major and dense.
+type MatMul struct {
+	Out, A, B      BufferID
+	M, N, K        Extent
+	TransA, TransB bool
+	Accumulate     bool
+	Epilogue
+}
+
+// ConvDir selects one of the three functions of a convolution.
+type ConvDir uint8
+
+const (
+	// ConvForward computes y from x and w.
+	ConvForward ConvDir = iota
+	// ConvInput computes dx from dy and w.
+	ConvInput
+	// ConvWeight computes dw from x and dy.
+	ConvWeight
+)
+
+var convNames = [...]string{"conv", "conv_input", "conv_weight"}
+
+// ConvGeom is the geometry of a convolution of one sample: x is
+// InC×InH×InW, w OutC×InC×KH×KW, y OutC×OutH×OutW, and
+//
+//	y[o,p,q] = Σ_{c,r,s} x[c, p·StrideH + r·DilH − PadH, q·StrideW + s·DilW − PadW] · w[o,c,r,s]
+type ConvGeom struct {
+	InC, InH, InW    int
+	OutC, OutH, OutW int
+	KH, KW           int
+	StrideH, StrideW int
+	PadH, PadW       int
+	DilH, DilW       int
+}
+
+// Conv is a convolution or one of its two adjoints. The operands are by
+// direction:
+//
+//	ConvForward  A = x (n×InC×InH×InW)    B = w    Out = y
+//	ConvInput    A = dy (n×OutC×OutH×OutW) B = w    Out = dx
+//	ConvWeight   A = x                    B = dy   Out = dw = Σᵢ dwᵢ
+//
+// With Accumulate it adds to Out. For ConvWeight, where Norms is not None and
+// the Noise phase is asked for, Norms[i] += scale·‖dwᵢ‖² is
+// written, scale being n² (dy carries the 1/n of the mean loss).
+type Conv struct {
+	Dir        ConvDir
+	Geom       ConvGeom
+	Out, A, B  BufferID
+	Accumulate bool
+	Norms      BufferID
+	Epilogue   // ConvForward and ConvInput only; Bias is one value a channel
+}
+
+// PoolGeom is the geometry of a pooling window over one sample of C×InH×InW;
+// the result is C×OutH×OutW.
+type PoolGeom struct {
+	C, InH, InW      int
+	OutH, OutW       int
+	KH, KW           int
+	StrideH, StrideW int
+	PadH, PadW       int
+}
+
+// MaxPool computes Out[w] = max over window w of X and writes to Index[w]
+// the position of the (first) maximum in its own input plane InH×InW.
+type MaxPool struct {
+	Geom          PoolGeom
+	Out, Index, X BufferID
+}
+
+// PoolScatter is the adjoint of taking the elements at Index:
+// Out = 0; Out[Index[w]] += X[w], plane by plane. Out is n×C×InH×InW.
+// Where Mask is not None, X[w] is first multiplied by MaskFunc'(·) taken
+// from y = Mask[w] (Mask has X's shape).
+type PoolScatter struct {
+	Geom          PoolGeom
+	Out, Index, X BufferID
+	Mask          BufferID
+	MaskFunc      Func
+}
+
+// PoolGather computes Out[w] = X[Index[w]], plane by plane. Out is n×C×OutH×OutW.
+type PoolGather struct {
+	Geom          PoolGeom
+	Out, Index, X BufferID
+}
+
+// AvgPool computes the mean of every window (padding counts as zeros), or
+// with Adjoint its transpose: every element of X (n×C×OutH×OutW) spread
+// evenly over its window in Out (n×C×InH×InW).
+type AvgPool struct {
+	Geom    PoolGeom
+	Out, X  BufferID
+	Adjoint bool
+}
+
+// Unary computes Out = f⁽ᴼʳᵈᵉʳ⁾ elementwise, times G where G is not None.
+// X holds the arguments x, or y = f(x) if FromOutput is set.
+type Unary struct {
+	Func       Func
+	Order      int
+	FromOutput bool
+	Out, X, G  BufferID
+	Size       Extent
+}
+
+// Binary computes Out = A ∘ B elementwise. Out may be A or B.
+type Binary struct {
+	Kind      BinaryKind
+	Out, A, B BufferID
+	Size      Extent
+}
+
+// Scale computes Out = Factor·X elementwise. Out may be X.
+type Scale struct {
+	Out, X BufferID
+	Factor float64
+	Size   Extent
+}
+
+// Copy computes Out = X.
+type Copy struct {
+	Out, X BufferID
+	Size   Extent
+}
+
+// Fill sets every element of Out to Value.
+type Fill struct {
+	Out   BufferID
+	Value float64
+	Size  Extent
+}
+
+// AddBias computes Out = X + B, B being one value for each of Channels:
+// X is Outer×Channels×Inner. Out may be X.
+type AddBias struct {
+	Out, X, B       BufferID
+	Outer           Extent
+	Channels, Inner int
+	Func            Func // applied to the sum
+}
+
+// SumBias computes Out[c] = Σ over Outer and Inner of X, the adjoint of
+// AddBias, or adds it if Accumulate is set.
+type SumBias struct {
+	Out, X          BufferID
+	Outer           Extent
+	Channels, Inner int
+	Accumulate      bool
+}
+
+// Reduce sums X over the axes that are set, or with Broadcast repeats X along
+// them. Dims are the extents of the larger array, axis 0 first; Mean divides
+// by the number of elements summed (or repeated).
+type Reduce struct {
+	Out, X    BufferID
+	Dims      []Extent
+	Axes      []bool
+	Broadcast bool
+	Mean      bool
+}
+
+// Transpose computes Out = Xᵀ, X being Rows×Cols.
+type Transpose struct {
+	Out, X     BufferID
+	Rows, Cols int
+}
+
+// Softmax computes the softmax of each row of X (Rows×Cols), or with Log its logarithm.
+type Softmax struct {
+	Out, X BufferID
+	Rows   Extent
+	Cols   int
+	Log    bool
+}
+
+// LossKind is the loss of a Loss instruction.
+type LossKind uint8
+
+const (
+	// CrossEntropy is −Σ_c y_c log softmax(z)_c, averaged over the batch.
+	CrossEntropy LossKind = iota
+	// MSE is ½‖z − y‖², averaged over the batch.
+	MSE
+)
+
+var lossNames = [...]string{"cross_entropy", "mse"}
+
+// Loss computes the mean loss of logits Z against targets Y (both
+// n×Classes) into the scalar Out.
+type Loss struct {
+	Kind      LossKind
+	Out, Z, Y BufferID
+	Classes   int
+}
+
+// LossGrad computes Out = G·∂L/∂Z, the 1/n of the mean included. G is a
+// scalar buffer of Real type, or None for 1.
+type LossGrad struct {
+	Kind         LossKind
+	Out, Z, Y, G BufferID
+	Classes      int
+}
+
+// LossHess computes Out = G·(∂²L/∂Z²)·U, the 1/n of the mean included.
+type LossHess struct {
+	Kind         LossKind
+	Out, Z, U, G BufferID
+	Classes      int
+}
+
+// Correct counts the rows whose largest logit (the first, on ties) is that
+// of the largest target into the scalar Out.
+type Correct struct {
+	Out, Z, Y BufferID
+	Classes   int
+}
+
+// DenseNorms adds to Norms[i] the squared norm of sample i's gradient of a
+// dense weight: n²·‖aᵢ‖²·‖bᵢ‖², aᵢ and bᵢ being row i of A (n×ACols) and B
+// (n×BCols). The factor n² undoes the 1/n of the mean loss in B.
+// (Goodfellow 2015, arXiv:1510.01799, eq. 5.)
+type DenseNorms struct {
+	Norms, A, B  BufferID
+	ACols, BCols int
+}
+
+// BiasNorms adds to Norms[i] the squared norm of sample i's gradient of a
+// bias: n²·Σ_c (Σ_inner x[i,c,inner])², X being n×Channels×Inner.
+type BiasNorms struct {
+	Norms, X        BufferID
+	Channels, Inner int
+}
+
+func pick(ids ...BufferID) []BufferID {
+	r := make([]BufferID, 0, len(ids))
+	for _, id := range ids {
+		if id != None {
+			r = append(r, id)
+		}
+	}
+	return r
+}
+
+func acc(on bool, id BufferID) BufferID {
+	if on {
+		return id
+	}
+	return None
+}
+
+// Reads implements Instr.
+func (i *MatMul) Reads() []BufferID { return i.reads(pick(i.A, i.B, acc(i.Accumulate, i.Out))) }
+
+// Reads implements Instr.
+func (i *Conv) Reads() []BufferID { return i.reads(pick(i.A, i.B, acc(i.Accumulate, i.Out))) }
+
+// Reads implements Instr.
+func (i *MaxPool) Reads() []BufferID { return pick(i.X) }
+
+// Reads implements Instr.
+func (i *PoolScatter) Reads() []BufferID { return pick(i.X, i.Index, i.Mask) }
+
+// Reads implements Instr.
+func (i *PoolGather) Reads() []BufferID { return pick(i.X, i.Index) }
+
+// Reads implements Instr.
+func (i *AvgPool) Reads() []BufferID { return pick(i.X) }
+
+// Reads implements Instr.
+func (i *Unary) Reads() []BufferID { return pick(i.X, i.G) }
+
+// Reads implements Instr.
+func (i *Binary) Reads() []BufferID { return pick(i.A, i.B) }
+
+// Reads implements Instr.
+func (i *Scale) Reads() []BufferID { return pick(i.X) }
+
+// Reads implements Instr.
+func (i *Copy) Reads() []BufferID { return pick(i.X) }
+
+// Reads implements Instr.
+func (i *Fill) Reads() []BufferID { return nil }
+
+// Reads implements Instr.
+func (i *AddBias) Reads() []BufferID { return pick(i.X, i.B) }
+
+// Reads implements Instr.
+func (i *SumBias) Reads() []BufferID { return pick(i.X, acc(i.Accumulate, i.Out)) }
+
+// Reads implements Instr.
+func (i *Reduce) Reads() []BufferID { return pick(i.X) }
+
+// Reads implements Instr.
+func (i *Transpose) Reads() []BufferID { return pick(i.X) }
+
+// Reads implements Instr.
+func (i *Softmax) Reads() []BufferID { return pick(i.X) }
+
+// Reads implements Instr.
+func (i *Loss) Reads() []BufferID { return pick(i.Z, i.Y) }
+
+// Reads implements Instr.
+func (i *LossGrad) Reads() []BufferID { return pick(i.Z, i.Y, i.G) }
+
+// Reads implements Instr.
+func (i *LossHess) Reads() []BufferID { return pick(i.Z, i.U, i.G) }
+
+// Reads implements Instr.
+func (i *Correct) Reads() []BufferID { return pick(i.Z, i.Y) }
+
+// Reads implements Instr.
+func (i *DenseNorms) Reads() []BufferID { return pick(i.A, i.B, i.Norms) }
+
+// Reads implements Instr.
+func (i *BiasNorms) Reads() []BufferID { return pick(i.X, i.Norms) }
+
+// Writes implements Instr.
+func (i *MatMul) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *Conv) Writes() []BufferID { return pick(i.Out, i.Norms) }
+
+// Writes implements Instr.
+func (i *MaxPool) Writes() []BufferID { return pick(i.Out, i.Index) }
+
+// Writes implements Instr.
+func (i *PoolScatter) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *PoolGather) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *AvgPool) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *Unary) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *Binary) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *Scale) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *Copy) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *Fill) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *AddBias) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *SumBias) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *Reduce) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *Transpose) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *Softmax) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *Loss) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *LossGrad) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *LossHess) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *Correct) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
+func (i *DenseNorms) Writes() []BufferID { return pick(i.Norms) }
+
+// Writes implements Instr.
+func (i *BiasNorms) Writes() []BufferID { return pick(i.Norms) }
+
+func (i *MatMul) mnemonic() string      { return "matmul" }
+func (i *Conv) mnemonic() string        { return convNames[i.Dir] }
+func (i *MaxPool) mnemonic() string     { return "maxpool" }
+func (i *PoolScatter) mnemonic() string { return "pool_scatter" }
+func (i *PoolGather) mnemonic() string  { return "pool_gather" }
+func (i *AvgPool) mnemonic() string     { return "avgpool" }
+func (i *Unary) mnemonic() string       { return i.Func.String() + strings.Repeat("'", i.Order) }
+func (i *Binary) mnemonic() string      { return i.Kind.String() }
+func (i *Scale) mnemonic() string       { return "scale" }
+func (i *Copy) mnemonic() string        { return "copy" }
+func (i *Fill) mnemonic() string        { return "fill" }
+func (i *AddBias) mnemonic() string     { return "add_bias" }
+func (i *SumBias) mnemonic() string     { return "sum_bias" }
+func (i *Reduce) mnemonic() string {
+	if i.Broadcast {
+		return "broadcast"
+	}
+	return "sum"
+}
+func (i *Transpose) mnemonic() string { return "transpose" }
+func (i *Softmax) mnemonic() string {
+	if i.Log {
+		return "log_softmax"
+	}
+	return "softmax"
+}
+func (i *Loss) mnemonic() string       { return lossNames[i.Kind] }
+func (i *LossGrad) mnemonic() string   { return lossNames[i.Kind] + "_grad" }
+func (i *LossHess) mnemonic() string   { return lossNames[i.Kind] + "_hess" }
+func (i *Correct) mnemonic() string    { return "correct" }
+func (i *DenseNorms) mnemonic() string { return "dense_norms" }
+func (i *BiasNorms) mnemonic() string  { return "bias_norms" }
+
+func (i *MatMul) args(p *Program) string {
+	a, b := p.name(i.A), p.name(i.B)
+	if i.TransA {
+		a += "ᵀ"
+	}
+	if i.TransB {
+		b += "ᵀ"
+	}
+	return fmt.Sprintf("%s·%s%s  (%s×%s×%s)", a, b, i.Epilogue.args(p), i.M, i.N, i.K)
+}
+func (i *Conv) args(p *Program) string {
+	g := i.Geom
+	s := fmt.Sprintf("%s, %s%s  (%d×%d×%d → %d×%d×%d, k%d×%d s%d p%d)", p.name(i.A), p.name(i.B), i.Epilogue.args(p),
+		g.InC, g.InH, g.InW, g.OutC, g.OutH, g.OutW, g.KH, g.KW, g.StrideH, g.PadH)
+	if i.Norms != None {
+		s += "  norms " + p.name(i.Norms)
+	}
+	return s
+}
+func (i *MaxPool) args(p *Program) string {
+	return fmt.Sprintf("%s, index %s  (k%d s%d)", p.name(i.X), p.name(i.Index), i.Geom.KH, i.Geom.StrideH)
+}
+func (i *PoolScatter) args(p *Program) string {
+	s := p.name(i.X)
+	if i.Mask != None {
+		s += fmt.Sprintf(" ⊙ %s'(%s)", i.MaskFunc, p.name(i.Mask))
+	}
+	return fmt.Sprintf("%s, index %s  (k%d s%d)", s, p.name(i.Index), i.Geom.KH, i.Geom.StrideH)
+}
+func (i *PoolGather) args(p *Program) string {
+	return fmt.Sprintf("%s, index %s  (k%d s%d)", p.name(i.X), p.name(i.Index), i.Geom.KH, i.Geom.StrideH)
+}
+func (i *AvgPool) args(p *Program) string {
+	s := ""
+	if i.Adjoint {
+		s = " adjoint"
+	}
+	return fmt.Sprintf("%s  (k%d×%d s%d%s)", p.name(i.X), i.Geom.KH, i.Geom.KW, i.Geom.StrideH, s)
+}
+func (i *Unary) args(p *Program) string {
+	s := p.name(i.X)
+	if i.FromOutput {
+		s = "output " + s
+	}
+	if i.G != None {
+		s += " ⊙ " + p.name(i.G)
+	}
+	return s
+}
+func (i *Binary) args(p *Program) string    { return p.name(i.A) + ", " + p.name(i.B) }
+func (i *Scale) args(p *Program) string     { return fmt.Sprintf("%g · %s", i.Factor, p.name(i.X)) }
+func (i *Copy) args(p *Program) string      { return p.name(i.X) }
+func (i *Fill) args(*Program) string        { return fmt.Sprint(i.Value) }
+func (i *Transpose) args(p *Program) string { return p.name(i.X) }
+func (i *AddBias) args(p *Program) string {
+	s := p.name(i.X) + " + " + p.name(i.B)
+	if i.Func != Identity {
+		s += " → " + i.Func.String()
+	}
+	return s
+}
+func (i *SumBias) args(p *Program) string {
+	return fmt.Sprintf("%s  (%s×%d×%d)", p.name(i.X), i.Outer, i.Channels, i.Inner)
+}
+func (i *Reduce) args(p *Program) string {
+	var dims []string
+	for k, d := range i.Dims {
+		s := d.String()
+		if i.Axes[k] {
+			s = "[" + s + "]"
+		}
+		dims = append(dims, s)
+	}
+	s := ""
+	if i.Mean {
+		s = " mean"
+	}
+	return fmt.Sprintf("%s  (%s%s)", p.name(i.X), strings.Join(dims, "×"), s)
+}
+func (i *Softmax) args(p *Program) string { return p.name(i.X) }
+func (i *Loss) args(p *Program) string    { return p.name(i.Z) + ", " + p.name(i.Y) }
+func (i *LossGrad) args(p *Program) string {
+	s := p.name(i.Z) + ", " + p.name(i.Y)
+	if i.G != None {
+		s += " · " + p.name(i.G)
+	}
+	return s
+}
+func (i *LossHess) args(p *Program) string {
+	s := p.name(i.Z) + ", " + p.name(i.U)
+	if i.G != None {
+		s += " · " + p.name(i.G)
+	}
+	return s
+}
+func (i *Correct) args(p *Program) string { return p.name(i.Z) + ", " + p.name(i.Y) }
+func (i *DenseNorms) args(p *Program) string {
+	return fmt.Sprintf("‖%s‖²·‖%s‖²  (rows of %d, %d)", p.name(i.A), p.name(i.B), i.ACols, i.BCols)
+}
+func (i *BiasNorms) args(p *Program) string {
+	return fmt.Sprintf("%s  (n×%d×%d)", p.name(i.X), i.Channels, i.Inner)
+}

@@ -1,0 +1,121 @@
+package program
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Phase is a group of instructions that run together; see the package comment.
+type Phase uint8
+
+// The phases in the order of execution.
+const (
+	Forward Phase = iota
+	Gradient
+	Noise
+	Curvature
+	HessianProduct
+	NumPhases
+)
+
+var phaseNames = [...]string{"forward", "gradient", "noise", "curvature", "product"}
+
+// String returns the phase's name.
+func (p Phase) String() string { return phaseNames[p] }
+
+// Parameter is one learnable array of the model.
+type Parameter struct {
+	Name   string
+	Shape  []int
+	Offset int // first element in the flat parameter vector θ
+	Size   int
+
+	// Norms is the buffer that receives ‖gᵢ‖² of this parameter in the Noise
+	// phase, or None where the graph uses the parameter in a way for which
+	// no rule exists: then gradients are to be taken one sample at a time.
+	Norms BufferID
+}
+
+// Program is a compiled model. It is immutable once made and may be shared
+// by any number of backends and goroutines.
+type Program struct {
+	Buffers []Buffer
+	Phases  [NumPhases][]Instr
+
+	Params    []Parameter
+	NumParams int // P, the length of the flat vectors
+
+	Input, Target BufferID // None where the graph has none
+	Loss, Correct BufferID // scalars; Correct is None where no logits are known
+	Logits        BufferID // n×classes, None where not known
+
+	// BatchCoupled is set where some sample's loss depends on other samples
+	// of the batch; per-sample gradients then do not exist.
+	BatchCoupled bool
+}
+
+// Buffer returns the buffer named by id.
+func (p *Program) Buffer(id BufferID) *Buffer { return &p.Buffers[id] }
+
+// HasProduct reports whether the program can compute Hessian-vector products.
+func (p *Program) HasProduct() bool { return len(p.Phases[HessianProduct]) > 0 }
+
+func (p *Program) name(id BufferID) string {
+	b := &p.Buffers[id]
+	if b.Name != "" && b.Role != Temporary {
+		switch b.Role {
+		case Grad:
+			return "∇" + b.Name
+		case Vector:
+			return "v." + b.Name
+		case Product:
+			return "Hv." + b.Name
+		case SampleNorms:
+			return "norms." + b.Name
+		}
+		return b.Name
+	}
+	return fmt.Sprintf("t%d", id)
+}
+
+// String returns a readable listing: one instruction a line, grouped by phase.
+func (p *Program) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "program: %d parameters in %d arrays, %d buffers\n", p.NumParams, len(p.Params), len(p.Buffers))
+	for ph, list := range p.Phases {
+		if len(list) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "%s:\n", Phase(ph))
+		for k, in := range list {
+			var out []string
+			for _, w := range in.Writes() {
+				out = append(out, fmt.Sprintf("%s[%s]", p.name(w), p.Buffers[w].shapeString()))
+			}
+			assign := "="
+			for _, r := range in.Reads() {
+				if r == in.Writes()[0] {
+					if p.accumulates(in) {
+						assign = "+="
+					}
+				}
+			}
+			fmt.Fprintf(&b, "  %3d  %-34s %-2s %-12s %s\n", k, strings.Join(out, ", "), assign, in.mnemonic(), in.args(p))
+		}
+	}
+	return b.String()
+}
+
+func (p *Program) accumulates(in Instr) bool {
+	switch i := in.(type) {
+	case *MatMul:
+		return i.Accumulate
+	case *Conv:
+		return i.Accumulate
+	case *SumBias:
+		return i.Accumulate
+	case *DenseNorms, *BiasNorms:
+		return true
+	}
+	return false
+}
