@@ -11,14 +11,13 @@ const None BufferID = -1
 // Role says who fills a buffer and where it lives.
 type Role uint8
 
-// The roles. Input, Target, Param and Vector are written from outside; Grad
+// The roles. Input, Param and Vector are written from outside; Grad
 // and Product are results; each of Param, Grad, Vector and Product is a slice
 // of one flat vector of P elements (Buffer.Offset says where), so that
 // optimizers and estimators see plain vectors.
 const (
 	Temporary   Role = iota // written and read by instructions
-	Input                   // the batch's inputs, n×…
-	Target                  // the batch's targets, n×classes
+	Input                   // written by the caller before a run, n×… or of fixed size
 	Constant                // fixed values, Buffer.Values
 	Param                   // a slice of θ
 	Grad                    // a slice of ḡ
@@ -28,7 +27,7 @@ const (
 	Scalar                  // one float64 result: loss or count
 )
 
-var roleNames = [...]string{"temp", "input", "target", "const", "param", "grad", "vector", "product", "norms", "scalar"}
+var roleNames = [...]string{"temp", "input", "const", "param", "grad", "vector", "product", "norms", "scalar"}
 
 // String returns the role's short name.
 func (r Role) String() string { return roleNames[r] }

@@ -62,14 +62,14 @@ var binaryNames = [...]string{"add", "sub", "mul", "div"}
 // String returns the function's name.
 func (k BinaryKind) String() string { return binaryNames[k] }
 
-// Epilogue is what a product or convolution does to its result before it is
-// stored, in this order:
+// Epilogue is what a product or convolution does to its result (old content
+// included where it accumulates) before it is stored, in this order:
 //
 //	c += bias[column or channel]     where Bias is not None
 //	c  = f(c)                        Func, where it is not Identity
 //	c *= f'(·) from y = Mask         MaskFunc, where Mask is not None
 //
-// Bias together with Mask, and Func together with Mask, do not occur.
+// Func together with Mask does not occur.
 type Epilogue struct {
 	Bias     BufferID
 	Func     Func
@@ -154,8 +154,8 @@ type ConvGeom struct {
 //	ConvWeight   A = x                    B = dy   Out = dw = Σᵢ dwᵢ
 //
 // With Accumulate it adds to Out. For ConvWeight, where Norms is not None and
-// the Noise phase is asked for, Norms[i] += scale·‖dwᵢ‖² is
-// written, scale being n² (dy carries the 1/n of the mean loss).
+// the Noise phase is asked for, Norms[i] += n²·‖dwᵢ‖² is computed on the
+// way: n² undoes the 1/n of the mean loss in dy.
 type Conv struct {
 	Dir        ConvDir
 	Geom       ConvGeom

@@ -45,9 +45,9 @@ type Program struct {
 	Params    []Parameter
 	NumParams int // P, the length of the flat vectors
 
-	Input, Target BufferID // None where the graph has none
-	Loss, Correct BufferID // scalars; Correct is None where no logits are known
-	Logits        BufferID // n×classes, None where not known
+	Inputs        []BufferID // the caller's arrays, in the order given to the compiler
+	Loss, Correct BufferID   // scalars; Correct is None where no logits are known
+	Logits        BufferID   // n×classes, kept after a run; None where not known
 
 	// BatchCoupled is set where some sample's loss depends on other samples
 	// of the batch; per-sample gradients then do not exist.
