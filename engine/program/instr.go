@@ -209,7 +209,7 @@ type AvgPool struct {
 }
 
 // Unary computes Out = f⁽ᴼʳᵈᵉʳ⁾ elementwise, times G where G is not None.
-// X holds the arguments x, or y = f(x) if FromOutput is set.
+// X holds the arguments x, or y = f(x) if FromOutput is set. Out may be X or G.
 type Unary struct {
 	Func       Func
 	Order      int
@@ -272,6 +272,11 @@ type Reduce struct {
 	Axes      []bool
 	Broadcast bool
 	Mean      bool
+}
+
+// Result stores the single element of X into the scalar Out.
+type Result struct {
+	Out, X BufferID
 }
 
 // Transpose computes Out = Xᵀ, X being Rows×Cols.
@@ -406,6 +411,9 @@ func (i *SumBias) Reads() []BufferID { return pick(i.X, acc(i.Accumulate, i.Out)
 func (i *Reduce) Reads() []BufferID { return pick(i.X) }
 
 // Reads implements Instr.
+func (i *Result) Reads() []BufferID { return pick(i.X) }
+
+// Reads implements Instr.
 func (i *Transpose) Reads() []BufferID { return pick(i.X) }
 
 // Reads implements Instr.
@@ -472,6 +480,9 @@ func (i *SumBias) Writes() []BufferID { return pick(i.Out) }
 func (i *Reduce) Writes() []BufferID { return pick(i.Out) }
 
 // Writes implements Instr.
+func (i *Result) Writes() []BufferID { return pick(i.Out) }
+
+// Writes implements Instr.
 func (i *Transpose) Writes() []BufferID { return pick(i.Out) }
 
 // Writes implements Instr.
@@ -514,6 +525,7 @@ func (i *Reduce) mnemonic() string {
 	}
 	return "sum"
 }
+func (i *Result) mnemonic() string    { return "result" }
 func (i *Transpose) mnemonic() string { return "transpose" }
 func (i *Softmax) mnemonic() string {
 	if i.Log {
@@ -581,6 +593,7 @@ func (i *Binary) args(p *Program) string    { return p.name(i.A) + ", " + p.name
 func (i *Scale) args(p *Program) string     { return fmt.Sprintf("%g · %s", i.Factor, p.name(i.X)) }
 func (i *Copy) args(p *Program) string      { return p.name(i.X) }
 func (i *Fill) args(*Program) string        { return fmt.Sprint(i.Value) }
+func (i *Result) args(p *Program) string    { return p.name(i.X) }
 func (i *Transpose) args(p *Program) string { return p.name(i.X) }
 func (i *AddBias) args(p *Program) string {
 	s := p.name(i.X) + " + " + p.name(i.B)
