@@ -1,0 +1,195 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Names in a run folder.
+const (
+	runFile       = "run.json"
+	stepsFile     = "steps.jsonl"
+	epochsFile    = "epochs.jsonl"
+	eventsPrefix  = "events.out.tfevents."
+	checkpointDir = "checkpoints"
+	weightsFile   = "weights.safetensors"
+)
+
+// Folder is the open folder of a run under way. One goroutine uses it at a
+// time, and one process.
+type Folder struct {
+	dir     string
+	steps   *logFile
+	epochs  *logFile
+	events  *logFile // nil until the first record gives a time to name it by
+	encoder lineEncoder
+	event   eventEncoder
+}
+
+// Create makes the run folder dir and opens it. A folder that is there and
+// not empty is refused unless force is set; then the files of the run in it
+// are removed, and no other file.
+func Create(dir string, force bool) (*Folder, error) {
+	if err := clear(dir, force); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, checkpointDir), 0o777); err != nil {
+		return nil, fmt.Errorf("record: create run folder: %w", err)
+	}
+	return open(dir)
+}
+
+// clear makes sure that dir holds no run: it refuses one, or removes it where
+// force is set.
+func clear(dir string, force bool) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("record: create run folder: %w", err)
+	}
+	if len(entries) > 0 && !force {
+		what := "is not empty"
+		for _, entry := range entries {
+			if owned(entry.Name()) {
+				what = "already holds a run (" + entry.Name() + ")"
+				break
+			}
+		}
+		return fmt.Errorf("record: create run folder: %s %s: choose another folder, or --force to replace the run", dir, what)
+	}
+	for _, entry := range entries {
+		path := filepath.Join(dir, entry.Name())
+		switch {
+		case !owned(entry.Name()):
+			continue
+		case entry.Name() == checkpointDir && entry.IsDir():
+			err = clearCheckpoints(path)
+		default:
+			err = os.Remove(path)
+		}
+		if err != nil {
+			return fmt.Errorf("record: replace run: %w", err)
+		}
+	}
+	return nil
+}
+
+// owned reports whether a name in a run folder is the run's.
+func owned(name string) bool {
+	switch name {
+	case runFile, stepsFile, epochsFile, checkpointDir:
+		return true
+	}
+	return strings.HasPrefix(name, eventsPrefix) || isTemp(name)
+}
+
+// open opens the logs of dir for appending.
+func open(dir string) (*Folder, error) {
+	f := &Folder{dir: dir}
+	var err error
+	if f.steps, err = openLog(filepath.Join(dir, stepsFile)); err == nil {
+		f.epochs, err = openLog(filepath.Join(dir, epochsFile))
+	}
+	if err != nil {
+		f.steps.close()
+		return nil, fmt.Errorf("record: open run folder: %w", err)
+	}
+	return f, nil
+}
+
+// Dir returns the folder's path as it was given.
+func (f *Folder) Dir() string { return f.dir }
+
+// WeightsPath returns where the final weights of the run folder dir are.
+func WeightsPath(dir string) string { return filepath.Join(dir, checkpointDir, weightsFile) }
+
+// Step logs s, as a line of steps.jsonl and to TensorBoard with the given
+// time. A number that is not finite is refused before anything is written.
+// After the first step nothing is allocated. On an error what was logged
+// before stays readable, and the error names the file and the step.
+func (f *Folder) Step(s *Step, wall time.Time) error {
+	line, err := f.encoder.step(s)
+	if err != nil {
+		return fmt.Errorf("record: log %w", err)
+	}
+	if err := f.steps.append(line); err != nil {
+		return fmt.Errorf("record: log step %d: %s: %w", s.Step, f.steps.path, cause(err))
+	}
+	if err := f.appendEvent(f.event.step(s, wall), wall); err != nil {
+		return fmt.Errorf("record: log step %d: %w", s.Step, err)
+	}
+	return nil
+}
+
+// Epoch logs e, as Step does a step, to epochs.jsonl and TensorBoard.
+func (f *Folder) Epoch(e *Epoch, wall time.Time) error {
+	line, err := f.encoder.epoch(e)
+	if err != nil {
+		return fmt.Errorf("record: log %w", err)
+	}
+	if err := f.epochs.append(line); err != nil {
+		return fmt.Errorf("record: log epoch %d: %s: %w", e.Epoch, f.epochs.path, cause(err))
+	}
+	if err := f.appendEvent(f.event.epoch(e, wall), wall); err != nil {
+		return fmt.Errorf("record: log epoch %d: %w", e.Epoch, err)
+	}
+	return nil
+}
+
+// appendEvent writes an event, to a new file if there is none yet.
+func (f *Folder) appendEvent(event []byte, wall time.Time) error {
+	if f.events == nil {
+		path := filepath.Join(f.dir, fmt.Sprintf("%s%d.sgflow", eventsPrefix, wall.Unix()))
+		events, err := openLog(path)
+		if err != nil {
+			return err
+		}
+		var header eventEncoder
+		if err := events.append(header.version(wall)); err != nil {
+			events.close()
+			return fmt.Errorf("%s: %w", path, cause(err))
+		}
+		f.events = events
+	}
+	if err := f.events.append(event); err != nil {
+		return fmt.Errorf("%s: %w", f.events.path, cause(err))
+	}
+	return nil
+}
+
+// cause strips the path that a file's own error repeats.
+func cause(err error) error {
+	if pathErr, ok := err.(*fs.PathError); ok {
+		return pathErr.Err
+	}
+	return err
+}
+
+// sync makes durable what was logged.
+func (f *Folder) sync() error {
+	for _, l := range []*logFile{f.steps, f.epochs} {
+		if err := l.file.Sync(); err != nil {
+			return fmt.Errorf("record: sync: %w", err)
+		}
+	}
+	return nil
+}
+
+// Close makes durable what was logged and closes the files. Closing twice
+// does nothing.
+func (f *Folder) Close() error {
+	var first error
+	for _, l := range []*logFile{f.steps, f.epochs, f.events} {
+		if err := l.close(); err != nil && first == nil {
+			first = fmt.Errorf("record: close run folder: %w", err)
+		}
+	}
+	return first
+}

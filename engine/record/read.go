@@ -1,0 +1,59 @@
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// ReadSteps reads a steps.jsonl. A last line that was cut short, as a killed
+// run leaves it, is dropped; any other line that is no Step is an error that
+// gives its number.
+func ReadSteps(path string) ([]Step, error) { return readLines[Step](path) }
+
+// ReadEpochs reads an epochs.jsonl as ReadSteps does a steps.jsonl.
+func ReadEpochs(path string) ([]Epoch, error) { return readLines[Epoch](path) }
+
+func readLines[T any](path string) ([]T, error) {
+	var list []T
+	err := eachLine(path, func(number int, line []byte, whole bool) error {
+		var item T
+		if err := json.Unmarshal(line, &item); err != nil {
+			if !whole {
+				return nil
+			}
+			return fmt.Errorf("%s: line %d: %w", path, number, err)
+		}
+		list = append(list, item)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("record: read: %w", err)
+	}
+	return list, nil
+}
+
+// UnmarshalJSON reads an object of layers and keeps its order.
+func (l *Layers) UnmarshalJSON(text []byte) error {
+	*l = nil
+	d := json.NewDecoder(bytes.NewReader(text))
+	open, err := d.Token()
+	if err != nil {
+		return err
+	}
+	if open != json.Delim('{') {
+		return fmt.Errorf("record: layers are %v, not an object", open)
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		layer := Layer{Name: name.(string)} // a key of an object
+		if err := d.Decode(&layer); err != nil {
+			return err
+		}
+		*l = append(*l, layer)
+	}
+	return nil
+}
