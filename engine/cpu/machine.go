@@ -1,0 +1,219 @@
+package cpu
+
+import (
+	"errors"
+	"fmt"
+
+	"sgflow/engine/program"
+)
+
+// Options say how a Machine runs its program.
+type Options struct {
+	// Capacity is the largest batch size, at least 1.
+	Capacity int
+	// Threads is the number of threads to use; 0 is one for each core.
+	Threads int
+}
+
+// Machine executes a Program on the processor. It is for one goroutine at a
+// time. All slices that its methods return belong to it, keep their address
+// for its life and must not be used after Close.
+type Machine[T Float] struct {
+	program  *program.Program
+	capacity int
+	*memory[T]
+	phases [program.NumPhases][]bound
+
+	// unwritten parts of ḡ and H·v: no instruction writes them, so they are
+	// set to zero.
+	gradGaps, productGaps []interval
+
+	norms   [][]float64 // by parameter, nil where there is no rule
+	noise   bool        // the run in progress computes norms
+	batch   int         // of the last Gradient, 0 when there is none to multiply with
+	curved  bool        // Curvature has run for it
+	profile *profile    // nil when off
+}
+
+// The texts of the panics that wrong calls cause.
+const (
+	badBatch   = "cpu: batch size is not between 1 and the capacity"
+	badVector  = "cpu: vector is not of length P"
+	noGradient = "cpu: Product without a Gradient before it"
+	noHessian  = "cpu: the program has no Hessian-vector product"
+	noLogits   = "cpu: the program names no logits"
+)
+
+// New makes a machine for p. It returns an error where p holds an instruction
+// that this package has no rule for or whose operands do not fit together.
+// The caller closes the machine when done with it.
+func New[T Float](p *program.Program, o Options) (*Machine[T], error) {
+	if o.Capacity < 1 {
+		return nil, fmt.Errorf("cpu: making a machine: capacity %d: it must be at least 1", o.Capacity)
+	}
+	if o.Threads < 0 {
+		return nil, fmt.Errorf("cpu: making a machine: %d threads: it must be at least 1, or 0 for all cores", o.Threads)
+	}
+	mem, layout := newMemory[T](p, o.Capacity)
+	m := &Machine[T]{program: p, capacity: o.Capacity, memory: mem}
+	b := &binder[T]{m: m, p: p, layout: layout}
+	var errs []error
+	for ph := range program.NumPhases {
+		list, err := b.bindPhase(ph)
+		m.phases[ph] = list
+		errs = append(errs, err)
+	}
+	for _, id := range p.Inputs {
+		if m.own[id] == nil {
+			errs = append(errs, fmt.Errorf("cpu: making a machine: buffer %d is listed as an input but has role %s", id, p.Buffers[id].Role))
+		}
+	}
+	m.norms = make([][]float64, len(p.Params))
+	for k, q := range p.Params {
+		if q.Norms != program.None {
+			b.err = nil
+			norms := b.double(q.Norms, each(1))
+			m.norms[k] = norms.at(o.Capacity)
+			errs = append(errs, b.err)
+		}
+	}
+	for _, id := range []program.BufferID{p.Loss, p.Correct} {
+		b.err = nil
+		b.double(id, whole(1))
+		errs = append(errs, b.err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	m.gradGaps = gaps(p, program.Grad, program.Gradient)
+	m.productGaps = gaps(p, program.Product, program.HessianProduct)
+	return m, nil
+}
+
+// Close stops the machine's threads. The machine must not be used afterwards;
+// closing it again does nothing.
+func (m *Machine[T]) Close() {}
+
+// Capacity returns the largest batch size.
+func (m *Machine[T]) Capacity() int { return m.capacity }
+
+// Theta returns θ, P elements in the order of the program's parameters. The
+// caller sets it; it starts as zeros.
+func (m *Machine[T]) Theta() []T { return m.theta }
+
+// Grad returns ḡ = ∇L(θ), P elements, as of the last Gradient.
+func (m *Machine[T]) Grad() []T { return m.grad }
+
+// Input returns the k-th input of the program at full capacity: rows of
+// samples of which the caller fills the first n before a run of n. A fixed
+// input has no rows.
+func (m *Machine[T]) Input(k int) []T { return *m.own[m.program.Inputs[k]] }
+
+// Loss returns the mean loss L of the last run.
+func (m *Machine[T]) Loss() float64 {
+	if m.program.Loss == program.None {
+		return 0
+	}
+	return (*m.doubles[m.program.Loss])[0]
+}
+
+// Correct returns the number of samples of the last run that were classified
+// rightly, 0 where the program does not count them.
+func (m *Machine[T]) Correct() int {
+	if m.program.Correct == program.None {
+		return 0
+	}
+	return int((*m.doubles[m.program.Correct])[0])
+}
+
+// Norms returns ‖gᵢ‖² of one parameter for each sample of the last
+// Gradient, which must have been asked for noise: gᵢ is the gradient of
+// sample i's own loss with respect to that parameter. It is nil where the
+// program has no rule for the parameter (program.Parameter.Norms).
+func (m *Machine[T]) Norms(param int) []float64 {
+	if m.norms[param] == nil {
+		return nil
+	}
+	return m.norms[param][:m.batch]
+}
+
+// Logits returns the network's outputs for the first n samples of the last
+// run, n×classes.
+func (m *Machine[T]) Logits(n int) []T {
+	if m.program.Logits == program.None {
+		panic(noLogits)
+	}
+	m.checkBatch(n)
+	return (*m.own[m.program.Logits])[:m.program.Buffers[m.program.Logits].Len(n)]
+}
+
+func (m *Machine[T]) checkBatch(n int) {
+	if n < 1 || n > m.capacity {
+		panic(badBatch)
+	}
+}
+
+// Forward computes the loss of the first n samples, and the count of correct
+// predictions. It panics where n is not in 1..Capacity.
+func (m *Machine[T]) Forward(n int) {
+	m.checkBatch(n)
+	m.batch, m.curved = 0, false
+	m.run(program.Forward, n)
+}
+
+// Gradient computes what Forward does and ḡ = ∇L(θ) of the first n samples;
+// with noise also ‖gᵢ‖² of every sample and parameter. ḡ has the same bits
+// with and without noise. It panics where n is not in 1..Capacity.
+func (m *Machine[T]) Gradient(n int, noise bool) {
+	m.Forward(n)
+	m.batch, m.noise = n, noise
+	for _, g := range m.gradGaps {
+		clear(m.grad[g.from:g.to])
+	}
+	if noise {
+		for _, s := range m.norms {
+			clear(s)
+		}
+	}
+	m.run(program.Gradient, n)
+	if noise {
+		m.run(program.Noise, n)
+	}
+}
+
+// Product computes out = H·v, H being the Hessian of the loss of the last
+// Gradient's batch at the θ of that call; θ and the inputs must not have
+// changed since. out and v have P elements and do not overlap; no reference
+// to them is kept. It panics without such a Gradient, where the program has no
+// Hessian-vector product, and where a length is wrong.
+func (m *Machine[T]) Product(out, v []T) {
+	switch {
+	case !m.program.HasProduct():
+		panic(noHessian)
+	case m.batch == 0:
+		panic(noGradient)
+	case len(out) != m.program.NumParams || len(v) != m.program.NumParams:
+		panic(badVector)
+	}
+	if !m.curved {
+		m.run(program.Curvature, m.batch)
+		m.curved = true
+	}
+	m.vector, m.product = v, out
+	for _, g := range m.productGaps {
+		clear(out[g.from:g.to])
+	}
+	m.run(program.HessianProduct, m.batch)
+	m.vector, m.product = nil, nil
+}
+
+// run executes one phase.
+func (m *Machine[T]) run(ph program.Phase, n int) {
+	if m.profile != nil {
+		m.profile.run(ph, m.phases[ph], n)
+		return
+	}
+	for _, in := range m.phases[ph] {
+		in.run(n)
+	}
+}
