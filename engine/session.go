@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"fmt"
+
+	"sgflow/engine/cpu"
+	"sgflow/engine/optim"
+	"sgflow/engine/program"
+)
+
+// Float is the type of a run: float32 or float64.
+type Float interface{ float32 | float64 }
+
+// Config says how a Session runs a Program.
+type Config struct {
+	Batch   int // the largest number of samples in one run
+	Threads int // 0 is all cores
+}
+
+// Session runs a Program: it owns parameters, gradient and activations. It is
+// not for concurrent use; slices it returns are its own memory and stay valid
+// until Close.
+type Session[T Float] struct {
+	program *program.Program
+	machine *cpu.Machine[T]
+}
+
+// NewSession plans and allocates everything a run needs. All parameters are
+// zero.
+func NewSession[T Float](p *program.Program, c Config) (*Session[T], error) {
+	if c.Batch < 1 {
+		return nil, fmt.Errorf("engine: batch size %d: it must be at least 1", c.Batch)
+	}
+	m, err := cpu.New[T](p, cpu.Options{Capacity: c.Batch, Threads: c.Threads})
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	return &Session[T]{program: p, machine: m}, nil
+}
+
+// Close frees the session and stops its workers.
+func (s *Session[T]) Close() { s.machine.Close() }
+
+// Program returns the program that s runs.
+func (s *Session[T]) Program() *program.Program { return s.program }
+
+// Capacity returns the largest number of samples in one run.
+func (s *Session[T]) Capacity() int { return s.machine.Capacity() }
+
+// Params returns θ, all parameters flat in the program's order. Writing to it
+// sets them.
+func (s *Session[T]) Params() []T { return s.machine.Theta() }
+
+// Grad returns ḡ, the gradient of the mean loss by the last Gradient, in the
+// layout of Params.
+func (s *Session[T]) Grad() []T { return s.machine.Grad() }
+
+// Input returns the k-th input with room for Capacity samples, row-major. A
+// run of n samples reads the first n rows.
+func (s *Session[T]) Input(k int) []T { return s.machine.Input(k) }
+
+// Forward computes the loss of the first n samples.
+func (s *Session[T]) Forward(n int) { s.machine.Forward(n) }
+
+// Gradient computes the loss of the first n samples and its gradient, and
+// with noise the per-sample gradient norms too.
+func (s *Session[T]) Gradient(n int, noise bool) { s.machine.Gradient(n, noise) }
+
+// Product computes out = H·v, H being the Hessian of the mean loss of the
+// samples of the last Gradient at the parameters it saw. It reuses that run's
+// activations, so parameters and inputs must not have changed since. out and
+// v have the length of Params and must not overlap.
+func (s *Session[T]) Product(out, v []T) { s.machine.Product(out, v) }
+
+// Loss returns the mean loss of the last run.
+func (s *Session[T]) Loss() float64 { return s.machine.Loss() }
+
+// Correct returns the number of samples of the last run that were classified
+// rightly; −1 where the program knows no logits.
+func (s *Session[T]) Correct() int { return s.machine.Correct() }
+
+// Logits returns the logits of the last run's n samples, n×classes.
+func (s *Session[T]) Logits(n int) []T { return s.machine.Logits(n) }
+
+// SampleNorms returns ‖gᵢ‖² of every sample of the last Gradient with noise,
+// for the k-th parameter; nil if no rule gives it for that parameter.
+func (s *Session[T]) SampleNorms(k int) []float64 { return s.machine.Norms(k) }
+
+// Update moves the parameters by one optimizer step along the gradient.
+// velocity has the length of Params, or is nil for an update without momentum.
+func (s *Session[T]) Update(velocity []T, u optim.Update) { s.machine.Step(velocity, u) }
+
+// Dot returns Σ aᵢbᵢ, accumulated in float64 in a fixed order.
+func (s *Session[T]) Dot(a, b []T) float64 { return s.machine.Dot(a, b) }
+
+// NormSq returns Σ xᵢ², accumulated in float64 in a fixed order.
+func (s *Session[T]) NormSq(x []T) float64 { return s.machine.NormSq(x) }
+
+// Axpy computes y += alpha·x.
+func (s *Session[T]) Axpy(alpha float64, x, y []T) { s.machine.Axpy(alpha, x, y) }
+
+// Scale computes x *= alpha.
+func (s *Session[T]) Scale(alpha float64, x []T) { s.machine.Scale(alpha, x) }
