@@ -1,0 +1,74 @@
+package optim
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+func TestValidateAcceptsWhatTrains(t *testing.T) {
+	for _, c := range []Config{
+		{},
+		{Name: "sgd", Momentum: 0.9, Nesterov: true, WeightDecay: 5e-4},
+		{Name: "sgdw", WeightDecay: 0.1},
+	} {
+		if err := c.Validate(); err != nil {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	for _, lr := range []float64{0, 0.1, 100} {
+		if err := ValidateLR(lr); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestValidateNamesWhatIsWrong(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	for _, test := range []struct {
+		c    Config
+		want string
+	}{
+		{Config{Name: "sgwd"}, `did you mean "sgd"`},
+		{Config{Name: "SGDW2"}, `did you mean "sgdw"`},
+		{Config{Name: "adam"}, "one of sgd, sgdw"},
+		{Config{Momentum: -0.1}, "momentum -0.1"},
+		{Config{Momentum: 1}, "momentum 1"},
+		{Config{Momentum: nan}, "momentum NaN"},
+		{Config{WeightDecay: -1}, "weight decay -1"},
+		{Config{WeightDecay: nan}, "weight decay NaN"},
+		{Config{WeightDecay: inf}, "weight decay +Inf"},
+		{Config{Nesterov: true}, "nesterov needs momentum"},
+	} {
+		err := test.c.Validate()
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%+v: %v, want one line with %q", test.c, err, test.want)
+		}
+	}
+	for _, lr := range []float64{-1, nan, inf} {
+		if ValidateLR(lr) == nil {
+			t.Errorf("rate %v is accepted", lr)
+		}
+	}
+}
+
+func TestUpdateCarriesTheConfig(t *testing.T) {
+	got := Config{Name: SGDW, Momentum: 0.9, Nesterov: true, WeightDecay: 0.01}.Update(0.5)
+	if want := (Update{LR: 0.5, Momentum: 0.9, WeightDecay: 0.01, Nesterov: true, Decoupled: true}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if (Config{}).Update(1).Decoupled {
+		t.Error("sgd decays decoupled")
+	}
+}
+
+func TestEditDistance(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		want int
+	}{{"", "abc", 3}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"cosine", "cosine", 0}, {"ab", "ba", 2}} {
+		if got := editDistance(test.a, test.b); got != test.want {
+			t.Errorf("%q to %q: %d, want %d", test.a, test.b, got, test.want)
+		}
+	}
+}
