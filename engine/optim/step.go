@@ -47,7 +47,7 @@ func Step[T Float](theta, grad, velocity []T, u Update) {
 		keep     = T(1)
 	)
 	if u.Decoupled {
-		coupled, keep = 0, T(1-u.LR*u.WeightDecay)
+		coupled, keep = 0, T(1-float64(u.LR*u.WeightDecay))
 	}
 	// The conversions T(…) around products keep the compiler from fusing
 	// them with the sums that follow (Go specification, "Floating-point
