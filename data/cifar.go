@@ -27,41 +27,36 @@ const (
 var cifarFiles = []string{"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
 	"data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"}
 
-// readCIFARFolder reads CIFAR-10 from its binary files in a folder, or in the
-// sub-folder that its archive unpacks to, or from the archive. It returns nil
-// and no error where none of them is there.
-func readCIFARFolder(src source) (*content, error) {
-	for _, dir := range []string{".", cifarFolder} {
-		batches := map[string][]byte{}
-		for _, name := range cifarFiles {
-			b, err := fs.ReadFile(src.fsys, path.Join(dir, name))
-			if err == nil {
-				batches[name] = b
-			} else if !errors.Is(err, fs.ErrNotExist) {
-				return nil, err
-			}
-		}
-		if len(batches) > 0 {
-			return cifarContent(batches, src.path(dir))
+// readCIFARFiles reads CIFAR-10 from its binary files in a folder of src.
+func readCIFARFiles(src source, dir string) (*content, error) {
+	batches := map[string][]byte{}
+	for _, name := range cifarFiles {
+		b, err := fs.ReadFile(src.fsys, path.Join(dir, name))
+		if err == nil {
+			batches[name] = b
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
 		}
 	}
+	return cifarContent(batches, src.path(dir))
+}
+
+// readCIFARArchive reads CIFAR-10 from the published archive in src.
+func readCIFARArchive(src source) (*content, error) {
 	f, _, err := src.open(cifarArchive)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	batches, err := readCIFARArchive(f)
+	batches, err := unpackCIFAR(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", src.path(cifarArchive), err)
 	}
 	return cifarContent(batches, src.path(cifarArchive))
 }
 
-// readCIFARArchive returns the binary files in the published archive.
-func readCIFARArchive(r io.Reader) (map[string][]byte, error) {
+// unpackCIFAR returns the binary files in the archive, by their base names.
+func unpackCIFAR(r io.Reader) (map[string][]byte, error) {
 	zr, err := gzip.NewReader(r)
 	if err != nil {
 		return nil, gzipError(err)
@@ -82,7 +77,7 @@ func readCIFARArchive(r io.Reader) (map[string][]byte, error) {
 		if batches[name] != nil {
 			return nil, fmt.Errorf("%s is in it twice", name)
 		}
-		b, err := readGrowing(tr, int(h.Size), 0)
+		b, err := io.ReadAll(tr) // grows with what comes, whatever the header says
 		if err != nil {
 			return nil, gzipError(err)
 		}

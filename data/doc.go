@@ -23,6 +23,9 @@
 // package rng), so a resumed run continues exactly. After the first Batch the
 // loop allocates nothing.
 //
+// List, Info, Fetch and Verify are for people who look for a set, download it
+// to the cache (CacheDir) and check it against the published hashes.
+//
 // Readers believe no header: what a file promises is compared with what it
 // holds, memory grows with what really comes, and every error says in one line
 // which file is wrong and how.

@@ -2,13 +2,14 @@ package data
 
 import (
 	"archive/zip"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -23,8 +24,17 @@ type source struct {
 	sized bool   // whether fsys knows how many bytes a file really holds
 }
 
+// folderSource is the folder dir.
+func folderSource(dir string) source { return source{os.DirFS(dir), dir, true} }
+
 // path returns the name of a file for messages.
 func (src source) path(name string) string { return filepath.Join(src.where, name) }
+
+// has reports whether there is a file with that name.
+func (src source) has(name string) bool {
+	_, err := fs.Stat(src.fsys, name)
+	return err == nil
+}
 
 // open opens a file and returns its size, unknownSize where that is only
 // claimed.
@@ -85,7 +95,7 @@ func roleOf(name string) (role int, ok bool) {
 func findIDX(src source, prefix string) (names [roleCount]string, err error) {
 	entries, err := fs.ReadDir(src.fsys, ".")
 	if err != nil {
-		return names, err
+		return names, fmt.Errorf("%s: %w", src.where, err)
 	}
 	for _, e := range entries {
 		name := e.Name()
@@ -173,52 +183,63 @@ func readIDXSplit(src source, names [roleCount]string, role int, half string, ha
 	return split, nil
 }
 
-// errNothing is what readFolder returns for a folder with no data files at all.
-var errNothing = errors.New("no data files there: IDX files (train-images-idx3-ubyte, train-labels-idx1-ubyte, " +
-	"t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each also with .gz) or CIFAR-10's (data_batch_1.bin …, test_batch.bin, or " + cifarArchive + ") are expected")
+// found is a data set in a folder that has not been read yet.
+type found struct {
+	files []string // the files it consists of
+	read  func() (*content, error)
+}
 
-// readFolder reads the data set in a folder: IDX files whose names begin with
-// prefix, else CIFAR-10's binary files or archive, else, where there is a
-// prefix, EMNIST's archive.
-func readFolder(dir, prefix string) (*content, error) {
-	if _, err := os.ReadDir(dir); err != nil {
-		return nil, err
-	}
-	src := source{os.DirFS(dir), dir, true}
+// findSet looks in a folder for IDX files whose names begin with prefix, else
+// for CIFAR-10's binary files, which may lie in the folder that its archive
+// unpacks to, else for that archive, else, where there is a prefix, for
+// EMNIST's archive.
+func findSet(src source, prefix string) (found, error) {
 	names, err := findIDX(src, prefix)
 	if err != nil {
-		return nil, err
+		return found{}, err
 	}
 	if names != [roleCount]string{} {
-		return readIDXSet(src, names)
+		files := slices.DeleteFunc(slices.Clone(names[:]), func(name string) bool { return name == "" })
+		return found{files, func() (*content, error) { return readIDXSet(src, names) }}, nil
 	}
-	if c, err := readCIFARFolder(src); c != nil || err != nil {
-		return c, err
-	}
-	if prefix != "" {
-		if _, err := os.Stat(src.path(emnistArchive)); err == nil {
-			return readEMNISTArchive(src.path(emnistArchive), prefix)
+	for _, dir := range []string{".", cifarFolder} {
+		var files []string
+		for _, name := range cifarFiles {
+			if name = path.Join(dir, name); src.has(name) {
+				files = append(files, name)
+			}
+		}
+		if files != nil {
+			return found{files, func() (*content, error) { return readCIFARFiles(src, dir) }}, nil
 		}
 	}
-	return nil, fmt.Errorf("%s: %w", dir, errNothing)
+	if src.has(cifarArchive) {
+		return found{[]string{cifarArchive}, func() (*content, error) { return readCIFARArchive(src) }}, nil
+	}
+	if prefix != "" && src.has(emnistArchive) {
+		return found{[]string{emnistArchive}, func() (*content, error) { return readEMNISTArchive(src, prefix) }}, nil
+	}
+	return found{}, fmt.Errorf("%s holds no data files: IDX files (%s, each also with .gz) or CIFAR-10's (%s …, %s, or %s) are expected",
+		src.where, strings.Join(roleExamples[:], ", "), cifarFiles[0], cifarFiles[len(cifarFiles)-1], cifarArchive)
 }
 
 // readEMNISTArchive reads the IDX files with the prefix inside the published
-// archive.
-func readEMNISTArchive(path, prefix string) (*content, error) {
-	z, err := zip.OpenReader(path)
+// archive, which must be a real file.
+func readEMNISTArchive(src source, prefix string) (*content, error) {
+	where := src.path(emnistArchive)
+	z, err := zip.OpenReader(where)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", where, err)
 	}
 	defer z.Close()
 	inner, err := fs.Sub(z, "gzip")
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", where, err)
 	}
-	src := source{inner, filepath.Join(path, "gzip"), false}
+	src = source{inner, filepath.Join(where, "gzip"), false}
 	names, err := findIDX(src, prefix)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
 	return readIDXSet(src, names)
 }

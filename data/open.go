@@ -37,29 +37,41 @@ type Set struct {
 // the largest training label. An error says in one line which file is wrong and
 // how, or for an unknown name the nearest one.
 func Open(name string) (*Set, error) {
-	k := lookup(name)
-	if k == nil {
-		return openFolder(name)
-	}
-	if k.embedded {
-		src, err := embeddedSource(k)
-		if err != nil {
-			return nil, fmt.Errorf("data: %s: %w", name, err)
-		}
-		names, err := findIDX(src, "")
-		if err != nil {
-			return nil, fmt.Errorf("data: %s: %w", name, err)
-		}
-		c, err := readIDXSet(src, names)
-		return newSet(name, c, err, k.classNames)
-	}
-	dir, err := k.find()
+	k, src, err := locate(name)
 	if err != nil {
 		return nil, err
 	}
-	c, err := readFolder(dir, k.prefix)
-	return newSet(name, c, err, k.classNames)
+	set, err := k.load(src)
+	if err != nil {
+		return nil, fmt.Errorf("data: %s %w", k.name, err)
+	}
+	return set, nil
 }
+
+// locate returns the set of a name or a path and the place it is read from. A
+// folder gets an entry of its own, with nothing but its name.
+func locate(name string) (*knownSet, source, error) {
+	k := lookup(name)
+	switch {
+	case k == nil:
+		if err := checkFolder(name); err != nil {
+			return nil, source{}, err
+		}
+		base := filepath.Base(name)
+		if abs, err := filepath.Abs(name); err == nil {
+			base = filepath.Base(abs) // of "." and "x/.." too
+		}
+		return &knownSet{name: base}, folderSource(name), nil
+	case k.embedded:
+		sub, err := fs.Sub(embeddedMNIST, k.name)
+		return k, source{sub, embeddedWhere, true}, err
+	}
+	dir, err := k.find()
+	return k, folderSource(dir), err
+}
+
+// embeddedWhere stands for the folder of a set that is part of the program.
+const embeddedWhere = "embedded"
 
 // CacheDir returns the folder that fetched data sets are kept in: the
 // environment's SGFLOW_DATA, else sgflow/data in the user's cache directory.
@@ -98,32 +110,21 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// embeddedSource returns the folder of a set that is part of the program.
-func embeddedSource(k *knownSet) (source, error) {
-	sub, err := fs.Sub(embeddedMNIST, k.name)
-	return source{sub, "embedded", true}, err
-}
-
-// openFolder loads the data set in a user's folder.
-func openFolder(path string) (*Set, error) {
+// checkFolder says what is wrong with a path that should be a folder; a plain
+// name that isn't one is taken for a mistyped data set.
+func checkFolder(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.IsDir():
+		return nil
 	case err == nil:
-		return nil, fmt.Errorf("data: %s is a file: give the folder that holds it", path)
+		return fmt.Errorf("data: %s is a file: give the folder that holds it", path)
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("data: %w", err)
-	case path != "" && strings.ContainsAny(path, `/\`):
-		return nil, fmt.Errorf("data: there is no folder %s", path)
-	default:
-		return nil, unknownName(path)
+		return fmt.Errorf("data: %w", err)
+	case strings.ContainsAny(path, `/\`):
+		return fmt.Errorf("data: there is no folder %s", path)
 	}
-	name := filepath.Base(path)
-	if abs, err := filepath.Abs(path); err == nil {
-		name = filepath.Base(abs) // of "." and "x/.." too
-	}
-	c, err := readFolder(path, "")
-	return newSet(name, c, err, nil)
+	return unknownName(path)
 }
 
 // unknownName is the error for a name that is neither a known set nor a folder.
@@ -137,24 +138,47 @@ func unknownName(name string) error {
 		name, near, hint, strings.Join(knownNames(), ", "))
 }
 
-// newSet checks what was read against itself and, where the classes are known,
-// against them. It passes on err.
-func newSet(name string, c *content, err error, classNames []string) (*Set, error) {
+// load reads the set from its place. Its errors begin with what is wrong, and
+// say how to mend it where fetching would.
+func (k *knownSet) load(src source) (*Set, error) {
+	in, err := findSet(src, k.prefix)
 	if err != nil {
-		return nil, fmt.Errorf("data: %s %w", name, err)
+		return nil, k.hint(src, err)
 	}
+	c, err := in.read()
+	if err != nil {
+		return nil, k.hint(src, err)
+	}
+	set, err := newSet(k.name, c, k.classNames)
+	if err != nil {
+		return nil, k.hint(src, err)
+	}
+	return set, nil
+}
+
+// hint adds to an error that fetching the set mends it, where that is so.
+func (k *knownSet) hint(src source, err error) error {
+	if len(k.files) == 0 || k.embedded || src.where == k.system {
+		return err
+	}
+	return fmt.Errorf("%w; `sgflow data fetch %s` gets what is missing or broken", err, k.name)
+}
+
+// newSet checks what was read against itself and, where the classes are known,
+// against them.
+func newSet(name string, c *content, classNames []string) (*Set, error) {
 	classes, whose := len(classNames), name
 	if classNames == nil {
 		classes, whose = c.train.classes(), "the training labels"
 	}
 	if err := c.train.checkLabels(classes, whose); err != nil {
-		return nil, fmt.Errorf("data: %s train: %w", name, err)
+		return nil, fmt.Errorf("train: %w", err)
 	}
 	if err := c.test.checkLabels(classes, whose); err != nil {
-		return nil, fmt.Errorf("data: %s test: %w", name, err)
+		return nil, fmt.Errorf("test: %w", err)
 	}
 	if err := c.test.checkShape(c.train); err != nil {
-		return nil, fmt.Errorf("data: %s test: %w", name, err)
+		return nil, fmt.Errorf("test: %w", err)
 	}
 	t := c.train
 	return &Set{Name: name, Train: t, Test: c.test, Classes: classes,
