@@ -1,0 +1,195 @@
+package measure
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+
+	"sgflow/engine"
+)
+
+// Eigenpair is an eigenvalue of H with how well its vector fits.
+type Eigenpair[T engine.Float] struct {
+	Value    float64
+	Residual float64 // ‖Hv − λv‖ for the unit vector v
+	Vector   []T     // unit norm
+}
+
+// lanczos finds the k algebraically largest eigenvalues of sign·H by the
+// Lanczos method with full reorthogonalisation and thick restarts (Wu & Simon
+// 2000, "Thick-restart Lanczos method for large symmetric eigenvalue
+// problems"). Memory is `basis` vectors.
+type lanczos[T engine.Float] struct {
+	o        *Objective[T]
+	sign     float64 // −1 to find the smallest eigenvalues of H
+	k        int
+	basis    int          // most vectors kept, > k+1
+	tol      float64      // stop when every residual ≤ tol·|largest value found|
+	maxSteps int          // most Hessian-vector products
+	tick     func() error // called before every product, may stop the iteration; nil for none
+
+	q         [][]T // orthonormal basis
+	w         []T
+	t         []float64 // basis×basis projection qᵀ(sign·H)q
+	steps     int
+	converged bool
+}
+
+// run iterates from start, which need not be of unit norm, and returns the
+// pairs found with values of H itself, best first. Fewer than k come back if
+// the space (all of it, or what start reaches) is smaller. The error is
+// tick's.
+func (l *lanczos[T]) run(start []T) ([]Eigenpair[T], error) {
+	s := l.o.Session()
+	p := len(start)
+	l.basis = min(l.basis, p)
+	l.k = min(l.k, p)
+	if l.t == nil {
+		l.t = make([]float64, l.basis*l.basis)
+		l.w = make([]T, p)
+	}
+	l.steps = 0
+	norm := math.Sqrt(s.NormSq(start))
+	if norm == 0 {
+		return nil, nil
+	}
+	l.setVector(0, start, 1/norm)
+	m := 0 // vectors whose products are known
+	for {
+		if l.tick != nil {
+			if err := l.tick(); err != nil {
+				return nil, err
+			}
+		}
+		// Extend by one: w = A·q_m, orthogonal to all of q.
+		l.o.Product(l.w, l.q[m])
+		if l.sign != 1 {
+			s.Scale(l.sign, l.w)
+		}
+		l.steps++
+		scale := math.Sqrt(s.NormSq(l.w))
+		for pass := range 2 {
+			for j := 0; j <= m; j++ {
+				h := s.Dot(l.q[j], l.w)
+				s.Axpy(-h, l.q[j], l.w)
+				if pass == 0 {
+					l.t[j*l.basis+m], l.t[m*l.basis+j] = h, h
+				} else if j == m {
+					l.t[m*l.basis+m] += h
+				}
+			}
+		}
+		beta := math.Sqrt(s.NormSq(l.w))
+		m++
+		values, vectors := l.project(m)
+		// Below this the new direction is rounding: the space is invariant.
+		closed := beta <= 1e-14*scale || m == p
+		if closed {
+			beta = 0
+		}
+		l.converged = closed || l.done(values, vectors, m, beta)
+		if l.converged || l.steps >= l.maxSteps {
+			return l.pairs(values, vectors, m, beta), nil
+		}
+		if m == l.basis {
+			m = l.restart(values, vectors, m)
+		}
+		l.setVector(m, l.w, 1/beta)
+	}
+}
+
+// setVector makes q[i] = alpha·x.
+func (l *lanczos[T]) setVector(i int, x []T, alpha float64) {
+	if i == len(l.q) {
+		l.q = append(l.q, make([]T, len(x)))
+	}
+	copy(l.q[i], x)
+	l.o.Session().Scale(alpha, l.q[i])
+}
+
+// project returns eigenvalues, ascending, and eigenvectors of the leading m×m of t.
+func (l *lanczos[T]) project(m int) ([]float64, *mat.Dense) {
+	a := mat.NewSymDense(m, nil)
+	for i := range m {
+		for j := i; j < m; j++ {
+			a.SetSym(i, j, l.t[i*l.basis+j])
+		}
+	}
+	var e mat.EigenSym
+	v := mat.NewDense(m, m, nil)
+	if !e.Factorize(a, true) { // only for a matrix with NaN
+		return make([]float64, m), v
+	}
+	e.VectorsTo(v)
+	return e.Values(nil), v
+}
+
+// done reports whether the k wanted pairs have converged.
+func (l *lanczos[T]) done(values []float64, vectors *mat.Dense, m int, beta float64) bool {
+	if m < l.k {
+		return false
+	}
+	largest := math.Max(math.Abs(values[0]), math.Abs(values[m-1]))
+	for i := range l.k {
+		if math.Abs(beta*vectors.At(m-1, m-1-i)) > l.tol*largest {
+			return false
+		}
+	}
+	return true
+}
+
+// restart keeps the best Ritz vectors as the basis and returns their number.
+func (l *lanczos[T]) restart(values []float64, vectors *mat.Dense, m int) int {
+	keep := min(l.k+(m-l.k)/2, m-1)
+	l.rotate(vectors, m, keep)
+	clear(l.t)
+	for i := range keep {
+		l.t[i*l.basis+i] = values[m-1-i]
+	}
+	return keep
+}
+
+// rotate replaces the first keep basis vectors by the Ritz vectors of the
+// largest values, a block of elements at a time so that it needs no second
+// basis.
+func (l *lanczos[T]) rotate(vectors *mat.Dense, m, keep int) {
+	const block = 512
+	coef := make([]T, keep*m)
+	for i := range keep {
+		for j := range m {
+			coef[i*m+j] = T(vectors.At(j, m-1-i))
+		}
+	}
+	sums := make([]T, keep*block)
+	p := len(l.q[0])
+	for at := 0; at < p; at += block {
+		n := min(block, p-at)
+		clear(sums)
+		for i := range keep {
+			sum := sums[i*block : i*block+n]
+			for j := range m {
+				c := coef[i*m+j]
+				for e, x := range l.q[j][at : at+n] {
+					sum[e] += c * x
+				}
+			}
+		}
+		for i := range keep {
+			copy(l.q[i][at:at+n], sums[i*block:])
+		}
+	}
+}
+
+// pairs returns the k best Ritz pairs. The residual of a Ritz pair is
+// |β·s_m|, s_m being the last component of its vector in the basis.
+func (l *lanczos[T]) pairs(values []float64, vectors *mat.Dense, m int, beta float64) []Eigenpair[T] {
+	k := min(l.k, m)
+	l.rotate(vectors, m, k)
+	var list []Eigenpair[T]
+	for i := range k {
+		list = append(list, Eigenpair[T]{
+			Value: l.sign * values[m-1-i], Residual: math.Abs(beta * vectors.At(m-1, m-1-i)), Vector: l.q[i],
+		})
+	}
+	return list
+}

@@ -1,0 +1,183 @@
+package measure
+
+import "sgflow/engine"
+
+// Objective is the mean loss L(θ) = (1/n) Σ ℓᵢ(θ) over a set of samples that
+// is chosen anew at every call, on one session. Sets larger than the session's
+// capacity are run in chunks, their gradients and products averaged.
+//
+// It is not for concurrent use.
+type Objective[T engine.Float] struct {
+	s    *engine.Session[T]
+	fill func(indices []int32)
+
+	indices []int32 // of the last Gradient
+	loaded  bool    // the session holds the activations of all of indices
+
+	grad     []T       // of a set that took several chunks
+	sums     []float64 // running sums over chunks, float64
+	partial  []T       // one chunk's product
+	norms    [][]float64
+	normsOK  bool
+	unruled  []int // parameters for which no rule gives sample norms
+	products int
+}
+
+// NewObjective returns the objective of the samples that fill writes: it is
+// to write the rows of the session's inputs for at most Capacity samples.
+func NewObjective[T engine.Float](s *engine.Session[T], fill func(indices []int32)) *Objective[T] {
+	o := &Objective[T]{s: s, fill: fill, norms: make([][]float64, len(s.Program().Params))}
+	for k, p := range s.Program().Params {
+		if p.Norms < 0 {
+			o.unruled = append(o.unruled, k)
+		}
+	}
+	return o
+}
+
+// Session returns the session the objective runs on.
+func (o *Objective[T]) Session() *engine.Session[T] { return o.s }
+
+// Forward returns the mean loss of the samples and how many are classified
+// rightly (−1 per chunk where no logits are known, so negative then).
+func (o *Objective[T]) Forward(indices []int32) (loss float64, correct int) {
+	o.loaded = false
+	o.indices = nil
+	for at := 0; at < len(indices); at += o.s.Capacity() {
+		chunk := indices[at:min(at+o.s.Capacity(), len(indices))]
+		o.fill(chunk)
+		o.s.Forward(len(chunk))
+		loss += o.s.Loss() * float64(len(chunk))
+		correct += o.s.Correct()
+	}
+	return loss / float64(len(indices)), correct
+}
+
+// Gradient computes loss, correct count and the gradient of the mean loss of
+// the samples; with noise also the squared norm of every sample's gradient.
+// indices is kept until the next call.
+func (o *Objective[T]) Gradient(indices []int32, noise bool) (loss float64, correct int) {
+	o.indices, o.products = indices, 0
+	o.normsOK = noise && !o.s.Program().BatchCoupled
+	if o.normsOK {
+		for k := range o.norms {
+			o.norms[k] = grow(o.norms[k], len(indices))
+		}
+		o.oneByOne(indices)
+	}
+	o.loaded = len(indices) <= o.s.Capacity()
+	if o.loaded {
+		o.fill(indices)
+		o.s.Gradient(len(indices), o.normsOK)
+		o.takeNorms(0)
+		return o.s.Loss(), o.s.Correct()
+	}
+	o.sums = grow(o.sums, len(o.s.Params()))
+	clear(o.sums)
+	for at := 0; at < len(indices); at += o.s.Capacity() {
+		chunk := indices[at:min(at+o.s.Capacity(), len(indices))]
+		o.fill(chunk)
+		o.s.Gradient(len(chunk), o.normsOK)
+		o.takeNorms(at)
+		loss += o.s.Loss() * float64(len(chunk))
+		correct += o.s.Correct()
+		addScaled(o.sums, o.s.Grad(), float64(len(chunk))/float64(len(indices)))
+	}
+	o.grad = grow(o.grad, len(o.sums))
+	round(o.grad, o.sums)
+	copy(o.s.Grad(), o.grad)
+	return loss / float64(len(indices)), correct
+}
+
+// Grad returns ḡ of the last Gradient; it is the session's gradient.
+func (o *Objective[T]) Grad() []T { return o.s.Grad() }
+
+// Product computes out = H·v for the samples of the last Gradient, at the
+// parameters they were evaluated at. out and v must not overlap.
+func (o *Objective[T]) Product(out, v []T) {
+	o.products++
+	if o.loaded {
+		o.s.Product(out, v)
+		return
+	}
+	if len(o.indices) <= o.s.Capacity() {
+		// Another set went through the session since: bring this one back.
+		o.fill(o.indices)
+		o.s.Gradient(len(o.indices), false)
+		o.loaded = true
+		o.s.Product(out, v)
+		return
+	}
+	o.partial = grow(o.partial, len(out))
+	o.sums = grow(o.sums, len(out))
+	clear(o.sums)
+	for at := 0; at < len(o.indices); at += o.s.Capacity() {
+		chunk := o.indices[at:min(at+o.s.Capacity(), len(o.indices))]
+		o.fill(chunk)
+		o.s.Gradient(len(chunk), false)
+		o.s.Product(o.partial, v)
+		addScaled(o.sums, o.partial, float64(len(chunk))/float64(len(o.indices)))
+	}
+	round(out, o.sums)
+	copy(o.s.Grad(), o.grad) // the chunks' gradients have gone over it
+}
+
+// Products returns the number of Hessian-vector products since the last Gradient.
+func (o *Objective[T]) Products() int { return o.products }
+
+// SampleNorms returns ‖gᵢ‖² of the samples of the last Gradient with noise,
+// for the k-th parameter; nil if it was without, or if samples' gradients do
+// not exist because the graph mixes samples.
+func (o *Objective[T]) SampleNorms(k int) []float64 {
+	if !o.normsOK {
+		return nil
+	}
+	return o.norms[k]
+}
+
+// takeNorms copies the norms of a chunk that starts at sample at.
+func (o *Objective[T]) takeNorms(at int) {
+	if !o.normsOK {
+		return
+	}
+	for k := range o.norms {
+		copy(o.norms[k][at:], o.s.SampleNorms(k)) // nil, so nothing, for unruled ones
+	}
+}
+
+// oneByOne computes the norms of parameters without a rule from each sample's
+// own gradient.
+func (o *Objective[T]) oneByOne(indices []int32) {
+	if len(o.unruled) == 0 {
+		return
+	}
+	params := o.s.Program().Params
+	for i := range indices {
+		o.fill(indices[i : i+1])
+		o.s.Gradient(1, false)
+		for _, k := range o.unruled {
+			p := params[k]
+			o.norms[k][i] = o.s.NormSq(o.s.Grad()[p.Offset : p.Offset+p.Size])
+		}
+	}
+}
+
+// grow returns a slice of length n, s itself if it is large enough.
+func grow[E any](s []E, n int) []E {
+	if cap(s) < n {
+		return make([]E, n)
+	}
+	return s[:n]
+}
+
+func addScaled[T engine.Float](sums []float64, x []T, w float64) {
+	for i, v := range x {
+		sums[i] += w * float64(v)
+	}
+}
+
+func round[T engine.Float](dst []T, sums []float64) {
+	for i, v := range sums {
+		dst[i] = T(v)
+	}
+}
