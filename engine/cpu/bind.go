@@ -149,10 +149,6 @@ func (b *binder[T]) check(id program.BufferID, size program.Extent, typ program.
 	if id == program.None {
 		return nil
 	}
-	if id < 0 || int(id) >= len(b.p.Buffers) {
-		b.fail("operand names buffer %d of %d", id, len(b.p.Buffers))
-		return nil
-	}
 	buf := &b.p.Buffers[id]
 	if buf.Type != typ {
 		b.fail("buffer %d (%s) has element type %d, the instruction needs %d", id, buf.Role, buf.Type, typ)
@@ -183,13 +179,6 @@ func whole(n int) program.Extent { return program.Extent{N: n} }
 
 // each is the extent of n elements for every sample.
 func each(n int) program.Extent { return program.Extent{N: n, Batch: true} }
-
-// checkMask rejects masks whose function cannot be differentiated from its output.
-func (b *binder[T]) checkMask(f program.Func) {
-	if !f.FromOutput() {
-		b.fail("the derivative of %s cannot be had from its output", f)
-	}
-}
 
 // bindPhase resolves the instructions of one phase; an error names the
 // instruction as the program's listing does.

@@ -93,13 +93,37 @@ func (f *fill[T]) run(n int) {
 	}
 }
 
+// result stores a single value as the run's type or as a float64 scalar.
 type result[T Float] struct {
-	out operand[float64]
-	x   operand[T]
+	out, x             operand[T]
+	outScalar, xScalar operand[float64]
 }
 
 func bindResult[T Float](b *binder[T], in *program.Result) bound {
-	return &result[T]{out: b.double(in.Out, whole(1)), x: b.real(in.X, whole(1))}
+	r := &result[T]{}
+	if b.p.Buffer(in.Out).Type == program.Double {
+		r.outScalar = b.double(in.Out, whole(1))
+	} else {
+		r.out = b.real(in.Out, whole(1))
+	}
+	if b.p.Buffer(in.X).Type == program.Double {
+		r.xScalar = b.double(in.X, whole(1))
+	} else {
+		r.x = b.real(in.X, whole(1))
+	}
+	return r
 }
 
-func (r *result[T]) run(n int) { r.out.at(n)[0] = float64(r.x.at(n)[0]) }
+func (r *result[T]) run(n int) {
+	var v float64
+	if r.x.present() {
+		v = float64(r.x.at(n)[0])
+	} else {
+		v = r.xScalar.at(n)[0]
+	}
+	if r.out.present() {
+		r.out.at(n)[0] = T(v)
+	} else {
+		r.outScalar.at(n)[0] = v
+	}
+}

@@ -118,10 +118,10 @@ func (m *Machine[T]) Loss() float64 {
 }
 
 // Correct returns the number of samples of the last run that were classified
-// rightly, 0 where the program does not count them.
+// rightly, −1 where the program does not count them.
 func (m *Machine[T]) Correct() int {
 	if m.program.Correct == program.None {
-		return 0
+		return -1
 	}
 	return int((*m.doubles[m.program.Correct])[0])
 }

@@ -495,5 +495,11 @@ func refInverse(f program.Func, y float64) float64 {
 
 // refOutputDerivative is f' where f's value is y.
 func refOutputDerivative(f program.Func, y float64) float64 {
-	return refDerivative(f, 1, refInverse(f, y))
+	switch f {
+	case program.Tanh:
+		return 1 - y*y
+	case program.Sigmoid:
+		return y * (1 - y)
+	}
+	return refDerivative(f, 1, y) // ReLU
 }

@@ -44,5 +44,8 @@ func (m *Machine[T]) Scale(alpha float64, x []T) {
 // machine's Theta and Grad. velocity has P elements, or is nil where
 // u.Momentum is 0.
 func (m *Machine[T]) Step(velocity []T, u optim.Update) {
+	if len(velocity) != len(m.theta) && (velocity != nil || u.Momentum != 0) {
+		panic(badVector)
+	}
 	optim.Step(m.theta, m.grad, velocity, u)
 }
