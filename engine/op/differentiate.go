@@ -45,7 +45,9 @@ func (d *Derivatives) Node(original *G.Node) *G.Node { return d.image[original] 
 // loss is a scalar; params are different inputs of its graph. That graph is
 // not modified, values of its inputs are shared and constants keep theirs.
 // Statements (reads) are left behind. An op without a derivative on the way
-// from a parameter to the loss is an error that names the node and the op.
+// from a parameter to the loss is an error that names the node and the op; of
+// Gorgonia's own ops softmax, max pooling and others lack second derivatives,
+// so a graph of those has to be translated into this package's ops first.
 // Calls are serialised, since Gorgonia keeps global nodes.
 func Differentiate(loss *G.Node, params G.Nodes) (d *Derivatives, err error) {
 	if err := checkRequest(loss, params); err != nil {

@@ -80,9 +80,7 @@ func density(x float64) float64 { return math.Exp(-x*x/2) / math.Sqrt(2*math.Pi)
 
 func exp(x float64) float64 { return math.Exp(x) }
 
-func log(x float64) float64  { return math.Log(x) }
-func log2(x float64) float64 { return -1 / (x * x) }
-func log3(x float64) float64 { return 2 / (x * x * x) }
+func logarithm(x float64) float64 { return math.Log(x) }
 
 func square(x float64) float64  { return x * x }
 func square1(x float64) float64 { return 2 * x }

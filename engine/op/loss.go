@@ -50,9 +50,9 @@ func (k LossKind) Of(z, y *G.Node) (*G.Node, error) { return Apply(Loss{Kind: k}
 // uᵢ/n.
 //
 // The family is closed to second order: order 0 differentiates with respect to
-// z, order 1 with respect to z and g, order 2 with respect to u and g; a third
-// derivative in z is an error. y is data: nothing is differentiated with
-// respect to it, and [Differentiate] refuses parameters that reach it.
+// z, order 1 with respect to z and g, and differentiating order 2 is an error.
+// y is data: nothing is differentiated with respect to it, and [Differentiate]
+// refuses parameters that reach it.
 type Loss struct {
 	traits
 	Kind  LossKind
@@ -188,36 +188,32 @@ func checkProbabilities(row int, y []float64) error {
 // Do computes the loss or its derivative.
 func (o Loss) Do(in ...G.Value) (G.Value, error) { return do(o, in) }
 
-// DiffWRT: all but y. The derivative of order 2 in z counts as differentiable,
-// so that asking for it is an error and not silently zero; for mse it is zero.
+// DiffWRT: all but y. Order 2 counts as differentiable, so that asking for a
+// third derivative is an error and not silently zero.
 func (o Loss) DiffWRT(int) []bool {
-	switch {
-	case o.Order == 0:
+	switch o.Order {
+	case 0:
 		return []bool{true, false}
-	case o.Order == 1:
+	case 1:
 		return []bool{true, false, true}
 	}
-	return []bool{o.Kind != MSE, true, true}
+	return []bool{true, true, true}
 }
 
-// SymDiff raises the order by one, or returns an error for order 2 of
-// cross-entropy.
+// SymDiff raises the order by one, or returns an error for order 2.
 func (o Loss) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
-	as := func(order int) Loss { return Loss{Kind: o.Kind, Order: order} }
+	next := Loss{Kind: o.Kind, Order: o.Order + 1}
 	var b build
-	switch {
-	case o.Order == 0:
-		return b.results(b.apply(as(1), in[0], in[1], grad), nil)
-	case o.Order == 1:
-		dz := b.apply(as(2), in[0], grad, in[2])
-		return b.results(dz, nil, b.perUnit(o, in, grad))
-	case o.Kind == MSE:
-		return b.results(nil, b.apply(o, in[0], grad, in[2]), b.perUnit(o, in, grad))
+	switch o.Order {
+	case 0:
+		return b.results(b.apply(next, in[0], in[1], grad), nil)
+	case 1:
+		return b.results(b.apply(next, in[0], grad, in[2]), nil, b.perUnit(o, in, grad))
 	}
 	return nil, fmt.Errorf("op: %v: third derivatives are not implemented", o)
 }
 
-// perUnit returns ⟨grad, o with g = 1⟩, the derivative of order 1 and 2 in g.
+// perUnit returns ⟨grad, o with g = 1⟩, the derivative of order 1 in g.
 func (b *build) perUnit(o Loss, in G.Nodes, grad *G.Node) *G.Node {
 	var one any = 1.0
 	if grad.Dtype() == tensor.Float32 {

@@ -13,7 +13,7 @@ import (
 type copier struct {
 	to    *G.ExprGraph
 	image map[*G.Node]*G.Node
-	taken map[*G.Node]*G.Node // image → original, to notice merged nodes
+	taken map[*G.Node]*G.Node // image → original, to notice merged inputs
 }
 
 func newCopier() *copier {
@@ -34,7 +34,7 @@ func (c *copier) copy(n *G.Node) (*G.Node, error) {
 		if err != nil {
 			return nil, fmt.Errorf("node %s: %w", n.Name(), err)
 		}
-		if twin := c.taken[m]; twin != nil {
+		if twin := c.taken[m]; twin != nil && n.Op() == nil {
 			return nil, fmt.Errorf("op: nodes %s and %s of the graph cannot be told apart; give inputs different names", twin.Name(), n.Name())
 		}
 		c.image[n], c.taken[m] = m, n

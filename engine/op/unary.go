@@ -38,7 +38,7 @@ var functions = [...]struct {
 	Sigmoid: {"sigmoid", []func(float64) float64{sigmoid, sigmoid1, sigmoid2, sigmoid3}, tailUnknown},
 	GELU:    {"gelu", []func(float64) float64{gelu, gelu1, gelu2, gelu3}, tailUnknown},
 	Exp:     {"exp", []func(float64) float64{exp}, tailSelf},
-	Log:     {"log", []func(float64) float64{log, inverse, log2, log3}, tailUnknown},
+	Log:     {"log", []func(float64) float64{logarithm, inverse, inverse1, inverse2}, tailUnknown},
 	Square:  {"square", []func(float64) float64{square, square1, square2}, tailZero},
 	Sqrt:    {"sqrt", []func(float64) float64{sqrt, sqrt1, sqrt2, sqrt3}, tailUnknown},
 	Inverse: {"inverse", []func(float64) float64{inverse, inverse1, inverse2, inverse3}, tailUnknown},
