@@ -402,7 +402,8 @@ func (c *canonicalizer) stockConv(n *gorgonia.Node) (term, bool, error) {
 	if err != nil {
 		return term{}, false, err
 	}
-	v := integers(fmt.Sprint(columns.Op())) // kernel, pad, stride, dilation: H and W of each
+	_, geometry, _ := strings.Cut(fmt.Sprint(columns.Op()), "<")
+	v := integers(geometry) // kernel, pad, stride, dilation: H and W of each
 	xs, ws := x.Shape(), w.Shape()
 	g := op.ConvGeom{
 		Batch: xs[0], InC: xs[1], InH: xs[2], InW: xs[3], OutC: ws[0], KH: v[0], KW: v[1],

@@ -1,0 +1,45 @@
+# Only Go and make are needed. Everything is pure Go and Go assembly.
+export CGO_ENABLED ?= 0
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: run build test test-slow test-race lint cross fuzz bench generate clean
+
+run: build ## train the MLP preset on the embedded MNIST, measuring everything
+	./bin/sgflow train
+
+build: ## bin/sgflow
+	go build -trimpath -o bin/sgflow ./cmd/sgflow
+
+test: ## all quick tests
+	go test ./...
+
+test-slow: ## also those that train to accuracy and to the edge of stability
+	SGFLOW_SLOW=1 go test -timeout 40m ./...
+
+test-race: ## packages that start goroutines, under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race ./engine/cpu/... ./engine/record ./engine/train ./engine/op ./data
+
+lint: ## formatting, vet, staticcheck
+	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+cross: ## build for the other platforms
+	GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/sgflow
+	GOOS=windows GOARCH=amd64 go build -o /dev/null ./cmd/sgflow
+	GOOS=linux GOARCH=arm64 go vet ./engine/cpu/...
+
+fuzz: ## a short run of every fuzz target
+	go test -run '^$$' -fuzz FuzzReadIDX -fuzztime 10s ./data
+	go test -run '^$$' -fuzz FuzzReadSafetensors -fuzztime 10s ./engine/record
+	go test -run '^$$' -fuzz FuzzParse -fuzztime 10s ./models
+
+bench: ## kernels and steps of this machine
+	go test -run '^$$' -bench . ./engine/cpu/... ./bench/...
+
+generate: ## make the checked-in assembly again from its generator
+	go generate ./...
+
+clean:
+	rm -rf bin
