@@ -1,0 +1,155 @@
+package kernel
+
+// rowOp names a reduction over rows or columns.
+type rowOp uint8
+
+const (
+	opRowNormSq rowOp = iota
+	opColSum
+	opChannelSum
+	opSoftmax
+	opSoftmaxLoss
+	opSoftmaxTangent
+)
+
+// rowTask works on rows [i·rows, (i+1)·rows) of an n×d matrix; for opColSum on
+// columns.
+type rowTask[T Float] struct {
+	kernels *Kernels[T]
+	op      rowOp
+	n, d    int // rows, columns
+	ld      int
+	rows    int // rows (columns) in a piece
+	x, y    []T
+	dst     []T
+	out     []float64
+	scale   T
+	c       int // channels
+	acc     bool
+	sample  []float64
+	labels  []int32
+}
+
+// runRows runs the task over n rows.
+func (k *Kernels[T]) runRows(t rowTask[T], n, rows int) {
+	k.rowwise = t
+	k.rowwise.kernels, k.rowwise.rows = k, rows
+	k.pool.Run((n+rows-1)/rows, &k.rowwise)
+	k.rowwise = rowTask[T]{}
+}
+
+// rowsPerPiece is how many rows of d elements are worth a hand-over.
+func rowsPerPiece(d int) int { return max(1, flatChunk/max(d, 1)) }
+
+// Do works on piece i.
+func (t *rowTask[T]) Do(i, _ int) {
+	v := &t.kernels.vec
+	lo := i * t.rows
+	if t.op == opColSum {
+		t.colSum(lo, min(lo+t.rows, t.d))
+		return
+	}
+	for r := lo; r < min(lo+t.rows, t.n); r++ {
+		switch t.op {
+		case opRowNormSq:
+			x := t.x[r*t.ld:][:t.d]
+			t.out[r] = v.dot(x, x)
+		case opChannelSum:
+			t.channelSums(r)
+		case opSoftmax:
+			softmaxRow(t.dst[r*t.d:][:t.d], t.x[r*t.d:][:t.d])
+		case opSoftmaxLoss:
+			t.lossRow(r)
+		case opSoftmaxTangent:
+			tangentRow(t.dst[r*t.d:][:t.d], t.x[r*t.d:][:t.d], t.y[r*t.d:][:t.d], t.scale)
+		}
+	}
+}
+
+// RowNormSq stores dst[i] = Σ_j x(i,j)² for the n×d matrix x with leading
+// dimension ld (zero: d), with products and sums in float64.
+func (k *Kernels[T]) RowNormSq(dst []float64, x []T, n, d, ld int) {
+	if ld == 0 {
+		ld = d
+	}
+	if d == 0 {
+		clear(dst[:n])
+		return
+	}
+	if n > 0 {
+		_, _ = dst[n-1], x[(n-1)*ld+d-1]
+	}
+	k.runRows(rowTask[T]{op: opRowNormSq, n: n, d: d, ld: ld, x: x, out: dst}, n, rowsPerPiece(d))
+}
+
+// colPiece is the number of columns that one piece of a column sum takes.
+const colPiece = 256
+
+// ColSum stores dst[j] = [dst[j] +] Σ_i x(i,j) for the n×d matrix x with leading
+// dimension ld (zero: d); with acc it adds to dst. The rows are added in order.
+func (k *Kernels[T]) ColSum(dst, x []T, n, d, ld int, acc bool) {
+	if ld == 0 {
+		ld = d
+	}
+	if d == 0 {
+		return
+	}
+	if n > 0 {
+		_ = x[(n-1)*ld+d-1]
+	}
+	piece := colPiece
+	if n*d <= flatChunk {
+		piece = d
+	}
+	k.runRows(rowTask[T]{op: opColSum, n: n, d: d, ld: ld, x: x, dst: dst[:d], acc: acc}, d, piece)
+}
+
+// colSum adds up columns [lo,hi).
+func (t *rowTask[T]) colSum(lo, hi int) {
+	dst := t.dst[lo:hi]
+	if !t.acc {
+		clear(dst)
+	}
+	for r := range t.n {
+		t.kernels.vec.add(dst, dst, t.x[r*t.ld+lo:][:hi-lo])
+	}
+}
+
+// ChannelSum stores dst[c] = [dst[c] +] Σ_{i,p} x(i,c,p) for x of n samples,
+// channels planes each and plane elements a plane (NCHW): the bias gradient of a
+// convolution. With acc it adds to dst. Where perSample is not nil it also
+// stores perSample[i] = Σ_c (Σ_p x(i,c,p))², the squared norm of sample i's own
+// bias gradient. Sums are made in float64.
+func (k *Kernels[T]) ChannelSum(dst []T, x []T, n, channels, plane int, acc bool, perSample []float64) {
+	if need := n * channels * plane; need > 0 {
+		_ = x[need-1]
+	}
+	dst = dst[:channels]
+	k.sums = grow(k.sums, n*channels)
+	sums := k.sums
+	k.runRows(rowTask[T]{op: opChannelSum, n: n, d: plane, c: channels, x: x, out: sums, sample: perSample},
+		n, rowsPerPiece(channels*plane))
+	for c := range dst {
+		var s float64
+		for i := range n {
+			s += sums[i*channels+c]
+		}
+		if acc {
+			s += float64(dst[c])
+		}
+		dst[c] = T(s)
+	}
+}
+
+// channelSums adds up the planes of sample r.
+func (t *rowTask[T]) channelSums(r int) {
+	var norm float64
+	for c := range t.c {
+		s := t.kernels.vec.sum(t.x[(r*t.c+c)*t.d:][:t.d])
+		t.out[r*t.c+c] = s
+		norm += s * s
+	}
+	if t.sample != nil {
+		t.sample[r] = norm
+	}
+}
