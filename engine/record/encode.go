@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -144,11 +145,13 @@ func appendFloat(buf []byte, x float64) []byte {
 func appendString(buf []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			quoted, err := json.Marshal(s)
-			if err != nil {
+			var quoted bytes.Buffer
+			e := json.NewEncoder(&quoted)
+			e.SetEscapeHTML(false)
+			if err := e.Encode(s); err != nil {
 				panic(err) // a string always has a JSON form
 			}
-			return append(buf, quoted...)
+			return append(buf, bytes.TrimSuffix(quoted.Bytes(), []byte{'\n'})...)
 		}
 	}
 	buf = append(buf, '"')

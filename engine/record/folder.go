@@ -35,18 +35,18 @@ type Folder struct {
 // not empty is refused unless force is set; then the files of the run in it
 // are removed, and no other file.
 func Create(dir string, force bool) (*Folder, error) {
-	if err := clear(dir, force); err != nil {
+	if err := clearRun(dir, force); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Join(dir, checkpointDir), 0o777); err != nil {
 		return nil, fmt.Errorf("record: create run folder: %w", err)
 	}
-	return open(dir)
+	return openFolder(dir)
 }
 
-// clear makes sure that dir holds no run: it refuses one, or removes it where
+// clearRun makes sure that dir holds no run: it refuses one, or removes it where
 // force is set.
-func clear(dir string, force bool) error {
+func clearRun(dir string, force bool) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -90,8 +90,8 @@ func owned(name string) bool {
 	return strings.HasPrefix(name, eventsPrefix) || isTemp(name)
 }
 
-// open opens the logs of dir for appending.
-func open(dir string) (*Folder, error) {
+// openFolder opens the logs of dir for appending.
+func openFolder(dir string) (*Folder, error) {
 	f := &Folder{dir: dir}
 	var err error
 	if f.steps, err = openLog(filepath.Join(dir, stepsFile)); err == nil {

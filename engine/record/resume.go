@@ -57,7 +57,12 @@ func Resume(dir string, step int) (*Folder, error) {
 	if err := removeCheckpointsAfter(dir, step); err != nil {
 		return nil, err
 	}
-	f, err := open(dir)
+	for _, d := range []string{dir, filepath.Join(dir, checkpointDir)} {
+		if err := removeTemps(d); err != nil {
+			return nil, fmt.Errorf("record: resume: %w", err)
+		}
+	}
+	f, err := openFolder(dir)
 	if err != nil {
 		return nil, err
 	}

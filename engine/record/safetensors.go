@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 )
 
 // A safetensors file is a uint64 length of the header (little-endian), the
@@ -25,7 +26,8 @@ const metadataKey = "__metadata__"
 // Equal arguments give equal bytes: float64 tensors come first, then float32
 // ones (which aligns every number, as PyTorch's reader needs), each in the
 // order given; metadata is sorted by key. A tensor whose elements don't fill
-// its shape and a name used twice are errors, before anything is written.
+// its shape, a name used twice and text that is not UTF-8 are errors, before
+// anything is written.
 func WriteSafetensors(w io.Writer, tensors []Tensor, metadata map[string]string) error {
 	ordered := make([]Tensor, 0, len(tensors))
 	for _, d := range []dtype{f64, f32} {
@@ -66,6 +68,9 @@ func encodeHeader(tensors []Tensor, metadata map[string]string) ([]byte, error) 
 		e.key(metadataKey)
 		e.buf = append(e.buf, '{')
 		for _, key := range slices.Sorted(maps.Keys(metadata)) {
+			if !utf8.ValidString(key) || !utf8.ValidString(metadata[key]) {
+				return nil, fmt.Errorf("metadata %q is not UTF-8", key)
+			}
 			e.key(key)
 			e.buf = appendString(e.buf, metadata[key])
 		}
@@ -74,8 +79,8 @@ func encodeHeader(tensors []Tensor, metadata map[string]string) ([]byte, error) 
 	seen := make(map[string]bool, len(tensors))
 	offset := 0
 	for _, t := range tensors {
-		if t.Name == "" || t.Name == metadataKey || seen[t.Name] {
-			return nil, fmt.Errorf("tensor name %q is empty, reserved or used twice", t.Name)
+		if t.Name == "" || t.Name == metadataKey || seen[t.Name] || !utf8.ValidString(t.Name) {
+			return nil, fmt.Errorf("tensor name %q is empty, reserved, used twice or not UTF-8", t.Name)
 		}
 		seen[t.Name] = true
 		if n, ok := elements(t.Shape); !ok || n != t.Len() {
