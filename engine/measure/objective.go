@@ -93,7 +93,7 @@ func (o *Objective[T]) Gradient(indices []int32, noise bool) (loss float64, corr
 func (o *Objective[T]) Grad() []T { return o.s.Grad() }
 
 // Product computes out = H·v for the samples of the last Gradient, at the
-// parameters they were evaluated at. out and v must not overlap.
+// parameters they were evaluated at. out and v must not overlap; v may be Grad.
 func (o *Objective[T]) Product(out, v []T) {
 	o.products++
 	if o.loaded {
@@ -108,6 +108,9 @@ func (o *Objective[T]) Product(out, v []T) {
 		o.s.Product(out, v)
 		return
 	}
+	if &v[0] == &o.s.Grad()[0] {
+		v = o.grad // the chunks' gradients go over the session's
+	}
 	o.partial = grow(o.partial, len(out))
 	o.sums = grow(o.sums, len(out))
 	clear(o.sums)
@@ -119,7 +122,7 @@ func (o *Objective[T]) Product(out, v []T) {
 		addScaled(o.sums, o.partial, float64(len(chunk))/float64(len(o.indices)))
 	}
 	round(out, o.sums)
-	copy(o.s.Grad(), o.grad) // the chunks' gradients have gone over it
+	copy(o.s.Grad(), o.grad)
 }
 
 // Products returns the number of Hessian-vector products since the last Gradient.
