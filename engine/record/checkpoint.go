@@ -163,7 +163,7 @@ func checkpointStep(name string) (int, bool) {
 		return 0, false
 	}
 	step, err := strconv.Atoi(digits)
-	if err != nil || filepath.Base(checkpointPath("", step)) != name {
+	if err != nil || step < 0 || filepath.Base(checkpointPath("", step)) != name {
 		return 0, false
 	}
 	return step, true

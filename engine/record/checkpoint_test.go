@@ -118,7 +118,7 @@ func TestForeignFilesAreNoCheckpoints(t *testing.T) {
 	for _, name := range []string{"step-.safetensors", "step-5.safetensors", "step-000000005.safetensors.bak", "step--00000005.safetensors", "weights.safetensors", ".sgflow-step-000000005.safetensors-q.tmp"} {
 		writeFile(t, filepath.Join(dir, "checkpoints", name), "x")
 	}
-	if steps, err := checkpointSteps(dir); err != nil || len(steps) > 1 {
+	if steps, err := checkpointSteps(dir); err != nil || len(steps) > 0 {
 		t.Errorf("%v, %v", steps, err)
 	}
 	if _, _, err := LatestCheckpoint(filepath.Join(dir, "none")); err == nil || !strings.Contains(err.Error(), "is no run folder") {

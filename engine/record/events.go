@@ -184,8 +184,8 @@ func eventsBefore(r io.Reader, size int64, step int) (int64, error) {
 	}
 }
 
-// eventStepOf returns the step of an Event message, 0 where it has none
-// (the record that starts a file is kept by its being -1 here).
+// eventStepOf returns the step of an Event message, or -1 where it has none,
+// as in the record that starts a file.
 func eventStepOf(event []byte) int64 {
 	step := int64(-1)
 	for len(event) > 0 {

@@ -82,9 +82,8 @@ type scalar struct {
 	value Opt
 }
 
-// groups of a step in the order they are logged. Each returns its numbers in
-// the order of their keys; this is the one list of them, for the lines, the
-// events and their checks alike.
+// The methods named scalars list the numbers of a group in the order of their
+// keys: the one list of them, for the lines and the events alike.
 
 func (s *Step) scalars() [3]scalar {
 	return [...]scalar{
