@@ -33,8 +33,6 @@ const unknownTotal = -1
 // permanentError is one that asking again won't change.
 type permanentError struct{ error }
 
-func (e permanentError) Unwrap() error { return e.error }
-
 // download gets url into final. The bytes gather in final+".part", which
 // outlives a failure and is continued; when they are complete, pass check and
 // are on the disk, the part is renamed.
