@@ -1,48 +1,51 @@
 package cpu
 
-import "sgflow/engine/program"
+import (
+	"sgflow/engine/cpu/kernel"
+	"sgflow/engine/program"
+)
 
 // addBias computes f(x[o,c,i] + b[c]).
 type addBias[T Float] struct {
-	out, x, b       operand[T]
-	outer           program.Extent
-	channels, inner int
-	f               mapping[T] // nil for identity
+	m         *Machine[T]
+	out, x, b operand[T]
+	outer     program.Extent
+	inner     int
+	f         kernel.Activation
+
+	n, rows int // of the run in progress: batch size, and what of outer makes a piece
 }
 
 func bindAddBias[T Float](b *binder[T], in *program.AddBias) bound {
 	size := b.extent(in.Outer, whole(in.Channels*in.Inner))
 	return &addBias[T]{
-		out: b.real(in.Out, size), x: b.real(in.X, size), b: b.real(in.B, whole(in.Channels)),
-		outer: in.Outer, channels: in.Channels, inner: in.Inner,
-		f: bindActivation(b, in.Func),
+		m: b.m, out: b.real(in.Out, size), x: b.real(in.X, size), b: b.real(in.B, whole(in.Channels)),
+		outer: in.Outer, inner: in.Inner, f: activation(b, in.Func),
 	}
-}
-
-// bindActivation returns f as a mapping, nil for the identity.
-func bindActivation[T Float](b *binder[T], f program.Func) mapping[T] {
-	if f == program.Identity {
-		return nil
-	}
-	m, err := derivative[T](f, 0, false)
-	if err != nil {
-		b.fail("%w", err)
-	}
-	return m
 }
 
 func (a *addBias[T]) run(n int) {
-	out, x, bias := a.out.at(n), a.x.at(n), a.b.at(n)
-	addChannels(out, x, bias, a.outer.At(n), a.inner)
-	if a.f != nil {
-		a.f(out, out, nil)
+	out, outer := a.out.at(n), a.outer.At(n)
+	a.n, a.rows = n, max(1, movePiece*outer/max(1, len(out)))
+	a.m.kernels.Pool().Run(pieces(outer, a.rows), a)
+	if a.f != kernel.Identity {
+		a.m.kernels.Activate(a.f, out, out)
 	}
 }
 
-// addChannels computes out = x + bias, x being outer×len(bias)×inner.
-func addChannels[T Float](out, x, bias []T, outer, inner int) {
-	k := 0
-	for range outer {
+// Do adds the bias to piece i.
+func (a *addBias[T]) Do(i, _ int) {
+	bias := a.b.at(a.n)
+	width := len(bias) * a.inner
+	lo, hi := piece(i, a.outer.At(a.n), a.rows)
+	addChannels(a.out.at(a.n)[lo*width:hi*width], a.x.at(a.n), bias, lo, a.inner)
+}
+
+// addChannels computes out = x + bias for rows of len(bias)×inner elements;
+// out starts at the given row of x.
+func addChannels[T Float](out, x, bias []T, row, inner int) {
+	x = x[row*len(bias)*inner:][:len(out)]
+	for k := 0; k < len(out); {
 		for _, v := range bias {
 			for range inner {
 				out[k] = x[k] + v
@@ -54,6 +57,7 @@ func addChannels[T Float](out, x, bias []T, outer, inner int) {
 
 // sumBias computes out[c] (+)= Σ over o and i of x[o,c,i].
 type sumBias[T Float] struct {
+	m               *Machine[T]
 	out, x          operand[T]
 	outer           program.Extent
 	channels, inner int
@@ -62,25 +66,16 @@ type sumBias[T Float] struct {
 
 func bindSumBias[T Float](b *binder[T], in *program.SumBias) bound {
 	return &sumBias[T]{
-		out: b.real(in.Out, whole(in.Channels)), x: b.real(in.X, b.extent(in.Outer, whole(in.Channels*in.Inner))),
+		m: b.m, out: b.real(in.Out, whole(in.Channels)), x: b.real(in.X, b.extent(in.Outer, whole(in.Channels*in.Inner))),
 		outer: in.Outer, channels: in.Channels, inner: in.Inner, accumulate: in.Accumulate,
 	}
 }
 
 func (s *sumBias[T]) run(n int) {
-	out, x := s.out.at(n), s.x.at(n)
-	if !s.accumulate {
-		clear(out)
+	k, outer := s.m.kernels, s.outer.At(n)
+	if s.inner == 1 {
+		k.ColSum(s.out.at(n), s.x.at(n), outer, s.channels, 0, s.accumulate)
+		return
 	}
-	outer := s.outer.At(n)
-	for c := range out {
-		sum := 0.0
-		for o := range outer {
-			k := (o*s.channels + c) * s.inner
-			for _, v := range x[k : k+s.inner] {
-				sum += float64(v)
-			}
-		}
-		out[c] += T(sum)
-	}
+	k.ChannelSum(s.out.at(n), s.x.at(n), outer, s.channels, s.inner, s.accumulate, nil)
 }

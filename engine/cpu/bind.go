@@ -3,6 +3,7 @@ package cpu
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"sgflow/engine/program"
 )
@@ -19,6 +20,12 @@ type binder[T Float] struct {
 	p      *program.Program
 	layout program.Layout
 	err    error
+
+	phase program.Phase // of the instruction being bound
+	place int
+
+	// softmaxes are the ones that the Forward phase makes, by their logits.
+	softmaxes map[program.BufferID]*softmaxRows[T]
 }
 
 // bind resolves one instruction.
@@ -180,12 +187,28 @@ func whole(n int) program.Extent { return program.Extent{N: n} }
 // each is the extent of n elements for every sample.
 func each(n int) program.Extent { return program.Extent{N: n, Batch: true} }
 
+// final reports whether nothing writes buffer id after the instruction being
+// bound, in this phase or a later one.
+func (b *binder[T]) final(id program.BufferID) bool {
+	from := b.place + 1
+	for ph := b.phase; ph < program.NumPhases; ph++ {
+		for _, in := range b.p.Phases[ph][from:] {
+			if slices.Contains(in.Writes(), id) {
+				return false
+			}
+		}
+		from = 0
+	}
+	return true
+}
+
 // bindPhase resolves the instructions of one phase; an error names the
 // instruction as the program's listing does.
 func (b *binder[T]) bindPhase(ph program.Phase) ([]bound, error) {
 	list := make([]bound, len(b.p.Phases[ph]))
 	var errs []error
 	for k, in := range b.p.Phases[ph] {
+		b.phase, b.place = ph, k
 		r, err := b.bind(in)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("cpu: binding %s instruction %d (%T): %w", ph, k, in, err))

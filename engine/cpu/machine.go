@@ -3,7 +3,9 @@ package cpu
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
+	"sgflow/engine/cpu/kernel"
 	"sgflow/engine/program"
 )
 
@@ -13,6 +15,9 @@ type Options struct {
 	Capacity int
 	// Threads is the number of threads to use; 0 is one for each core.
 	Threads int
+	// Path is the instruction set to use; nil is the one that the environment
+	// variable kernel.PathVariable names, or the best that the processor has.
+	Path *kernel.Path
 }
 
 // Machine executes a Program on the processor. It is for one goroutine at a
@@ -22,7 +27,8 @@ type Machine[T Float] struct {
 	program  *program.Program
 	capacity int
 	*memory[T]
-	phases [program.NumPhases][]bound
+	kernels *kernel.Kernels[T]
+	phases  [program.NumPhases][]bound
 
 	// unwritten parts of ḡ and H·v: no instruction writes them, so they are
 	// set to zero.
@@ -38,6 +44,7 @@ type Machine[T Float] struct {
 // The texts of the panics that wrong calls cause.
 const (
 	badBatch   = "cpu: batch size is not between 1 and the capacity"
+	badLengths = "cpu: vectors differ in length"
 	badVector  = "cpu: vector is not of length P"
 	noGradient = "cpu: Product without a Gradient before it"
 	noHessian  = "cpu: the program has no Hessian-vector product"
@@ -56,7 +63,42 @@ func New[T Float](p *program.Program, o Options) (*Machine[T], error) {
 	}
 	mem, layout := newMemory[T](p, o.Capacity)
 	m := &Machine[T]{program: p, capacity: o.Capacity, memory: mem}
-	b := &binder[T]{m: m, p: p, layout: layout}
+	if err := m.bind(layout); err != nil {
+		return nil, err
+	}
+	m.gradGaps = gaps(p, program.Grad, program.Gradient)
+	m.productGaps = gaps(p, program.Product, program.HessianProduct)
+	if err := m.start(o); err != nil {
+		return nil, fmt.Errorf("cpu: making a machine: %w", err)
+	}
+	return m, nil
+}
+
+// start makes the kernels and their threads.
+func (m *Machine[T]) start(o Options) error {
+	path, err := kernel.FromEnv()
+	if o.Path != nil {
+		path, err = *o.Path, nil
+	}
+	if err != nil {
+		return err
+	}
+	threads := o.Threads
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	pool := kernel.NewPool(threads)
+	m.kernels, err = kernel.New[T](path, pool)
+	if err != nil {
+		pool.Close()
+	}
+	return err
+}
+
+// bind resolves the instructions and the results that the caller reads.
+func (m *Machine[T]) bind(layout program.Layout) error {
+	p := m.program
+	b := &binder[T]{m: m, p: p, layout: layout, softmaxes: map[program.BufferID]*softmaxRows[T]{}}
 	var errs []error
 	for ph := range program.NumPhases {
 		list, err := b.bindPhase(ph)
@@ -73,7 +115,7 @@ func New[T Float](p *program.Program, o Options) (*Machine[T], error) {
 		if q.Norms != program.None {
 			b.err = nil
 			norms := b.double(q.Norms, each(1))
-			m.norms[k] = norms.at(o.Capacity)
+			m.norms[k] = norms.at(m.capacity)
 			errs = append(errs, b.err)
 		}
 	}
@@ -82,17 +124,12 @@ func New[T Float](p *program.Program, o Options) (*Machine[T], error) {
 		b.double(id, whole(1))
 		errs = append(errs, b.err)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	m.gradGaps = gaps(p, program.Grad, program.Gradient)
-	m.productGaps = gaps(p, program.Product, program.HessianProduct)
-	return m, nil
+	return errors.Join(errs...)
 }
 
 // Close stops the machine's threads. The machine must not be used afterwards;
 // closing it again does nothing.
-func (m *Machine[T]) Close() {}
+func (m *Machine[T]) Close() { m.kernels.Pool().Close() }
 
 // Capacity returns the largest batch size.
 func (m *Machine[T]) Capacity() int { return m.capacity }

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"sgflow/engine/cpu/kernel"
 	"sgflow/engine/program"
 )
 
@@ -108,44 +109,55 @@ func TestNormsAreThoseOfSingleSampleGradients(t *testing.T) {
 	}
 }
 
-func TestNetworkAgreesWithTheReferenceAtEverySize(t *testing.T) {
+func TestNetworkAgreesWithTheReferenceAtEverySizeAndOnEveryPath(t *testing.T) {
 	testNetwork[float32](t)
 	testNetwork[float64](t)
 }
 
 func testNetwork[T Float](t *testing.T) {
 	for _, size := range sizes {
-		m := prepared[T](t, size.capacity, 2)
-		r := newReference(m.program, size.n)
-		r.noise = true
-		for k, id := range m.program.Inputs {
-			for i := range r.real[id] {
-				r.real[id][i] = float64(m.Input(k)[i])
-			}
+		for _, path := range kernel.Available() {
+			testNetworkOn[T](t, path, size.capacity, size.n)
 		}
-		wide := func(s []T) []float64 {
-			w := make([]float64, len(s))
-			for i, v := range s {
-				w[i] = float64(v)
-			}
-			return w
+	}
+}
+
+func testNetworkOn[T Float](t *testing.T, path kernel.Path, capacity, n int) {
+	m, err := New[T](smallNetwork(), Options{Capacity: capacity, Threads: 2, Path: &path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	randomize(m, 5)
+	r := newReference(m.program, n)
+	r.noise = true
+	for k, id := range m.program.Inputs {
+		for i := range r.real[id] {
+			r.real[id][i] = float64(m.Input(k)[i])
 		}
-		v, hv := make([]T, len(m.Theta())), make([]T, len(m.Theta()))
-		copy(v, m.Theta())
-		r.setFlat(program.Param, wide(m.Theta()))
-		r.setFlat(program.Vector, wide(v))
-		r.run(program.Forward, program.Gradient, program.Noise, program.Curvature, program.HessianProduct)
-		for range 2 { // the second run finds the memory as the first left it
-			m.Gradient(size.n, true)
-			m.Product(hv, v)
-			compare(t, "loss", []float64{m.Loss()}, r.real[m.program.Loss], tolerance[T]())
-			compare(t, "correct", []float64{float64(m.Correct())}, r.real[m.program.Correct], 0)
-			compare(t, "logits", m.Logits(size.n), r.real[m.program.Logits], tolerance[T]())
-			compare(t, "gradient", m.Grad(), r.flat(program.Grad), tolerance[T]())
-			compare(t, "H·v", hv, r.flat(program.Product), tolerance[T]())
-			for k, p := range m.program.Params {
-				compare(t, "norms", m.Norms(k), r.real[p.Norms], tolerance[T]())
-			}
+	}
+	wide := func(s []T) []float64 {
+		w := make([]float64, len(s))
+		for i, v := range s {
+			w[i] = float64(v)
+		}
+		return w
+	}
+	v, hv := make([]T, len(m.Theta())), make([]T, len(m.Theta()))
+	copy(v, m.Theta())
+	r.setFlat(program.Param, wide(m.Theta()))
+	r.setFlat(program.Vector, wide(v))
+	r.run(program.Forward, program.Gradient, program.Noise, program.Curvature, program.HessianProduct)
+	for range 2 { // the second run finds the memory as the first left it
+		m.Gradient(n, true)
+		m.Product(hv, v)
+		compare(t, "loss", []float64{m.Loss()}, r.real[m.program.Loss], tolerance[T]())
+		compare(t, "correct", []float64{float64(m.Correct())}, r.real[m.program.Correct], 0)
+		compare(t, "logits", m.Logits(n), r.real[m.program.Logits], tolerance[T]())
+		compare(t, "gradient", m.Grad(), r.flat(program.Grad), tolerance[T]())
+		compare(t, "H·v", hv, r.flat(program.Product), tolerance[T]())
+		for k, p := range m.program.Params {
+			compare(t, "norms", m.Norms(k), r.real[p.Norms], tolerance[T]())
 		}
 	}
 }
@@ -345,7 +357,7 @@ func TestNewNamesWhatIsWrong(t *testing.T) {
 		{"window", func(b *builder) {
 			g := program.PoolGeom{C: 1, InH: 2, InW: 2, OutH: 2, OutW: 1, KH: 2, KW: 2, StrideH: 1, StrideW: 1}
 			b.add(program.Forward, &program.AvgPool{Geom: g, Out: b.temp(each(2)), X: b.input(size)})
-		}, []string{"2 windows of 2", "input of 2"}},
+		}, []string{"1×1 outputs, not 2×1"}},
 		{"parameter outside", func(b *builder) {
 			theta, _, _, _, _ := b.param(4)
 			b.Buffer(theta).Offset = 1

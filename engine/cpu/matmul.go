@@ -1,97 +1,91 @@
 package cpu
 
-import "sgflow/engine/program"
+import (
+	"sgflow/engine/cpu/kernel"
+	"sgflow/engine/program"
+)
 
 type matMul[T Float] struct {
-	out, a, b      operand[T]
-	m, n, k        program.Extent
-	transA, transB bool
-	accumulate     bool
-	epilogue       epilogue[T]
+	m             *Machine[T]
+	out, a, b     operand[T]
+	rows, cols, k program.Extent
+	epilogue      epilogue[T]
+	gemm          kernel.Gemm[T] // all that does not depend on the run
 }
 
 func bindMatMul[T Float](b *binder[T], in *program.MatMul) bound {
 	size := b.extent(in.M, in.N)
 	r := &matMul[T]{
-		out: b.real(in.Out, size),
-		a:   b.real(in.A, b.extent(in.M, in.K)),
-		b:   b.real(in.B, b.extent(in.K, in.N)),
-		m:   in.M, n: in.N, k: in.K,
-		transA: in.TransA, transB: in.TransB,
-		accumulate: in.Accumulate,
-		epilogue:   bindEpilogue(b, in.Epilogue, size),
+		m:    b.m,
+		out:  b.real(in.Out, size),
+		a:    b.real(in.A, b.extent(in.M, in.K)),
+		b:    b.real(in.B, b.extent(in.K, in.N)),
+		rows: in.M, cols: in.N, k: in.K,
+		epilogue: bindEpilogue(b, in.Epilogue, size, in.N),
 	}
-	r.epilogue.bias = b.real(in.Bias, in.N)
+	r.gemm = kernel.Gemm[T]{
+		TransA: in.TransA, TransB: in.TransB, Accumulate: in.Accumulate,
+		Act: r.epilogue.f, Mask: r.epilogue.df,
+	}
 	return r
 }
 
 func (r *matMul[T]) run(n int) {
-	out, a, b := r.out.at(n), r.a.at(n), r.b.at(n)
-	rows, cols, inner := r.m.At(n), r.n.At(n), r.k.At(n)
-	if !r.accumulate {
-		clear(out)
-	}
-	aRow, aCol := inner, 1
-	if r.transA {
-		aRow, aCol = 1, rows
-	}
-	for i := range rows {
-		c := out[i*cols : (i+1)*cols]
-		if r.transB {
-			for j := range c {
-				sum := T(0)
-				for k, v := range b[j*inner : (j+1)*inner] {
-					sum += a[i*aRow+k*aCol] * v
-				}
-				c[j] += sum
-			}
-			continue
-		}
-		for k := range inner {
-			v := a[i*aRow+k*aCol]
-			for j, w := range b[k*cols : (k+1)*cols] {
-				c[j] += v * w
-			}
-		}
-	}
-	r.epilogue.apply(out, rows, 1, n)
+	g := &r.gemm
+	g.M, g.N, g.K = r.rows.At(n), r.cols.At(n), r.k.At(n)
+	g.A, g.B, g.C = r.a.at(n), r.b.at(n), r.out.at(n)
+	g.Bias, g.Y = r.epilogue.bias.at(n), r.epilogue.mask.at(n)
+	r.m.kernels.Gemm(g)
 }
 
 // epilogue is a bound program.Epilogue.
 type epilogue[T Float] struct {
 	bias operand[T]
-	f    mapping[T] // nil for identity
+	f    kernel.Activation
 	mask operand[T]
-	df   mapping[T] // derivative from the outputs in mask
+	df   kernel.Activation // whose outputs are in mask
 }
 
-// bindEpilogue resolves all of e but the bias.
-func bindEpilogue[T Float](b *binder[T], e program.Epilogue, size program.Extent) epilogue[T] {
-	r := epilogue[T]{mask: b.real(e.Mask, size), f: bindActivation(b, e.Func)}
+// bindEpilogue resolves e for a result of the given size, with one bias for
+// each of channels.
+func bindEpilogue[T Float](b *binder[T], e program.Epilogue, size, channels program.Extent) epilogue[T] {
+	r := epilogue[T]{bias: b.real(e.Bias, channels), f: activation(b, e.Func), mask: b.real(e.Mask, size)}
 	if e.Mask != program.None {
-		r.df = bindMask(b, e.MaskFunc)
+		r.df = maskOf(b, e.MaskFunc)
 	}
 	return r
 }
 
-// bindMask returns the product with f' taken from outputs of f.
-func bindMask[T Float](b *binder[T], f program.Func) mapping[T] {
-	m, err := derivative[T](f, 1, true)
-	if err != nil {
-		b.fail("%w", err)
+// activation returns the kernel's name of f.
+func activation[T Float](b *binder[T], f program.Func) kernel.Activation {
+	a, ok := kernelActivation(f)
+	if !ok {
+		b.fail("%s is no activation", f)
 	}
-	return m
+	return a
 }
 
-// apply works on c, outer×channels×inner, in place.
-func (e *epilogue[T]) apply(c []T, outer, inner, n int) {
-	if e.bias.present() {
-		addChannels(c, c, e.bias.at(n), outer, inner)
+// maskOf returns the kernel's name of f, whose derivative is to be taken from
+// its output.
+func maskOf[T Float](b *binder[T], f program.Func) kernel.Activation {
+	if !f.FromOutput() {
+		b.fail("the derivative of %s cannot be had from its output", f)
 	}
-	if e.f != nil {
-		e.f(c, c, nil)
+	return activation(b, f)
+}
+
+func kernelActivation(f program.Func) (a kernel.Activation, ok bool) {
+	switch f {
+	case program.Identity:
+		return kernel.Identity, true
+	case program.ReLU:
+		return kernel.ReLU, true
+	case program.Tanh:
+		return kernel.Tanh, true
+	case program.Sigmoid:
+		return kernel.Sigmoid, true
+	case program.GELU:
+		return kernel.GELU, true
 	}
-	if e.mask.present() {
-		e.df(c, e.mask.at(n), c)
-	}
+	return 0, false
 }

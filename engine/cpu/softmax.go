@@ -1,0 +1,90 @@
+package cpu
+
+import (
+	"math"
+
+	"sgflow/engine/program"
+)
+
+// softmaxRows is the softmax p of the rows of some logits, in float64, as the
+// loss and its derivatives need it. The Forward phase's is shared by what
+// comes after, so that the exponentials are taken once.
+type softmaxRows[T Float] struct {
+	z       operand[T]
+	classes int
+	p       []float64 // n×classes
+}
+
+// bindSoftmaxRows returns the softmax of z that the Forward phase has made, or
+// one that the caller has to make at every run (shared is false then).
+func bindSoftmaxRows[T Float](b *binder[T], z program.BufferID, classes int) (s *softmaxRows[T], shared bool) {
+	if s := b.softmaxes[z]; s != nil && s.classes == classes {
+		return s, true
+	}
+	s = &softmaxRows[T]{z: b.real(z, each(classes)), classes: classes, p: make([]float64, each(classes).At(b.m.capacity))}
+	if b.phase == program.Forward && b.final(z) {
+		b.softmaxes[z] = s
+	}
+	return s, false
+}
+
+// row returns row i of p.
+func (s *softmaxRows[T]) row(i int) []float64 { return s.p[i*s.classes : (i+1)*s.classes] }
+
+// make computes the first n rows of p.
+func (s *softmaxRows[T]) make(n int) {
+	z := s.z.at(n)
+	for i := range n {
+		softmaxRow(s.row(i), z[i*s.classes:(i+1)*s.classes])
+	}
+}
+
+// softmaxRow stores the softmax of z in p and returns log Σ exp z. The largest
+// element is subtracted first, so nothing overflows.
+func softmaxRow[T Float](p []float64, z []T) (logSumExp float64) {
+	top := float64(z[0])
+	for _, v := range z {
+		top = math.Max(top, float64(v))
+	}
+	sum := 0.0
+	for c, v := range z {
+		p[c] = math.Exp(float64(v) - top)
+		sum += p[c]
+	}
+	for c := range p {
+		p[c] /= sum
+	}
+	return top + math.Log(sum)
+}
+
+// softmax computes the softmax of every row, or its logarithm.
+type softmax[T Float] struct {
+	out, x operand[T]
+	rows   program.Extent
+	cols   int
+	log    bool
+	p      []float64 // one row
+}
+
+func bindSoftmax[T Float](b *binder[T], in *program.Softmax) bound {
+	if in.Cols < 1 {
+		b.fail("%d columns", in.Cols)
+	}
+	size := b.extent(in.Rows, whole(in.Cols))
+	return &softmax[T]{b.real(in.Out, size), b.real(in.X, size), in.Rows, in.Cols, in.Log, make([]float64, max(0, in.Cols))}
+}
+
+func (s *softmax[T]) run(n int) {
+	out, x := s.out.at(n), s.x.at(n)
+	for i := range s.rows.At(n) {
+		xi, oi := x[i*s.cols:(i+1)*s.cols], out[i*s.cols:(i+1)*s.cols]
+		lse := softmaxRow(s.p, xi)
+		for c, v := range s.p {
+			if s.log {
+				oi[c] = T(float64(xi[c]) - lse)
+			} else {
+				oi[c] = T(v)
+			}
+		}
+	}
+}
