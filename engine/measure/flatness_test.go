@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
+	"pgregory.net/rapid"
 
 	"sgflow/engine/record"
 	"sgflow/engine/rng"
@@ -266,23 +267,43 @@ func TestDivergenceIsReported(t *testing.T) {
 }
 
 func TestStepAllocatesNothing(t *testing.T) {
-	o := objective[float64](t, nets["cnn"], pool)
-	indices := samples(8)
-	sel, err := ParseSelection("noise")
-	if err != nil {
-		t.Fatal(err)
+	for _, what := range []string{"none", "noise", "all"} {
+		t.Run(what, func(t *testing.T) {
+			o := objective[float64](t, nets["cnn"], pool)
+			indices := samples(8)
+			sel, err := ParseSelection(what)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := NewMonitor(o, Config{Select: sel, Window: 4})
+			var out record.Step
+			k := 0
+			one := func() {
+				if err := m.Step(k, indices, &out); err != nil {
+					t.Fatal(err)
+				}
+				k++
+			}
+			for range 6 { // the window fills
+				one()
+			}
+			if n := testing.AllocsPerRun(20, one); n != 0 {
+				t.Errorf("%g allocations a step", n)
+			}
+		})
 	}
-	m := NewMonitor(o, Config{Select: sel})
-	var out record.Step
-	k := 0
-	one := func() {
-		if err := m.Step(k, indices, &out); err != nil {
-			t.Fatal(err)
+}
+
+func TestRitz2IsTheEigenpairOfA2x2Matrix(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		number := rapid.Float64Range(-1e6, 1e6)
+		a, b, c := number.Draw(r, "a"), number.Draw(r, "b"), number.Draw(r, "c")
+		smaller, x, y := ritz2(a, b, c)
+		larger := a + c - smaller
+		scale := math.Abs(a) + math.Abs(b) + math.Abs(c)
+		residual := math.Hypot(a*x+b*y-larger*x, b*x+c*y-larger*y)
+		if smaller > larger+1e-12*scale || math.Abs(math.Hypot(x, y)-1) > 1e-12 || residual > 1e-12*scale {
+			r.Fatalf("(%g %g; %g %g): smaller %g, vector (%g, %g), residual %g", a, b, b, c, smaller, x, y, residual)
 		}
-		k++
-	}
-	one()
-	if n := testing.AllocsPerRun(20, one); n != 0 {
-		t.Errorf("%g allocations a step", n)
-	}
+	})
 }

@@ -3,8 +3,6 @@ package measure
 import (
 	"math"
 
-	"gonum.org/v1/gonum/mat"
-
 	"sgflow/engine"
 )
 
@@ -78,13 +76,23 @@ func (e *eigenStream[T]) step(o *Objective[T], g, hg, w []T) (est estimate, ok b
 }
 
 // ritz2 returns the smaller eigenvalue of the symmetric matrix (a b; b c) and
-// the unit eigenvector of the larger one.
+// the unit eigenvector of the larger one, by one Jacobi rotation (Golub & Van
+// Loan, Matrix Computations, §8.5.2).
 func ritz2(a, b, c float64) (smaller, x, y float64) {
-	var e mat.EigenSym
-	if !e.Factorize(mat.NewSymDense(2, []float64{a, b, b, c}), true) {
-		return a, 1, 0 // a matrix with NaN: the gradient check has said so
+	cos, sin := 1.0, 0.0
+	low, high := a, c
+	if b != 0 {
+		tau := (c - a) / (2 * b)
+		t := 1 / (math.Abs(tau) + math.Sqrt(1+tau*tau))
+		if tau < 0 {
+			t = -t
+		}
+		cos = 1 / math.Sqrt(1+t*t)
+		sin = t * cos
+		low, high = a-t*b, c+t*b
 	}
-	var v mat.Dense
-	e.VectorsTo(&v)
-	return e.Values(nil)[0], v.At(0, 1), v.At(1, 1)
+	if low > high { // the rotated first axis belongs to the larger value
+		return high, cos, -sin
+	}
+	return low, sin, cos
 }
