@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"sgflow/engine/nearest"
 )
 
 // FetchOptions change how Fetch works; the zero value is right for most.
@@ -51,7 +53,7 @@ func Fetch(ctx context.Context, name string, opt FetchOptions) (dir string, err 
 	k := lookup(name)
 	if k == nil {
 		return "", fmt.Errorf("data: fetch: no published data set is called %q: did you mean %s? There are %s",
-			name, nearest(name, knownNames()), strings.Join(knownNames(), ", "))
+			name, nearest.Name(name, knownNames()), strings.Join(knownNames(), ", "))
 	}
 	return k.fetch(ctx, opt)
 }

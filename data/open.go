@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"sgflow/engine/nearest"
 )
 
 // Set is a data set in memory: both halves and what they have in common. It
@@ -129,7 +131,7 @@ func checkFolder(path string) error {
 
 // unknownName is the error for a name that is neither a known set nor a folder.
 func unknownName(name string) error {
-	near := nearest(name, knownNames())
+	near := nearest.Name(name, knownNames())
 	hint := ""
 	if !lookup(near).embedded {
 		hint = fmt.Sprintf(" (`sgflow data fetch %s` gets it)", near)

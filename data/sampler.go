@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"sgflow/engine/nearest"
 	"sgflow/engine/rng"
 )
 
@@ -58,7 +59,7 @@ func NewSampler(kind Sampling, n, batch int, seed uint64) (*Sampler, error) {
 	case Replacement:
 	default:
 		return nil, fmt.Errorf("data: unknown sampling %q: did you mean %s? There are shuffle, replacement and full",
-			kind, nearest(string(kind), samplings))
+			kind, nearest.Name(string(kind), samplings))
 	}
 	switch {
 	case batch < 1:

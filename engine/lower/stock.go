@@ -11,6 +11,7 @@ import (
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"sgflow/engine/nearest"
 	"sgflow/engine/op"
 )
 
@@ -89,31 +90,9 @@ func (c *canonicalizer) stock(n *gorgonia.Node, o gorgonia.Op) (term, error) {
 // unsupported names the op and the supported function nearest to it in name.
 func unsupported(o fmt.Stringer) error {
 	name := fmt.Sprint(o)
-	word := strings.ToLower(regexp.MustCompile(`[A-Za-z]+`).FindString(name))
-	nearest := slices.MinFunc(supported, func(a, b string) int {
-		return distance(word, strings.ToLower(a)) - distance(word, strings.ToLower(b))
-	})
-	return fmt.Errorf("op %q (%T) is not supported; the nearest supported one is %s (all: %s)", name, o, nearest, strings.Join(supported, ", "))
-}
-
-// distance is the Levenshtein distance of two words.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := diagonal
-			if a[i] != b[j] {
-				d = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], d
-		}
-	}
-	return row[len(b)]
+	word := regexp.MustCompile(`[A-Za-z]+`).FindString(name)
+	return fmt.Errorf("op %q (%T) is not supported; the nearest supported one is %s (all: %s)",
+		name, o, nearest.Name(word, supported), strings.Join(supported, ", "))
 }
 
 // integers returns the decimal numbers in s, signs included.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"sgflow/engine/nearest"
 )
 
 // The quantities that training can measure, by the names of the log.
@@ -32,7 +34,8 @@ func ParseSelection(text string) (Selection, error) {
 	for _, name := range strings.Split(text, ",") {
 		name = strings.TrimSpace(name)
 		if !slices.Contains(all, name) {
-			return Selection{}, fmt.Errorf("measure: no quantity %q; choose none, noise, all, or a comma list of %s", name, strings.Join(all, ", "))
+			return Selection{}, fmt.Errorf("measure: no quantity %q; did you mean %s? Choose none, noise, all, or a comma list of %s",
+				name, nearest.Name(name, all), strings.Join(all, ", "))
 		}
 		s.names = append(s.names, name)
 	}

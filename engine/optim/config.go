@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"sgflow/engine/nearest"
 )
 
 // The optimizers by name.
@@ -37,7 +39,7 @@ func (c Config) Validate() error {
 	switch {
 	case c.Name != "" && c.Name != SGD && c.Name != SGDW:
 		return fmt.Errorf("optim: optimizer %q is unknown: did you mean %q? (one of %s)",
-			c.Name, nearest(c.Name, optimizers), strings.Join(optimizers, ", "))
+			c.Name, nearest.Name(c.Name, optimizers), strings.Join(optimizers, ", "))
 	case !(c.Momentum >= 0 && c.Momentum < 1):
 		return fmt.Errorf("optim: momentum %v is out of range: it must be at least 0 and below 1", c.Momentum)
 	case !(c.WeightDecay >= 0) || math.IsInf(c.WeightDecay, 0):

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"sgflow/engine/nearest"
 )
 
 // ParseSchedule reads a schedule: its name and, after colons, its numbers, of
@@ -83,7 +85,7 @@ func (s Schedule) parse(args []string, form string, need int, into ...*float64) 
 
 func unknownSchedule(name string) error {
 	return fmt.Errorf("optim: schedule %q is unknown: did you mean %q? (one of %s)",
-		name, nearest(name, schedules), strings.Join(schedules, ", "))
+		name, nearest.Name(name, schedules), strings.Join(schedules, ", "))
 }
 
 // String returns the schedule as ParseSchedule reads it; Warmup and
