@@ -1,0 +1,69 @@
+package models
+
+import (
+	"math"
+
+	"sgflow/engine/op"
+	"sgflow/engine/rng"
+)
+
+// Tensor is the value of one parameter.
+type Tensor struct {
+	Name  string
+	Shape []int
+	Data  []float64 // row-major
+}
+
+// Init returns initial parameters for the spec fitted to the data, in the order
+// and with the names and shapes of [Network.Params]. Biases are zero. Weights
+// are normal with mean 0 and the variance that suits the activation that
+// follows (the first one before the next layer with weights; pooling between
+// them does not matter):
+//
+//	relu, gelu                   2/fanIn              He et al., 2015, eq. 10
+//	tanh, sigmoid, none (logits) 2/(fanIn + fanOut)   Glorot and Bengio, 2010, eq. 12
+//
+// with fanIn = in·kH·kW and fanOut = out·kH·kW, kH = kW = 1 for dense layers.
+// Element j of the tensor with index i among the parameters is the j-th normal
+// of rng.New(rng.Weights, seed, i): it depends on the seed and on its place
+// alone.
+func (s Spec) Init(seed uint64, input Shape, classes int) ([]Tensor, error) {
+	layers, err := s.Shapes(input, classes)
+	if err != nil {
+		return nil, err
+	}
+	var out []Tensor
+	for i, l := range layers {
+		for _, p := range l.params() {
+			t := Tensor{Name: p.name, Shape: p.shape, Data: make([]float64, product(p.shape...))}
+			if len(p.shape) > 1 {
+				deviation := math.Sqrt(variance(p.shape, layers[i+1:]))
+				stream := rng.New(rng.Weights, seed, uint64(len(out)))
+				for j := range t.Data {
+					t.Data[j] = deviation * stream.NormFloat64()
+				}
+			}
+			out = append(out, t)
+		}
+	}
+	return out, nil
+}
+
+// variance is that of a weight of the given shape (out×in or out×in×kH×kW)
+// before the layers that follow.
+func variance(shape []int, following []LayerShape) float64 {
+	receptive := float64(product(shape[2:]...))
+	fanIn, fanOut := float64(shape[1])*receptive, float64(shape[0])*receptive
+	for _, l := range following {
+		if l.Params > 0 {
+			break
+		}
+		if l.Layer.Kind == KindActivation {
+			if l.Layer.Fn == op.ReLU || l.Layer.Fn == op.GELU {
+				return 2 / fanIn
+			}
+			break
+		}
+	}
+	return 2 / (fanIn + fanOut)
+}
