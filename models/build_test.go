@@ -315,3 +315,32 @@ func TestGradientsEqualFiniteDifferences(t *testing.T) {
 		}
 	}
 }
+
+// Every kind of layer is closed under differentiation: each parameter has a
+// gradient and a Hessian-vector product of its shape.
+func TestNetworksDifferentiateTwice(t *testing.T) {
+	for _, spec := range append(models.Presets(), "mlp:784-20-10,act=tanh", "mlp:784-20-10,act=sigmoid", "mlp:784-20-10,act=gelu",
+		"cnn:conv4k3s2p1,gelu,avgpool2,conv10k3,tanh,gap") {
+		for _, kind := range []op.LossKind{op.CrossEntropy, op.MSE} {
+			net, err := parse(t, spec).Build(models.BuildOptions{Input: mnist, Classes: 10, Batch: 2, Loss: kind})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var params G.Nodes
+			for _, p := range net.Params {
+				params = append(params, p.Node)
+			}
+			d, err := op.Differentiate(net.Loss, params)
+			if err != nil {
+				t.Fatalf("%s: %v", spec, err)
+			}
+			for i, p := range net.Params {
+				for what, n := range map[string]*G.Node{"gradient": d.Grads[i], "Hv": d.HessianProducts[i]} {
+					if n == nil || !n.Shape().Eq(p.Shape) {
+						t.Errorf("%s: %s of %s is %v", spec, what, p.Name, n)
+					}
+				}
+			}
+		}
+	}
+}

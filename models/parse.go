@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sgflow/engine/nearest"
 	"sgflow/engine/op"
 )
 
@@ -50,11 +51,11 @@ func Parse(spec string) (Spec, error) {
 	case found && family == "cnn":
 		return p.cnn(body, at)
 	case found:
-		return Spec{}, p.fail(family, 0, "unknown kind of network; did you mean %s? Kinds are mlp: and cnn:", nearest(family, []string{"mlp", "cnn"})+":")
+		return Spec{}, p.fail(family, 0, "unknown kind of network; did you mean %s? Kinds are mlp: and cnn:", nearest.Name(family, []string{"mlp", "cnn"})+":")
 	}
 	names := Presets()
 	return Spec{}, p.fail(family, 0, "unknown model; did you mean %s? Presets are %s; or write mlp:784-512-256-10 or cnn:conv16k5,relu,…",
-		nearest(family, names), strings.Join(names, ", "))
+		nearest.Name(family, names), strings.Join(names, ", "))
 }
 
 // parser reports errors about one spec. Offsets are into spec.
@@ -96,7 +97,7 @@ func (p parser) mlp(body string, at int) (Spec, error) {
 		f, ok := actOf(value)
 		if !ok {
 			return Spec{}, p.fail(value, start+len(key)+1, "unknown activation; did you mean %s? Activations are %s",
-				nearest(value, actNames()), strings.Join(actNames(), ", "))
+				nearest.Name(value, actNames()), strings.Join(actNames(), ", "))
 		}
 		act, seen = f, true
 		start += len(token) + 1
@@ -128,7 +129,7 @@ func (p parser) layer(token string, at int) (Layer, error) {
 	form, ok := forms[name]
 	if !ok {
 		names := slices.Sorted(maps.Keys(forms))
-		near := nearest(name, names)
+		near := nearest.Name(name, names)
 		all := make([]string, len(names))
 		for i, n := range names {
 			all[i] = forms[n]
