@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+
+	"sgflow/engine/train"
+)
+
+// The exit codes.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitRequest     = 2
+	exitInterrupted = 130
+)
+
+// cli is the command line. Adding a command is adding a field and its file.
+type cli struct {
+	JSON bool `name:"json" help:"Print JSON on standard output, and nothing else there."`
+
+	Train   trainCommand   `cmd:"" help:"Train a network and log noise and flatness at every step."`
+	Probe   probeCommand   `cmd:"" help:"Measure noise and flatness of fixed weights on fixed samples."`
+	Data    dataCommand    `cmd:"" help:"List, fetch, verify and describe data sets."`
+	Devices devicesCommand `cmd:"" help:"List what runs can compute on."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// app is what commands work with.
+type app struct {
+	ctx            context.Context
+	stdout, stderr io.Writer
+	json           bool
+}
+
+// exit is the panic by which kong's own way out, after --help, ends run.
+type exit int
+
+// run is the program: it returns the exit code. It may be called concurrently.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			status, ok := r.(exit)
+			if !ok {
+				panic(r)
+			}
+			code = int(status)
+		}
+	}()
+	var c cli
+	parser := kong.Must(&c,
+		kong.Name("sgflow"),
+		kong.Description("Train small networks with mini-batch SGD and watch, at every step, the noise in the gradient and the flatness of the loss."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.PostBuild(setDefaults),
+	)
+	a := &app{ctx: ctx, stdout: stdout, stderr: stderr}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return a.fail(&train.RequestError{Err: explain(err)})
+	}
+	a.json = c.JSON
+	if err := parsed.Run(a); err != nil {
+		return a.fail(err)
+	}
+	return exitDone
+}
+
+// fail prints the error and returns the exit code that belongs to it.
+func (a *app) fail(err error) int {
+	fmt.Fprintf(a.stderr, "sgflow: %v\n", err)
+	var request *train.RequestError
+	switch {
+	case errors.Is(err, train.ErrInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &request):
+		return exitRequest
+	}
+	return exitFailed
+}
+
+// print writes v as a line of JSON to standard output.
+func (a *app) print(v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encoding the result: %w", err)
+	}
+	return a.write(string(text) + "\n")
+}
+
+// write puts text on standard output.
+func (a *app) write(text string) error {
+	if _, err := io.WriteString(a.stdout, text); err != nil {
+		return fmt.Errorf("writing to standard output: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"sgflow/engine/record"
+	"sgflow/engine/train"
+)
+
+// report shows what a run does: a header, its progress, and a table at the
+// end. It is a train.Reporter.
+type report struct {
+	console *console
+	now     func() time.Time
+
+	steps, perEpoch, epochs int // of the run
+	first                   int // step of this process
+	began, shown            time.Time
+	samples                 int // since shown
+	rate                    float64
+	noise                   record.Noise // the last of each that was measured
+	flatness                record.Flatness
+}
+
+func newReport(w io.Writer) *report { return &report{console: newConsole(w), now: time.Now} }
+
+// Started prints the header.
+func (r *report) Started(i *train.Info) {
+	r.steps, r.perEpoch, r.first = i.Steps, i.StepsPerEpoch, i.First
+	r.epochs = (i.Steps + i.StepsPerEpoch - 1) / i.StepsPerEpoch
+	r.began = r.now()
+	r.shown = r.began
+	c := i.Config
+	r.field("model", "%s, %s parameters", c.Model, grouped(i.Params))
+	for _, layer := range i.Layers {
+		r.field("", "%s", layer)
+	}
+	r.field("data", "%s: %s training and %s test samples, %d classes", c.Data, grouped(i.Train), grouped(i.Test), i.Classes)
+	r.field("device", "%s, %s, %d of %d cores, %s kernels (%s)", i.Device.Name, i.Device.Model, i.Threads, i.Device.Cores, i.Device.Kernels, i.Why)
+	r.field("steps", "%s of %s, learning rate %g", grouped(i.Steps), batch(i), c.LR)
+	r.field("measure", "%s", measures(c))
+	r.field("folder", "%s", i.Out)
+	if i.First > 0 {
+		r.field("resumed", "at step %s", grouped(i.First))
+	}
+}
+
+// field prints a line of the header.
+func (r *report) field(name, format string, args ...any) {
+	r.console.line("%-8s %s", name, fmt.Sprintf(format, args...))
+}
+
+// batch says what a step consists of.
+func batch(i *train.Info) string {
+	if i.StepsPerEpoch == 1 {
+		return "the whole training set"
+	}
+	return fmt.Sprintf("%d samples, %s an epoch", i.Config.Batch, grouped(i.StepsPerEpoch))
+}
+
+// measures says what is measured how often.
+func measures(c *train.Config) string {
+	text := c.Measure
+	if c.MeasureEvery > 1 {
+		text += fmt.Sprintf(", flatness every %d steps", c.MeasureEvery)
+	}
+	if c.FlatnessSamples > 0 {
+		text += fmt.Sprintf(", flatness on %d fixed samples", c.FlatnessSamples)
+	}
+	return text
+}
+
+// Stepped shows the step if the last one shown is old enough: a tenth of a
+// second on a terminal; elsewhere a second, and more as the run gets older.
+func (r *report) Stepped(s *record.Step) {
+	if _, ok := s.Noise.GradNormSq.Get(); ok {
+		r.noise = s.Noise
+	}
+	if s.Flatness.HV > 0 {
+		r.flatness = s.Flatness
+	}
+	r.samples += s.Samples
+	now := r.now()
+	since := now.Sub(r.shown)
+	pause := min(max(now.Sub(r.began)/20, time.Second), 30*time.Second)
+	if r.console.terminal() {
+		pause = 100 * time.Millisecond
+	}
+	if since < pause {
+		return
+	}
+	rate := float64(r.samples) / since.Seconds()
+	if r.rate == 0 {
+		r.rate = rate
+	}
+	r.rate += 0.2 * (rate - r.rate)
+	r.shown, r.samples = now, 0
+	r.console.status(r.fields(s, now))
+}
+
+// fields returns the parts of the progress line, the most wanted first.
+func (r *report) fields(s *record.Step, now time.Time) []string {
+	done := s.Step + 1
+	accuracy, _ := s.Accuracy.Get()
+	fields := []string{
+		fmt.Sprintf("epoch %d/%d", s.Epoch+1, r.epochs),
+		fmt.Sprintf("step %d/%d", done, r.steps),
+		fmt.Sprintf("loss %.4f", s.Loss),
+		fmt.Sprintf("accuracy %5.1f%%", 100*accuracy),
+	}
+	if x, ok := r.noiseScale(); ok {
+		fields = append(fields, "noise scale "+short(x))
+	}
+	if x, ok := r.flatness.LambdaMax.Get(); ok {
+		fields = append(fields, "lambda_max "+short(x))
+	}
+	left := now.Sub(r.began).Seconds() / float64(done-r.first) * float64(r.steps-done)
+	return append(fields, short(r.rate)+" samples/s", clock(left)+" left")
+}
+
+// noiseScale returns the averaged noise scale, or the last batch's.
+func (r *report) noiseScale() (float64, bool) {
+	if x, ok := r.noise.NoiseScaleEMA.Get(); ok {
+		return x, true
+	}
+	return r.noise.NoiseScale.Get()
+}
+
+// EpochEnded prints a line for the epoch, except where epochs are single
+// steps.
+func (r *report) EpochEnded(e *record.Epoch) {
+	if r.perEpoch == 1 {
+		return
+	}
+	r.console.line("epoch %d/%d  train loss %s, accuracy %s  test loss %s, accuracy %s  %s",
+		e.Epoch+1, r.epochs, number(e.TrainLoss), percent(e.TrainAccuracy), number(e.TestLoss), percent(e.TestAccuracy), clock(e.Seconds))
+}
+
+// Warned prints a warning.
+func (r *report) Warned(text string) { r.console.line("warning: %s", text) }
+
+// end leaves the progress line.
+func (r *report) end() { r.console.end() }
+
+// table is the summary for people.
+func (r *report) table(s *record.Summary) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	row := func(name string, format string, args ...any) {
+		fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	opt := func(name string, o record.Opt) {
+		if x, ok := o.Get(); ok {
+			row(name, "%s", short(x))
+		}
+	}
+	row("train", "loss %s, accuracy %s (mean over the last epoch)", number(s.TrainLoss), percent(s.TrainAccuracy))
+	row("test", "loss %s, accuracy %s", number(s.TestLoss), percent(s.TestAccuracy))
+	if x, ok := r.noiseScale(); ok {
+		row("noise scale", "%s samples", short(x))
+	}
+	opt("gradient variance", r.noise.GradVarTrace)
+	if x, ok := r.flatness.LambdaMax.Get(); ok {
+		residual, _ := r.flatness.LambdaMaxResidual.Get()
+		row("lambda_max", "%s (residual %s)", short(x), short(residual))
+	}
+	if x, ok := r.flatness.Trace.Get(); ok {
+		stderr, _ := r.flatness.TraceStderr.Get()
+		row("Hessian trace", "%s ± %s", short(x), short(stderr))
+	}
+	opt("batch sharpness", r.flatness.BatchSharpness)
+	row("steps", "%s in %s", grouped(s.Steps), clock(s.Seconds))
+	row("folder", "%s", s.Out)
+	_ = w.Flush() // a strings.Builder takes every write
+	return b.String()
+}
+
+// number prints a loss.
+func number(o record.Opt) string {
+	x, _ := o.Get()
+	return fmt.Sprintf("%.4f", x)
+}
+
+// percent prints a share.
+func percent(o record.Opt) string {
+	x, _ := o.Get()
+	return fmt.Sprintf("%.2f%%", 100*x)
+}
+
+// short prints about three digits.
+func short(x float64) string {
+	if a := math.Abs(x); a >= 1000 && a < 1e9 {
+		return grouped(int(math.Round(x)))
+	}
+	return fmt.Sprintf("%.3g", x)
+}
+
+// grouped prints a whole number with commas.
+func grouped(n int) string {
+	text := fmt.Sprint(n)
+	for at := len(text) - 3; at > 0 && text[at-1] != '-'; at -= 3 {
+		text = text[:at] + "," + text[at:]
+	}
+	return text
+}
+
+// clock prints seconds as 9.3s, 4:05 or 1:02:03.
+func clock(seconds float64) string {
+	if seconds < 59.95 {
+		return fmt.Sprintf("%.1fs", seconds)
+	}
+	s := int(math.Round(seconds))
+	if s < 3600 {
+		return fmt.Sprintf("%d:%02d", s/60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+}

@@ -1,0 +1,113 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"sgflow/engine/record"
+)
+
+// velocityTensor is the name of the momentum in a checkpoint; parameters have
+// their own names.
+const velocityTensor = "velocity"
+
+// epochSave is the least time between checkpoints at the ends of epochs, so
+// that runs with short epochs don't spend their time on them.
+const epochSave = time.Second
+
+// checkpointState is the part of a checkpoint that is no array.
+type checkpointState struct {
+	Progress progress        `json:"progress"`
+	Monitor  json.RawMessage `json:"monitor"`
+}
+
+// saveDue reports whether it is time for a checkpoint; ended says that an epoch
+// has.
+func (t *trainer[T]) saveDue(ended bool) bool {
+	since := time.Since(t.savedAt)
+	return t.at == t.steps || ended && since >= epochSave || since.Seconds() >= t.c.CheckpointEvery
+}
+
+// save writes a checkpoint of the run as it stands. Parameters that are not
+// finite are not saved: the checkpoint before them is worth more.
+func (t *trainer[T]) save() error {
+	t.clock()
+	if norm := t.session.NormSq(t.session.Params()); math.IsNaN(norm) || math.IsInf(norm, 0) {
+		return t.diverged("the weights are not finite")
+	}
+	tensors, monitor, err := t.monitor.State()
+	if err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
+	state, err := json.Marshal(checkpointState{t.progress, monitor})
+	if err != nil {
+		return fmt.Errorf("train: checkpoint: %w", err)
+	}
+	tensors = append(t.params(), tensors...)
+	if t.velocity != nil {
+		tensors = append(tensors, record.NewTensor(velocityTensor, []int{len(t.velocity)}, t.velocity))
+	}
+	if err := t.folder.SaveCheckpoint(&record.Checkpoint{Step: t.at, Tensors: tensors, State: state}); err != nil {
+		return t.failed(err)
+	}
+	t.saved, t.savedAt = t.at, time.Now()
+	return nil
+}
+
+// params returns the parameters as tensors that share the session's memory.
+func (t *trainer[T]) params() []record.Tensor {
+	var tensors []record.Tensor
+	for _, p := range t.session.Program().Params {
+		tensors = append(tensors, record.NewTensor(p.Name, p.Shape, t.session.Params()[p.Offset:p.Offset+p.Size]))
+	}
+	return tensors
+}
+
+// restore puts the run where the checkpoint was taken.
+func (t *trainer[T]) restore(c *record.Checkpoint) error {
+	if c.Step > t.steps {
+		return request(fmt.Errorf("train: the checkpoint is of step %d, the run has %d", c.Step, t.steps))
+	}
+	var state checkpointState
+	if err := json.Unmarshal(c.State, &state); err != nil {
+		return request(fmt.Errorf("train: the checkpoint of step %d: %w", c.Step, err))
+	}
+	read := func(name string, dst []T) error {
+		tensor, ok := c.Tensor(name)
+		if !ok || tensor.Len() != len(dst) {
+			return request(fmt.Errorf("train: the checkpoint of step %d does not fit the model: it lacks %s with %d elements", c.Step, name, len(dst)))
+		}
+		copy(dst, record.Values[T](tensor))
+		return nil
+	}
+	for _, p := range t.session.Program().Params {
+		if err := read(p.Name, t.session.Params()[p.Offset:p.Offset+p.Size]); err != nil {
+			return err
+		}
+	}
+	if t.velocity != nil {
+		if err := read(velocityTensor, t.velocity); err != nil {
+			return err
+		}
+	}
+	if err := t.monitor.Restore(c, state.Monitor); err != nil {
+		return request(err)
+	}
+	t.at, t.saved, t.progress = c.Step, c.Step, state.Progress
+	return nil
+}
+
+// interrupted saves the run, if it has moved since it last was, and returns
+// ErrInterrupted with how to go on.
+func (t *trainer[T]) interrupted() error {
+	if t.saved != t.at {
+		if err := t.save(); err != nil {
+			return errors.Join(ErrInterrupted, err)
+		}
+	}
+	return fmt.Errorf("train: %w after %d of %d steps, all of it saved: go on with `sgflow train --resume %s`",
+		ErrInterrupted, t.at, t.steps, t.folder.Dir())
+}

@@ -1,0 +1,163 @@
+package train
+
+import (
+	"math"
+
+	"sgflow/data"
+	"sgflow/engine/measure"
+	"sgflow/engine/optim"
+)
+
+// The losses, as the contract defines them.
+const (
+	CrossEntropy = "cross-entropy"
+	MSE          = "mse"
+)
+
+// The element types of a run.
+const (
+	Float32 = "float32"
+	Float64 = "float64"
+)
+
+// Problem is a loss surface and a point on it: data, model, loss and initial
+// weights, and what computes them. The JSON names are the names of the command
+// line's flags and of a configuration file's keys; the help tags are their
+// descriptions.
+type Problem struct {
+	Model     string `json:"model" help:"Model: mlp, cnn, lenet5, or a spec such as mlp:784-100-10,act=tanh or cnn:conv8k3,relu,maxpool2,fc10."`
+	Data      string `json:"data" help:"Data set: mnist, fashion-mnist, kmnist, emnist-balanced, cifar10, or a folder of IDX files."`
+	Limit     int    `json:"limit" help:"Use the first N training samples only; 0 is all."`
+	Normalize bool   `json:"normalize" help:"Subtract the training set's mean from the pixels and divide by its deviation."`
+	Loss      string `json:"loss" help:"Loss: cross-entropy or mse."`
+	Device    string `json:"device" help:"Where to compute: auto, cpu, cuda or cuda:N."`
+	DType     string `json:"dtype" name:"dtype" help:"Number type: float32 or float64."`
+	Threads   int    `json:"threads" help:"CPU threads; 0 is all cores. Results do not depend on it."`
+	Seed      uint64 `json:"seed" help:"Seed of initial weights, batches and probes."`
+	Weights   string `json:"weights" help:"Start from the weights in this safetensors file."`
+}
+
+// Config is all that a user can ask of a training run.
+type Config struct {
+	Problem `yaml:",inline"`
+
+	Batch       int     `json:"batch" help:"Samples in a step."`
+	Epochs      int     `json:"epochs" help:"Passes through the training set."`
+	Steps       int     `json:"steps" help:"Steps in all; wins over --epochs where above 0."`
+	LR          float64 `json:"lr" name:"lr" help:"Learning rate."`
+	Momentum    float64 `json:"momentum" help:"Momentum, at least 0 and below 1."`
+	Nesterov    bool    `json:"nesterov" help:"Nesterov's form of momentum."`
+	WeightDecay float64 `json:"weight-decay" help:"Weight decay: added to the gradient with sgd, beside it with sgdw."`
+	Optimizer   string  `json:"optimizer" help:"Optimizer: sgd or sgdw (decoupled weight decay)."`
+	Schedule    string  `json:"schedule" help:"Learning-rate schedule: constant, step:K:F (K steps, or Ke epochs), cosine[:FINAL], linear[:FINAL] or one-cycle[:PEAK[:DIV[:FINALDIV]]]."`
+	Warmup      int     `json:"warmup" help:"Steps in which the rate rises linearly to the schedule."`
+	Sampling    string  `json:"sampling" help:"Batches: shuffle (each epoch a permutation), replacement, or full (the whole training set each step)."`
+
+	Measure         string  `json:"measure" help:"What to measure: none, noise, all, or a comma list of quantities."`
+	MeasureEvery    int     `json:"measure-every" help:"Flatness every K steps; noise is every step."`
+	FlatnessSamples int     `json:"flatness-samples" help:"Measure flatness on this many training samples, chosen once; 0 is the current batch."`
+	FlatnessTol     float64 `json:"flatness-tol" help:"Residual, as a share of lambda_max, at which lambda_max is good (with --measure-every above 1)."`
+	FlatnessIters   int     `json:"flatness-iters" help:"Most Hessian-vector products for one lambda_max (with --measure-every above 1)."`
+	FlatnessWindow  int     `json:"flatness-window" help:"Random probes that the estimate of the trace is a mean of."`
+
+	Out             string  `json:"out" help:"Run folder; runs/<time>-<model>-<data> where not given."`
+	CheckpointEvery float64 `json:"checkpoint-every" help:"Seconds between checkpoints within an epoch."`
+}
+
+// Default returns the configuration of a run of which nothing is asked.
+func Default() Config {
+	return Config{
+		Problem: Problem{
+			Model: "mlp", Data: "mnist", Loss: CrossEntropy, Device: deviceAuto, DType: Float32,
+		},
+		Batch: 64, Epochs: 5, LR: 0.1,
+		Optimizer: optim.SGD, Schedule: optim.Constant, Sampling: string(data.Shuffle),
+		Measure: "all", MeasureEvery: 1, FlatnessTol: 0.01, FlatnessIters: 50, FlatnessWindow: 32,
+		CheckpointEvery: 30,
+	}
+}
+
+// Validate returns a RequestError that names the first setting that no run
+// can have, by its flag, and nil where all are sound. What depends on the data
+// is checked by Run.
+func (p *Problem) Validate() error {
+	switch {
+	case p.Loss != CrossEntropy && p.Loss != MSE:
+		return unknownValue("loss", p.Loss, CrossEntropy, MSE)
+	case p.DType != Float32 && p.DType != Float64:
+		return unknownValue("dtype", p.DType, Float32, Float64)
+	case p.Threads < 0:
+		return badValue("threads", p.Threads, "give 1 or more, or 0 for all cores")
+	case p.Limit < 0:
+		return badValue("limit", p.Limit, "give 1 or more, or 0 for all samples")
+	}
+	return nil
+}
+
+// Validate does for a training run what [Problem.Validate] does for its
+// problem, which it includes.
+func (c *Config) Validate() error {
+	if err := c.Problem.Validate(); err != nil {
+		return err
+	}
+	if err := c.validateCounts(); err != nil {
+		return err
+	}
+	if err := optim.ValidateLR(c.LR); err != nil {
+		return request(err)
+	}
+	if err := c.optimizer().Validate(); err != nil {
+		return request(err)
+	}
+	if _, err := c.schedule(1); err != nil {
+		return err
+	}
+	if _, err := measure.ParseSelection(c.Measure); err != nil {
+		return request(err)
+	}
+	return nil
+}
+
+// validateCounts checks the settings that only have a range.
+func (c *Config) validateCounts() error {
+	for _, count := range []struct {
+		flag  string
+		value int
+		least int
+	}{
+		{"batch", c.Batch, 1},
+		{"epochs", c.Epochs, 1},
+		{"steps", c.Steps, 0},
+		{"warmup", c.Warmup, 0},
+		{"measure-every", c.MeasureEvery, 1},
+		{"flatness-samples", c.FlatnessSamples, 0},
+		{"flatness-iters", c.FlatnessIters, 1},
+		{"flatness-window", c.FlatnessWindow, 1},
+	} {
+		if count.value < count.least {
+			return badValue(count.flag, count.value, "give %d or more", count.least)
+		}
+	}
+	if !(c.FlatnessTol > 0 && c.FlatnessTol < 1) {
+		return badValue("flatness-tol", c.FlatnessTol, "give a share between 0 and 1, such as 0.01")
+	}
+	if !(c.CheckpointEvery > 0) || math.IsInf(c.CheckpointEvery, 0) {
+		return badValue("checkpoint-every", c.CheckpointEvery, "give a number of seconds above 0")
+	}
+	return nil
+}
+
+// optimizer returns the optimizer that c asks for.
+func (c *Config) optimizer() optim.Config {
+	return optim.Config{Name: c.Optimizer, Momentum: c.Momentum, Nesterov: c.Nesterov, WeightDecay: c.WeightDecay}
+}
+
+// schedule returns the learning-rate schedule that c asks for.
+func (c *Config) schedule(stepsPerEpoch int) (optim.Schedule, error) {
+	s, err := optim.ParseSchedule(c.Schedule)
+	if err == nil {
+		s.Warmup, s.StepsPerEpoch = c.Warmup, stepsPerEpoch
+		err = s.Validate()
+	}
+	return s, request(err)
+}

@@ -1,0 +1,6 @@
+//go:build !linux && !darwin && !windows
+
+package train
+
+// cpuModel returns "": there is no common way to ask these systems.
+func cpuModel() string { return "" }

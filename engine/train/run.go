@@ -1,0 +1,180 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sgflow/engine"
+	"sgflow/engine/record"
+)
+
+// Run trains as c says and returns how it ended, which is in the run folder
+// too. A folder that holds a run is an error unless force is set.
+//
+// Where ctx ends first, the step at hand is finished, the state saved, and the
+// error is ErrInterrupted, wrapped. A wrong request is a RequestError; it comes
+// before the folder is made.
+func Run(ctx context.Context, c Config, force bool, r Reporter) (*record.Summary, error) {
+	p, err := c.open()
+	if err != nil {
+		return nil, err
+	}
+	if c.Out == "" {
+		c.Out = defaultOut(&c, time.Now())
+	}
+	if c.DType == Float64 {
+		return start[float64](ctx, &c, p, force, r)
+	}
+	return start[float32](ctx, &c, p, force, r)
+}
+
+// Resume goes on with the run in the folder dir from its last checkpoint, as if
+// it had never stopped. c is the configuration of the stored run (ReadConfig),
+// or differs from it in what results do not depend on; else the error is a
+// RequestError. A run that has ended is left as it is.
+func Resume(ctx context.Context, dir string, c Config, r Reporter) (*record.Summary, error) {
+	stored, run, err := readRun(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := conflict(&stored, &c); err != nil {
+		return nil, err
+	}
+	if run.Summary != nil {
+		r.Warned(fmt.Sprintf("the run in %s has ended: nothing to do", dir))
+		return run.Summary, nil
+	}
+	p, err := c.open()
+	if err != nil {
+		return nil, err
+	}
+	if err := sameWorld(run, p, r); err != nil {
+		return nil, err
+	}
+	run.Config = &c
+	if c.DType == Float64 {
+		return resume[float64](ctx, dir, &c, p, run, r)
+	}
+	return resume[float32](ctx, dir, &c, p, run, r)
+}
+
+// Listing returns what the model of c compiles to, in readable form.
+func Listing(c Config) (string, error) {
+	p, err := c.open()
+	if err != nil {
+		return "", err
+	}
+	if err := p.compile(true); err != nil {
+		return "", err
+	}
+	return p.program.String(), nil
+}
+
+// open checks c and opens its problem.
+func (c *Config) open() (*problem, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return open(&c.Problem)
+}
+
+// start begins a new run.
+func start[T engine.Float](ctx context.Context, c *Config, p *problem, force bool, r Reporter) (summary *record.Summary, err error) {
+	t, err := newTrainer[T](c, p, r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	if err := setWeights(p, t.session); err != nil {
+		return nil, err
+	}
+	t.folder, err = record.Create(c.Out, force)
+	if err != nil {
+		return nil, request(err)
+	}
+	t.run = &record.Run{
+		Config: c, Seed: c.Seed, Versions: Versions(), Device: p.device.String(), Data: p.set.Hashes, Started: time.Now(),
+	}
+	// The checkpoint comes first: a folder with a run.json can be resumed.
+	t.epochAt = time.Now()
+	if err := t.save(); err != nil {
+		return nil, err
+	}
+	if err := t.folder.WriteRun(t.run); err != nil {
+		return nil, t.failed(err)
+	}
+	if err := t.loop(ctx); err != nil {
+		return nil, err
+	}
+	return &t.progress.Summary, nil
+}
+
+// resume goes on with a run.
+func resume[T engine.Float](ctx context.Context, dir string, c *Config, p *problem, run *record.Run, r Reporter) (summary *record.Summary, err error) {
+	t, err := newTrainer[T](c, p, r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	checkpoint, damaged, err := record.LatestCheckpoint(dir)
+	for _, d := range damaged {
+		r.Warned(d.Error())
+	}
+	if err != nil {
+		return nil, request(err)
+	}
+	if err := t.restore(checkpoint); err != nil {
+		return nil, err
+	}
+	t.folder, err = record.Resume(dir, checkpoint.Step)
+	if err != nil {
+		return nil, request(err)
+	}
+	t.run = run
+	if err := t.loop(ctx); err != nil {
+		return nil, err
+	}
+	return &t.progress.Summary, nil
+}
+
+// sameWorld compares what a run was started with beside its configuration.
+// Other data is an error; another version or processor is a warning, as the
+// last digits may differ.
+func sameWorld(run *record.Run, p *problem, r Reporter) error {
+	for name, hash := range p.set.Hashes {
+		if run.Data[name] != hash {
+			return request(fmt.Errorf("train: resume: the data has changed since the run began: %s has another SHA-256", name))
+		}
+	}
+	for name, version := range Versions() {
+		if run.Versions[name] != version {
+			r.Warned(fmt.Sprintf("the run began with %s %s, this is %s: results may differ in the last digits", name, run.Versions[name], version))
+		}
+	}
+	if device := p.device.String(); run.Device != device {
+		r.Warned(fmt.Sprintf("the run began on %s, this is %s: results may differ in the last digits", run.Device, device))
+	}
+	return nil
+}
+
+// defaultOut names a run folder by the time, the model and the data.
+func defaultOut(c *Config, now time.Time) string {
+	plain := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			switch {
+			case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '=', r == '.':
+				return r
+			}
+			return '_'
+		}, s)
+	}
+	model := plain(c.Model)
+	if len(model) > 60 {
+		model = model[:60]
+	}
+	return filepath.Join("runs", now.Format("20060102-150405")+"-"+model+"-"+plain(filepath.Base(c.Data)))
+}

@@ -1,0 +1,267 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"sgflow/data"
+	"sgflow/engine"
+	"sgflow/engine/measure"
+	"sgflow/engine/optim"
+	"sgflow/engine/record"
+)
+
+// trainer is a run under way.
+type trainer[T engine.Float] struct {
+	c *Config
+	p *problem
+	r Reporter
+
+	session   *engine.Session[T]
+	test      *measure.Objective[T]
+	monitor   *measure.Monitor[T]
+	sampler   *data.Sampler
+	schedule  optim.Schedule
+	optimizer optim.Config
+	velocity  []T // nil without momentum
+	steps     int // in the whole run
+
+	folder *record.Folder
+	run    *record.Run
+
+	at       int // steps done
+	progress progress
+	saved    int       // steps done at the last checkpoint
+	savedAt  time.Time // when that was
+	epochAt  time.Time // since when this process is in the epoch
+	line     record.Step
+	indices  []int32 // of a step
+	tests    []int32 // of the test set
+}
+
+// progress is what a run remembers beside arrays; it is part of a checkpoint.
+type progress struct {
+	// Sums over the steps of the epoch under way.
+	Loss    float64 `json:"loss"` // of all samples
+	Correct int     `json:"correct"`
+	Samples int     `json:"samples"`
+	// EpochSeconds were spent in the epoch under way, by earlier processes too.
+	EpochSeconds float64 `json:"epoch_seconds"`
+	// Summary is as of the last epoch that ended.
+	Summary record.Summary `json:"summary"`
+}
+
+// newTrainer makes all that a run needs but its folder. Close frees it.
+func newTrainer[T engine.Float](c *Config, p *problem, r Reporter) (*trainer[T], error) {
+	t := &trainer[T]{c: c, p: p, r: r, optimizer: c.optimizer()}
+	var err error
+	t.sampler, err = data.NewSampler(data.Sampling(c.Sampling), p.train.N, c.Batch, c.Seed)
+	if err != nil {
+		return nil, request(err)
+	}
+	t.steps = c.Steps
+	if t.steps == 0 {
+		t.steps = c.Epochs * t.sampler.StepsPerEpoch()
+	}
+	t.schedule, err = c.schedule(t.sampler.StepsPerEpoch())
+	if err != nil {
+		return nil, err
+	}
+	selection, err := measure.ParseSelection(c.Measure)
+	if err != nil {
+		return nil, request(err)
+	}
+	subset, err := c.flatnessSubset(p.train.N)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.compile(selection.Flatness()); err != nil {
+		return nil, err
+	}
+	t.session, err = newSession[T](p, max(t.sampler.MaxBatch(), len(subset)))
+	if err != nil {
+		return nil, err
+	}
+	if c.Momentum != 0 {
+		t.velocity = make([]T, len(t.session.Params()))
+	}
+	t.test = measure.NewObjective(t.session, filler(p, t.session, p.set.Test))
+	t.tests = sequence(0, p.set.Test.N)
+	t.monitor = measure.NewMonitor(measure.NewObjective(t.session, filler(p, t.session, p.train)), measure.Config{
+		Select: selection, Every: c.MeasureEvery, Window: c.FlatnessWindow,
+		Tol: c.FlatnessTol, MaxProducts: c.FlatnessIters, Seed: c.Seed, Subset: subset,
+	})
+	t.progress.Summary = record.Summary{Device: p.device.Name, Params: len(t.session.Params())}
+	return t, nil
+}
+
+// flatnessSubset returns the samples that flatness is measured on, spread
+// evenly over the training set, or nil for the current batch.
+func (c *Config) flatnessSubset(n int) ([]int32, error) {
+	m := c.FlatnessSamples
+	if m > n {
+		return nil, badValue("flatness-samples", m, "the training set has %d: give at most %d", n, n)
+	}
+	var subset []int32
+	for i := range m {
+		subset = append(subset, int32(i*n/m))
+	}
+	return subset, nil
+}
+
+// close frees what the run holds. The error is that of the logs.
+func (t *trainer[T]) close() error {
+	t.session.Close()
+	if t.folder == nil {
+		return nil
+	}
+	return t.folder.Close()
+}
+
+// loop takes all steps that are left, and returns ErrInterrupted where ctx
+// ends before them. On any error what was logged stays.
+func (t *trainer[T]) loop(ctx context.Context) error {
+	t.r.Started(t.info())
+	t.savedAt, t.epochAt = time.Now(), time.Now()
+	for t.at < t.steps {
+		if ctx.Err() != nil {
+			return t.interrupted()
+		}
+		if err := t.advance(); err != nil {
+			return err
+		}
+		ended := t.at == t.steps || t.sampler.Epoch(t.at) != t.line.Epoch
+		if ended {
+			if err := t.endEpoch(); err != nil {
+				return err
+			}
+		}
+		if t.saveDue(ended) {
+			if err := t.save(); err != nil {
+				return err
+			}
+		}
+	}
+	return t.finish()
+}
+
+// advance takes one step: measure, update, log. It allocates nothing.
+func (t *trainer[T]) advance() error {
+	began := time.Now()
+	t.indices = t.sampler.Batch(t.at, t.indices)
+	lr := t.schedule.LR(t.c.LR, t.at, t.steps)
+	t.line.Step, t.line.Epoch, t.line.LR = t.at, t.sampler.Epoch(t.at), lr
+	err := t.monitor.Step(t.at, t.indices, &t.line)
+	if errors.Is(err, measure.ErrDiverged) || err == nil && !finite(&t.line) {
+		return t.diverged(fmt.Sprintf("loss %g, not everything measured is finite", t.line.Loss))
+	}
+	if err != nil {
+		return fmt.Errorf("train: step %d: %w", t.at, err)
+	}
+	t.session.Update(t.velocity, t.optimizer.Update(lr))
+	now := time.Now()
+	t.line.MS.Step = record.Some(float64(now.Sub(began)) / 1e6)
+	if err := t.folder.Step(&t.line, now); err != nil {
+		return t.failed(err)
+	}
+	t.progress.add(&t.line)
+	t.at++
+	t.r.Stepped(&t.line)
+	return nil
+}
+
+// add counts a step's samples.
+func (p *progress) add(s *record.Step) {
+	n := float64(s.Samples)
+	share, _ := s.Accuracy.Get()
+	p.Loss += s.Loss * n
+	p.Correct += int(math.Round(share * n))
+	p.Samples += s.Samples
+}
+
+// endEpoch evaluates the test set, logs the epoch and starts the sums anew.
+func (t *trainer[T]) endEpoch() error {
+	p, s := &t.progress, &t.progress.Summary
+	n := float64(p.Samples)
+	s.Steps, s.Epochs = t.at, t.line.Epoch+1
+	s.TrainLoss, s.TrainAccuracy = record.Some(p.Loss/n), record.Some(float64(p.Correct)/n)
+	loss, correct := t.test.Forward(t.tests)
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return t.diverged(fmt.Sprintf("the test loss is %g", loss))
+	}
+	s.TestLoss, s.TestAccuracy = record.Some(loss), record.Some(float64(correct)/float64(len(t.tests)))
+	t.clock()
+	epoch := record.Epoch{
+		Epoch: t.line.Epoch, Step: t.at - 1, TrainLoss: s.TrainLoss, TrainAccuracy: s.TrainAccuracy,
+		TestLoss: s.TestLoss, TestAccuracy: s.TestAccuracy, Seconds: p.EpochSeconds,
+	}
+	if err := t.folder.Epoch(&epoch, time.Now()); err != nil {
+		return t.failed(err)
+	}
+	*p = progress{Summary: *s}
+	t.r.EpochEnded(&epoch)
+	return nil
+}
+
+// clock adds the time since it was last called to the run's and the epoch's.
+func (t *trainer[T]) clock() {
+	now := time.Now()
+	spent := now.Sub(t.epochAt).Seconds()
+	t.epochAt = now
+	t.progress.EpochSeconds += spent
+	t.progress.Summary.Seconds += spent
+}
+
+// finish writes the final weights and the summary.
+func (t *trainer[T]) finish() error {
+	if err := t.folder.SaveWeights(t.params()); err != nil {
+		return t.failed(err)
+	}
+	t.progress.Summary.Out = t.folder.Dir()
+	t.run.Summary, t.run.Finished = &t.progress.Summary, time.Now()
+	if err := t.folder.WriteRun(t.run); err != nil {
+		return t.failed(err)
+	}
+	return nil
+}
+
+// diverged is the error of a run whose numbers stopped being finite.
+func (t *trainer[T]) diverged(what string) error {
+	return fmt.Errorf("train: step %d: training diverged at learning rate %g: %s; try a lower --lr, or --warmup. "+
+		"The log and the checkpoint of step %d are kept in %s", t.at, t.line.LR, what, t.saved, t.folder.Dir())
+}
+
+// failed adds to an error of the run folder how to go on.
+func (t *trainer[T]) failed(err error) error {
+	return fmt.Errorf("train: %w; what was logged is kept: when that is put right, go on with `sgflow train --resume %s`", err, t.folder.Dir())
+}
+
+// finite reports whether all that was measured in a step is.
+func finite(s *record.Step) bool {
+	f, n := &s.Flatness, &s.Noise
+	for _, o := range [...]record.Opt{
+		f.LambdaMax, f.LambdaMaxResidual, f.Trace, f.TraceStderr, f.BatchSharpness,
+		n.GradVarTrace, n.GradNormSqUnbiased, n.NoiseScale, n.NoiseScaleEMA, n.FisherTrace,
+	} {
+		if x, _ := o.Get(); math.IsNaN(x) || math.IsInf(x, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// info describes the run to the reporter.
+func (t *trainer[T]) info() *Info {
+	i := &Info{
+		Config: t.c, Classes: t.p.set.Classes, Train: t.p.train.N, Test: t.p.set.Test.N, Params: len(t.session.Params()),
+		Device: t.p.device, Why: t.p.why, Threads: t.p.threads(),
+		Out: t.folder.Dir(), First: t.at, Steps: t.steps, StepsPerEpoch: t.sampler.StepsPerEpoch(),
+	}
+	for _, l := range t.p.layers {
+		i.Layers = append(i.Layers, fmt.Sprintf("%-16s %s", l.Layer, l.Out))
+	}
+	return i
+}
