@@ -1,0 +1,164 @@
+package kernel
+
+import (
+	"fmt"
+	"testing"
+)
+
+// The benchmarks report GFLOP/s, a multiply-add counting as two, on the path
+// that the environment chooses.
+
+func benchKernels[T Float](b *testing.B, threads int) *Kernels[T] {
+	b.Helper()
+	p, err := FromEnv()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return newKernels[T](b, p, threads)
+}
+
+// rate reports GFLOP/s for a loop body of macs multiply-adds.
+func rate(b *testing.B, macs int) {
+	b.Helper()
+	b.ReportMetric(2*float64(macs)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+}
+
+func benchGemm[T Float](b *testing.B, threads, m, n, k int, ta, tb, packed bool, act Activation) {
+	b.Helper()
+	kern := benchKernels[T](b, threads)
+	r := newRand(1)
+	g := &Gemm[T]{M: m, N: n, K: k, A: random[T](r, m*k), TransA: ta, B: random[T](r, k*n), TransB: tb,
+		C: make([]T, m*n), Act: act}
+	if act != Identity {
+		g.Bias = random[T](r, n)
+	}
+	if packed {
+		g.Packed = new(Packed[T])
+		kern.PackB(g.Packed, k, n, g.B, 0, tb)
+	}
+	for b.Loop() {
+		kern.Gemm(g)
+	}
+	rate(b, m*n*k)
+}
+
+func BenchmarkSquare(b *testing.B) {
+	for _, n := range []int{512, 1024} {
+		for threads := 1; threads <= 2; threads++ {
+			for _, t := range []string{"NN", "NT", "TN"} {
+				b.Run(fmt.Sprintf("%d/%s/threads=%d", n, t, threads), func(b *testing.B) {
+					benchGemm[float32](b, threads, n, n, n, t[0] == 'T', t[1] == 'T', false, Identity)
+				})
+			}
+		}
+		b.Run(fmt.Sprintf("%d/NN/float64", n), func(b *testing.B) {
+			benchGemm[float64](b, 1, n, n, n, false, false, false, Identity)
+		})
+	}
+}
+
+// The products of a step of the MLP preset, 784-512-256-10.
+func BenchmarkMLP(b *testing.B) {
+	for _, batch := range []int{1, 16, 64, 256, 1024} {
+		for _, c := range []struct {
+			name    string
+			m, n, k int
+			ta, tb  bool
+			packed  bool
+			act     Activation
+		}{
+			{"forward1", batch, 512, 784, false, true, false, ReLU},
+			{"forward1packed", batch, 512, 784, false, true, true, ReLU},
+			{"forward2", batch, 256, 512, false, true, false, ReLU},
+			{"forward3", batch, 10, 256, false, true, false, Identity},
+			{"weight1", 512, 784, batch, true, false, false, Identity},
+			{"weight2", 256, 512, batch, true, false, false, Identity},
+			{"weight3", 10, 256, batch, true, false, false, Identity},
+			{"input2", batch, 512, 256, false, false, false, Identity},
+			{"input3", batch, 256, 10, false, false, false, Identity},
+		} {
+			for threads := 1; threads <= 2; threads++ {
+				b.Run(fmt.Sprintf("%s/batch=%d/threads=%d", c.name, batch, threads), func(b *testing.B) {
+					benchGemm[float32](b, threads, c.m, c.n, c.k, c.ta, c.tb, c.packed, c.act)
+				})
+			}
+		}
+	}
+}
+
+// The convolutions of the CNN preset.
+func BenchmarkCNN(b *testing.B) {
+	for _, batch := range []int{1, 64} {
+		for i, g := range []ConvGeom{
+			{Batch: batch, InC: 1, InH: 28, InW: 28, OutC: 16, KH: 5, KW: 5, StrideH: 1, StrideW: 1, DilH: 1, DilW: 1},
+			{Batch: batch, InC: 16, InH: 12, InW: 12, OutC: 32, KH: 5, KW: 5, StrideH: 1, StrideW: 1, DilH: 1, DilW: 1},
+		} {
+			c, err := NewConv[float32](g)
+			if err != nil {
+				b.Fatal(err)
+			}
+			r := newRand(2)
+			x, w, y := random[float32](r, batch*c.InC*c.inPlane), random[float32](r, c.OutC*c.depth), random[float32](r, batch*c.OutC*c.outPlane)
+			bias, norms := random[float32](r, c.OutC), make([]float64, batch)
+			dx, dw := make([]float32, len(x)), make([]float32, len(w))
+			macs := batch * c.OutC * c.outPlane * c.depth
+			for name, run := range map[string]func(*Kernels[float32]){
+				"forward":     func(k *Kernels[float32]) { k.ConvForward(c, batch, y, x, w, bias, ReLU, false) },
+				"input":       func(k *Kernels[float32]) { k.ConvInput(c, batch, dx, y, w, false) },
+				"weight":      func(k *Kernels[float32]) { k.ConvWeight(c, batch, dw, x, y, false, nil) },
+				"weightnorms": func(k *Kernels[float32]) { k.ConvWeight(c, batch, dw, x, y, false, norms) },
+			} {
+				for threads := 1; threads <= 2; threads++ {
+					b.Run(fmt.Sprintf("conv%d/%s/batch=%d/threads=%d", i+1, name, batch, threads), func(b *testing.B) {
+						k := benchKernels[float32](b, threads)
+						for b.Loop() {
+							run(k)
+						}
+						rate(b, macs)
+					})
+				}
+			}
+		}
+	}
+}
+
+// What else a step does, at batch 64; in time, as few of them are arithmetic.
+func BenchmarkRest(b *testing.B) {
+	r := newRand(3)
+	const n = 64
+	big, grad, velocity := random[float32](r, 535818), random[float32](r, 535818), random[float32](r, 535818)
+	conv1, pooled, at := random[float32](r, n*16*576), random[float32](r, n*16*144), make([]int32, n*16*144)
+	g := PoolGeom{Channels: 16, InH: 24, InW: 24, KH: 2, KW: 2, StrideH: 2, StrideW: 2}
+	logits, labels, loss := random[float32](r, n*10), make([]int32, n), make([]float64, n)
+	bias, norms := make([]float32, 512), make([]float64, n)
+	for _, c := range []struct {
+		name string
+		run  func(*Kernels[float32])
+	}{
+		{"sgd", func(k *Kernels[float32]) { k.SGD(SGD{LR: 1e-9}, big, grad, nil) }},
+		{"sgdmomentum", func(k *Kernels[float32]) { k.SGD(SGD{LR: 1e-9, Momentum: 0.9}, big, grad, velocity) }},
+		{"normsq", func(k *Kernels[float32]) { k.NormSq(big) }},
+		{"dot", func(k *Kernels[float32]) { k.Dot(big, grad) }},
+		{"rownorms", func(k *Kernels[float32]) { k.RowNormSq(norms, big, n, 784, 0) }},
+		{"colsum", func(k *Kernels[float32]) { k.ColSum(bias, big, n, 512, 0, false) }},
+		{"channelsum", func(k *Kernels[float32]) { k.ChannelSum(bias, conv1, n, 16, 576, false, norms) }},
+		{"maxpool", func(k *Kernels[float32]) { k.MaxPool(g, n, pooled, at, conv1) }},
+		{"maxpoolscatter", func(k *Kernels[float32]) { k.MaxPoolScatter(g, n, conv1, pooled, at, false) }},
+		{"maxpoolgather", func(k *Kernels[float32]) { k.MaxPoolGather(g, n, pooled, conv1, at, false) }},
+		{"relugrad", func(k *Kernels[float32]) { k.ActGrad(ReLU, conv1, conv1, conv1) }},
+		{"tanh64x512", func(k *Kernels[float32]) { k.Activate(Tanh, grad[:n*512], big[:n*512]) }},
+		{"gelu64x512", func(k *Kernels[float32]) { k.Activate(GELU, grad[:n*512], big[:n*512]) }},
+		{"softmaxloss", func(k *Kernels[float32]) {
+			k.SoftmaxCrossEntropyLabels(loss, logits, logits, labels, n, 10, 1.0/n)
+		}},
+	} {
+		for threads := 1; threads <= 2; threads++ {
+			b.Run(fmt.Sprintf("%s/threads=%d", c.name, threads), func(b *testing.B) {
+				k := benchKernels[float32](b, threads)
+				for b.Loop() {
+					c.run(k)
+				}
+			})
+		}
+	}
+}

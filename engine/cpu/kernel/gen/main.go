@@ -1,0 +1,55 @@
+// Command gen writes the assembly of package kernel. Run it by go generate in
+// that package's folder; its output is checked in.
+//
+// It is built from three layers: isa.go names the instructions of one vector
+// width and element type, loops.go the shapes of code that kernels share, and
+// the files tile.go, dot.go, transpose.go, vector.go and pool.go hold one family
+// of kernels each. What the kernels compute is stated by the portable Go code
+// and the comments of package kernel.
+package main
+
+import (
+	"flag"
+	"log"
+
+	"github.com/mmcloughlin/avo/build"
+)
+
+func main() {
+	path := flag.String("path", "", "avx2 or avx512")
+	part := flag.String("part", "", "tiles, moves, vectors, table or pause")
+	log.SetFlags(0)
+	log.SetPrefix("gen: ")
+	flag.Parse()
+	declare()
+	if *part == "table" {
+		if err := table(*path, flag.Arg(0)); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	if *part == "pause" {
+		pauses()
+		build.Generate()
+		return
+	}
+	for _, size := range []int{4, 8} {
+		s, err := newISA(*path, size)
+		if err != nil {
+			log.Fatal(err)
+		}
+		switch *part {
+		case "tiles":
+			tiles(s)
+			dots(s)
+		case "moves":
+			transpose(s)
+			copyRows(s)
+		case "vectors":
+			vectors(s)
+		default:
+			log.Fatalf("unknown part %q", *part)
+		}
+	}
+	build.Generate()
+}

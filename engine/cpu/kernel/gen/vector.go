@@ -1,0 +1,288 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/mmcloughlin/avo/attr"
+
+	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+func vectors(s *isa) {
+	s.defineMaskTable()
+	two, three := "func(dst, x []%s)", "func(dst, x, y []%s)"
+	s.flat("mul", three, "stores x·y.", 3, nil, func(v []reg.VecPhysical) { s.mul(v[2], v[1], v[0]) })
+	s.flat("add", three, "stores x+y.", 3, nil, func(v []reg.VecPhysical) { s.add(v[2], v[1], v[0]) })
+	s.flat("sub", three, "stores x−y.", 3, nil, func(v []reg.VecPhysical) { s.sub(v[2], v[1], v[0]) })
+	s.flat("relu", two, "stores max(0,x).", 2, func() { s.zero(constant) },
+		func(v []reg.VecPhysical) { s.relu(v[1], s.v(constant), v[0]) })
+	s.flat("reluGrad", three, "stores x where y > 0, else 0.", 3, func() { s.zero(constant) },
+		func(v []reg.VecPhysical) {
+			const greater = 0x1e // ordered, quiet
+			if s.masked {
+				s.pick(VCMPPS, VCMPPD)(operand.Imm(greater), s.v(constant), v[2], reg.K2)
+				if s.size == 4 {
+					VMOVAPS_Z(v[1], reg.K2, v[0])
+				} else {
+					VMOVAPD_Z(v[1], reg.K2, v[0])
+				}
+				return
+			}
+			s.pick(VCMPPS, VCMPPD)(operand.Imm(greater), s.v(constant), v[2], v[2])
+			VANDPS(v[1], v[2], v[0])
+		})
+	one := func() { s.loadOne(constant) }
+	s.flat("tanhGrad", three, "stores x·(1−y²).", 3, one, func(v []reg.VecPhysical) {
+		s.mul(v[2], v[2], v[2])
+		s.sub(v[2], s.v(constant), v[2])
+		s.mul(v[2], v[1], v[0])
+	})
+	s.flat("sigmoidGrad", three, "stores x·(y·(1−y)).", 3, one, func(v []reg.VecPhysical) {
+		s.sub(v[2], s.v(constant), v[0])
+		s.mul(v[0], v[2], v[2])
+		s.mul(v[2], v[1], v[0])
+	})
+	s.flat("scale", "func(dst, x []%s, a %[1]s)", "stores a·x.", 2, func() { s.bcast(operand.NewParamAddr("a", 48), s.v(constant)) },
+		func(v []reg.VecPhysical) { s.mul(v[1], s.v(constant), v[0]) })
+	s.flat("axpy", "func(dst, x []%s, a %[1]s)", "stores dst+a·x.", 2, func() { s.bcast(operand.NewParamAddr("a", 48), s.v(constant)) },
+		func(v []reg.VecPhysical) { s.fma(v[1], s.v(constant), v[0]) })
+	s.dot64()
+	s.sum64()
+	s.addNorm()
+	s.sgd(true)
+	s.sgd(false)
+}
+
+// constant is the register of a loop's constant; edgeMask that of its mask
+// where masks are vectors.
+const (
+	constant = 14
+	edgeMask = 15
+)
+
+// loadOne broadcasts 1 to register i.
+func (s *isa) loadOne(i int) {
+	if s.size == 4 {
+		MOVL(operand.U32(0x3f800000), reg.EAX)
+		MOVD(reg.EAX, xmm[i])
+		VBROADCASTSS(xmm[i], s.v(i))
+		return
+	}
+	MOVQ(operand.U64(0x3ff0000000000000), reg.RAX)
+	MOVQ(reg.RAX, xmm[i])
+	VBROADCASTSD(xmm[i], s.v(i))
+}
+
+// Registers of the flat loops: the slices, how far along the loop is, and how
+// many elements are left.
+var (
+	flatPtr = [4]reg.GPPhysical{reg.RDI, reg.RSI, reg.R8, reg.R9}
+	flatAt  = reg.RDX
+	flatN   = reg.RCX
+)
+
+// flatLoop loads the slice parameters, the first giving the length, and runs
+// step over all vectors; step gets the vectors' loader, which honours the edge.
+func (s *isa) flatLoop(slices string, unroll int, step func(u int, load func(p int, v reg.VecPhysical), store func(p int, v reg.VecPhysical))) {
+	names := strings.Fields(slices)
+	for p, name := range names {
+		MOVQ(operand.NewParamAddr(name+"_base", 24*p), flatPtr[p])
+	}
+	MOVQ(operand.NewParamAddr(names[0]+"_len", 8), flatN)
+	XORQ(flatAt, flatAt)
+	at := func(p, u int) operand.Mem { return mem(flatPtr[p], flatAt, 1, u*s.width) }
+	whole := func(n int) {
+		for u := range n {
+			step(u, func(p int, v reg.VecPhysical) { s.load(at(p, u), v) },
+				func(p int, v reg.VecPhysical) { s.store(v, at(p, u)) })
+		}
+		ADDQ(operand.Imm(uint64(n*s.width)), flatAt)
+	}
+	SUBQ(operand.Imm(uint64(unroll*s.lanes())), flatN)
+	JLT(operand.LabelRef("single"))
+	Label("loop")
+	whole(unroll)
+	SUBQ(operand.Imm(uint64(unroll*s.lanes())), flatN)
+	JGE(operand.LabelRef("loop"))
+	Label("single")
+	ADDQ(operand.Imm(uint64(unroll*s.lanes())), flatN)
+	SUBQ(operand.Imm(uint64(s.lanes())), flatN)
+	JLT(operand.LabelRef("edge"))
+	Label("singleloop")
+	whole(1)
+	SUBQ(operand.Imm(uint64(s.lanes())), flatN)
+	JGE(operand.LabelRef("singleloop"))
+	Label("edge")
+	ADDQ(operand.Imm(uint64(s.lanes())), flatN)
+	JEQ(operand.LabelRef("end"))
+	s.lastMask(flatN, edgeMask)
+	step(0, func(p int, v reg.VecPhysical) { s.loadMasked(at(p, 0), edgeMask, v) },
+		func(p int, v reg.VecPhysical) { s.storeMasked(v, edgeMask, at(p, 0)) })
+	Label("end")
+}
+
+// flat writes an element-wise loop over count slices; body combines their
+// vectors into the first.
+func (s *isa) flat(name, signature, doc string, count int, before func(), body func(v []reg.VecPhysical)) {
+	s.function(name, fmt.Sprintf(signature, s.scalar), doc)
+	if before != nil {
+		before()
+	}
+	s.flatLoop(strings.Join([]string{"dst", "x", "y"}[:count], " "), 2, func(u int, load, store func(int, reg.VecPhysical)) {
+		v := []reg.VecPhysical{s.v(4 * u), s.v(4*u + 1), s.v(4*u + 2)}
+		for p := range count {
+			if p > 0 || name == "axpy" {
+				load(p, v[p])
+			}
+		}
+		body(v)
+		store(0, v[0])
+	})
+	ret()
+}
+
+// half is the register of half the width, which holds as many float32 as the
+// whole holds float64.
+func (s *isa) half(i int) reg.VecPhysical {
+	if s.masked {
+		return ymm[i]
+	}
+	return xmm[i]
+}
+
+// widen stores the two halves of register i as float64 in lo and hi; lo may be
+// i, hi not.
+func (s *isa) widen(i, lo, hi int) {
+	if s.masked {
+		VEXTRACTF64X4(operand.Imm(1), s.v(i), ymm[hi])
+		VCVTPS2PD(ymm[hi], s.v(hi))
+		VCVTPS2PD(ymm[i], s.v(lo))
+		return
+	}
+	VEXTRACTF128(operand.Imm(1), s.v(i), xmm[hi])
+	VCVTPS2PD(xmm[hi], s.v(hi))
+	VCVTPS2PD(xmm[i], s.v(lo))
+}
+
+// total adds up the float64 lanes of accumulators 8 to 11 and returns the sum.
+func (s *isa) total(offset int) {
+	for _, p := range [][2]int{{9, 8}, {11, 10}, {10, 8}} {
+		VADDPD(s.v(p[0]), s.v(p[1]), s.v(p[1]))
+	}
+	if s.masked {
+		VEXTRACTF64X4(operand.Imm(1), s.v(8), ymm[9])
+		VADDPD(ymm[9], ymm[8], ymm[8])
+	}
+	VEXTRACTF128(operand.Imm(1), ymm[8], xmm[9])
+	VADDPD(xmm[9], xmm[8], xmm[8])
+	VHADDPD(xmm[8], xmm[8], xmm[8])
+	MOVSD(xmm[8], operand.NewParamAddr("ret", offset))
+}
+
+// zeroSums clears accumulators 8 to 11.
+func (s *isa) zeroSums() {
+	for i := 8; i < 12; i++ {
+		s.zero(i)
+	}
+}
+
+// dot64 writes Σ x·y in float64.
+func (s *isa) dot64() {
+	s.function("dot", fmt.Sprintf("func(x, y []%s) float64", s.scalar), "is Σ x·y in float64.")
+	s.zeroSums()
+	s.flatLoop("x y", 2, func(u int, load, _ func(int, reg.VecPhysical)) {
+		load(0, s.v(4*u))
+		load(1, s.v(4*u+1))
+		if s.size == 8 {
+			VFMADD231PD(s.v(4*u), s.v(4*u+1), s.v(8+u))
+			return
+		}
+		s.widen(4*u, 4*u, 4*u+2)
+		s.widen(4*u+1, 4*u+1, 4*u+3)
+		VFMADD231PD(s.v(4*u), s.v(4*u+1), s.v(8+2*u))
+		VFMADD231PD(s.v(4*u+2), s.v(4*u+3), s.v(9+2*u))
+	})
+	s.total(48)
+	ret()
+}
+
+// sum64 writes Σ x in float64.
+func (s *isa) sum64() {
+	s.function("sum", fmt.Sprintf("func(x []%s) float64", s.scalar), "is Σ x in float64.")
+	s.zeroSums()
+	s.flatLoop("x", 2, func(u int, load, _ func(int, reg.VecPhysical)) {
+		load(0, s.v(2*u))
+		if s.size == 8 {
+			VADDPD(s.v(2*u), s.v(8+u), s.v(8+u))
+			return
+		}
+		s.widen(2*u, 2*u, 2*u+1)
+		VADDPD(s.v(2*u), s.v(8+2*u), s.v(8+2*u))
+		VADDPD(s.v(2*u+1), s.v(9+2*u), s.v(9+2*u))
+	})
+	s.total(24)
+	ret()
+}
+
+// addNorm writes dst += x and Σ x² in float64.
+func (s *isa) addNorm() {
+	s.function("addNorm", fmt.Sprintf("func(dst, x []%s) float64", s.scalar), "stores dst+x and is Σ x² in float64.")
+	s.zeroSums()
+	s.flatLoop("dst x", 2, func(u int, load, store func(int, reg.VecPhysical)) {
+		load(0, s.v(4*u))
+		load(1, s.v(4*u+1))
+		s.add(s.v(4*u+1), s.v(4*u), s.v(4*u))
+		store(0, s.v(4*u))
+		if s.size == 8 {
+			VFMADD231PD(s.v(4*u+1), s.v(4*u+1), s.v(8+u))
+			return
+		}
+		s.widen(4*u+1, 4*u+1, 4*u+2)
+		VFMADD231PD(s.v(4*u+1), s.v(4*u+1), s.v(8+2*u))
+		VFMADD231PD(s.v(4*u+2), s.v(4*u+2), s.v(9+2*u))
+	})
+	s.total(48)
+	ret()
+}
+
+// sgd writes the update of kernel.sgdStep: constants c are decay, momentum,
+// shrink, rateV, rateG. The negated rates are in registers.
+func (s *isa) sgd(velocity bool) {
+	name, sig, slices := "sgd", "func(w, g []%[1]s, c *%[1]s)", "w g"
+	if velocity {
+		name, sig, slices = "sgdVelocity", "func(w, g, v []%[1]s, c *%[1]s)", "w g v"
+	}
+	s.function(name, fmt.Sprintf(sig, s.scalar), "updates w, and v, with the constants of an sgdStep.")
+	MOVQ(operand.NewParamAddr("c", 24*len(strings.Fields(slices))), reg.RAX)
+	const decay, momentum, shrink, rateV, rateG = 8, 9, 10, 11, 12
+	for i, r := range []int{decay, momentum, shrink, rateV, rateG} {
+		s.bcast(mem(reg.RAX, nil, 0, i*s.size), s.v(r))
+	}
+	s.flatLoop(slices, 1, func(_ int, load, store func(int, reg.VecPhysical)) {
+		w, g, v := s.v(0), s.v(1), s.v(2)
+		load(0, w)
+		load(1, g)
+		s.fma(w, s.v(decay), g) // g′
+		s.mul(w, s.v(shrink), w)
+		if velocity {
+			load(2, v)
+			s.pick(VFMADD213PS, VFMADD213PD)(g, s.v(momentum), v) // v = momentum·v + g′
+			store(2, v)
+			s.pick(VFNMADD231PS, VFNMADD231PD)(v, s.v(rateV), w)
+		}
+		s.pick(VFNMADD231PS, VFNMADD231PD)(g, s.v(rateG), w)
+		store(0, w)
+	})
+	ret()
+}
+
+// pauses writes the hint that a loop is waiting.
+func pauses() {
+	TEXT("pause", attr.NOSPLIT, "func()")
+	Doc("pause tells the processor that the caller is waiting in a loop.")
+	PAUSE()
+	RET()
+}
