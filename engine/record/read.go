@@ -33,6 +33,26 @@ func readLines[T any](path string) ([]T, error) {
 	return list, nil
 }
 
+// MarshalJSON writes an object of layers by name, in the order of the slice.
+func (l Layers) MarshalJSON() ([]byte, error) {
+	text := []byte{'{'}
+	for i, layer := range l {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		name, err := json.Marshal(layer.Name)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(layer)
+		if err != nil {
+			return nil, err
+		}
+		text = append(append(append(text, name...), ':'), value...)
+	}
+	return append(text, '}'), nil
+}
+
 // UnmarshalJSON reads an object of layers and keeps its order.
 func (l *Layers) UnmarshalJSON(text []byte) error {
 	*l = nil

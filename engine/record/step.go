@@ -10,8 +10,8 @@ type Step struct {
 	Epoch    int     `json:"epoch"`   // counted from 0
 	Samples  int     `json:"samples"` // n
 	LR       float64 `json:"lr"`
-	Loss     float64 `json:"loss"`     // mean over the batch
-	Accuracy Opt     `json:"accuracy"` // share of the batch classified rightly
+	Loss     float64 `json:"loss"`              // mean over the batch
+	Accuracy Opt     `json:"accuracy,omitzero"` // share of the batch classified rightly
 
 	Noise    Noise    `json:"noise"`
 	Flatness Flatness `json:"flatness"`
@@ -23,22 +23,22 @@ type Step struct {
 
 // Noise is the noise in the gradient of one batch.
 type Noise struct {
-	GradNormSq         Opt `json:"grad_norm_sq"`          // ‖ḡ‖²
-	GradVarTrace       Opt `json:"grad_var_trace"`        // tr Σ̂ = Σ‖gᵢ − ḡ‖²/(n−1)
-	GradNormSqUnbiased Opt `json:"grad_norm_sq_unbiased"` // ‖ḡ‖² − tr Σ̂/n
-	NoiseScale         Opt `json:"noise_scale"`           // tr Σ̂ / grad_norm_sq_unbiased
-	NoiseScaleEMA      Opt `json:"noise_scale_ema"`       // the same of exponential averages
-	FisherTrace        Opt `json:"fisher_trace"`          // Σ‖gᵢ‖²/n
-	GradCosine         Opt `json:"grad_cosine"`           // cosine between this ḡ and the last
+	GradNormSq         Opt `json:"grad_norm_sq,omitzero"`          // ‖ḡ‖²
+	GradVarTrace       Opt `json:"grad_var_trace,omitzero"`        // tr Σ̂ = Σ‖gᵢ − ḡ‖²/(n−1)
+	GradNormSqUnbiased Opt `json:"grad_norm_sq_unbiased,omitzero"` // ‖ḡ‖² − tr Σ̂/n
+	NoiseScale         Opt `json:"noise_scale,omitzero"`           // tr Σ̂ / grad_norm_sq_unbiased
+	NoiseScaleEMA      Opt `json:"noise_scale_ema,omitzero"`       // the same of exponential averages
+	FisherTrace        Opt `json:"fisher_trace,omitzero"`          // Σ‖gᵢ‖²/n
+	GradCosine         Opt `json:"grad_cosine,omitzero"`           // cosine between this ḡ and the last
 }
 
 // Flatness is the curvature of the loss.
 type Flatness struct {
-	LambdaMax         Opt `json:"lambda_max"`          // largest eigenvalue λ of H
-	LambdaMaxResidual Opt `json:"lambda_max_residual"` // ‖Hv − λv‖
-	Trace             Opt `json:"trace"`               // tr H, estimated
-	TraceStderr       Opt `json:"trace_stderr"`        // its standard error
-	BatchSharpness    Opt `json:"batch_sharpness"`     // ḡᵀHḡ/‖ḡ‖²
+	LambdaMax         Opt `json:"lambda_max,omitzero"`          // largest eigenvalue λ of H
+	LambdaMaxResidual Opt `json:"lambda_max_residual,omitzero"` // ‖Hv − λv‖
+	Trace             Opt `json:"trace,omitzero"`               // tr H, estimated
+	TraceStderr       Opt `json:"trace_stderr,omitzero"`        // its standard error
+	BatchSharpness    Opt `json:"batch_sharpness,omitzero"`     // ḡᵀHḡ/‖ḡ‖²
 	// HV counts the Hessian-vector products spent on this step's flatness.
 	// It is logged, 0 included, wherever the group is.
 	HV int `json:"hv"`
@@ -47,8 +47,8 @@ type Flatness struct {
 // Layer is the noise in the gradient of one parameter.
 type Layer struct {
 	Name         string `json:"-"` // as in the model: "fc1.weight"
-	GradNormSq   Opt    `json:"grad_norm_sq"`
-	GradVarTrace Opt    `json:"grad_var_trace"`
+	GradNormSq   Opt    `json:"grad_norm_sq,omitzero"`
+	GradVarTrace Opt    `json:"grad_var_trace,omitzero"`
 }
 
 // Layers is a JSON object of layers by name, in the order of the slice.
@@ -56,9 +56,9 @@ type Layers []Layer
 
 // MS is where the time of a step went, in milliseconds.
 type MS struct {
-	Step     Opt `json:"step"` // all of it
-	Noise    Opt `json:"noise"`
-	Flatness Opt `json:"flatness"`
+	Step     Opt `json:"step,omitzero"` // all of it
+	Noise    Opt `json:"noise,omitzero"`
+	Flatness Opt `json:"flatness,omitzero"`
 }
 
 // Epoch is a line of epochs.jsonl.
@@ -68,10 +68,10 @@ type Epoch struct {
 	// run: Resume keeps the line if that step is kept. Log an epoch before
 	// the checkpoint that follows it.
 	Step          int     `json:"step"`
-	TrainLoss     Opt     `json:"train_loss"`
-	TrainAccuracy Opt     `json:"train_accuracy"`
-	TestLoss      Opt     `json:"test_loss"`
-	TestAccuracy  Opt     `json:"test_accuracy"`
+	TrainLoss     Opt     `json:"train_loss,omitzero"`
+	TrainAccuracy Opt     `json:"train_accuracy,omitzero"`
+	TestLoss      Opt     `json:"test_loss,omitzero"`
+	TestAccuracy  Opt     `json:"test_accuracy,omitzero"`
 	Seconds       float64 `json:"seconds"`
 }
 
