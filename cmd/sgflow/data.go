@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sgflow/data"
+	"sgflow/engine/nearest"
 	"sgflow/engine/train"
 )
 
@@ -98,7 +99,7 @@ func (c dataFetchCommand) check() error {
 	}
 	if !slices.Contains(names, c.Name) {
 		return fmt.Errorf("data fetch: no published data set is called %q: did you mean %s? There are %s",
-			c.Name, train.Nearest(c.Name, names), strings.Join(names, ", "))
+			c.Name, nearest.Name(c.Name, names), strings.Join(names, ", "))
 	}
 	if c.Mirror != "" && !strings.HasPrefix(c.Mirror, "http://") && !strings.HasPrefix(c.Mirror, "https://") {
 		return fmt.Errorf("--mirror %s: give an address that begins with http:// or https://", c.Mirror)

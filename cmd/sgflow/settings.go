@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
 	"github.com/goccy/go-yaml"
 
+	"sgflow/engine/nearest"
 	"sgflow/engine/train"
 )
 
@@ -75,15 +77,26 @@ func readConfig(path string, config any) error {
 		return fmt.Errorf("--config: %w", err)
 	}
 	var keys map[string]any
-	if err := yaml.UnmarshalWithOptions(text, config, yaml.Strict()); err != nil {
-		return explainYAML(path, err, config)
-	}
 	if err := yaml.Unmarshal(text, &keys); err != nil {
 		return explainYAML(path, err, config)
 	}
-	for _, name := range train.Names(config) {
-		if v, ok := keys[name]; ok && v == nil {
+	for name, value := range keys {
+		if value == nil {
 			return fmt.Errorf("%s: %s has no value: give one or remove the line", path, name)
+		}
+	}
+	if len(keys) == 0 {
+		return nil // Unmarshal would clear the defaults
+	}
+	if err := yaml.UnmarshalWithOptions(text, config, yaml.Strict()); err != nil {
+		return explainYAML(path, err, config)
+	}
+	// A fraction where a whole number belongs is cut without an error.
+	values := train.Values(config)
+	for name, value := range keys {
+		x, ok := value.(float64)
+		if got, err := strconv.ParseFloat(values[name], 64); ok && err == nil && got != x {
+			return fmt.Errorf("%s: %s cannot be %v", path, name, x)
 		}
 	}
 	return nil
@@ -95,14 +108,17 @@ func explainYAML(path string, err error, config any) error {
 	if !errors.As(err, &at) || at.GetToken() == nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	position := at.GetToken().Position
+	token := at.GetToken()
 	what := at.GetMessage()
 	var unknown *yaml.UnknownFieldError
-	if errors.As(err, &unknown) {
-		key := at.GetToken().Value
-		what = fmt.Sprintf("unknown key %q: did you mean %s?", key, train.Nearest(key, train.Names(config)))
+	var mistyped *yaml.TypeError
+	switch {
+	case errors.As(err, &unknown):
+		what = fmt.Sprintf("unknown key %q: did you mean %s?", token.Value, nearest.Name(token.Value, train.Names(config)))
+	case errors.As(err, &mistyped) && mistyped.DstType != nil:
+		what = fmt.Sprintf("%q is no %s", token.Value, mistyped.DstType)
 	}
-	return fmt.Errorf("%s:%d:%d: %s", path, position.Line, position.Column, what)
+	return fmt.Errorf("%s:%d:%d: %s", path, token.Position.Line, token.Position.Column, what)
 }
 
 // resumeDir is a flag that names the folder of a run to go on with, whose
@@ -122,34 +138,37 @@ func (resumeDir) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 // explain adds to an error of the parser what it leaves out: the nearest flag
 // or command, however far, and where help is.
 func explain(err error) error {
+	var request *train.RequestError
+	if errors.As(err, &request) {
+		return request
+	}
 	var parse *kong.ParseError
 	if !errors.As(err, &parse) || parse.Context == nil {
 		return err
 	}
-	text := err.Error()
-	help := "sgflow --help"
+	node := parse.Context.Model.Node
 	if selected := parse.Context.Selected(); selected != nil {
-		help = selected.FullPath() + " --help"
+		node = selected
 	}
-	if word, ok := strings.CutPrefix(text, "unknown flag "); ok && !strings.Contains(text, "did you mean") {
-		var flags []string
-		for _, flag := range parse.Context.Flags() {
-			flags = append(flags, "--"+flag.Name)
+	text := err.Error()
+	if !strings.Contains(text, "did you mean") {
+		var near string
+		if word, ok := strings.CutPrefix(text, "unknown flag "); ok {
+			var flags []string
+			for _, flag := range parse.Context.Flags() {
+				flags = append(flags, "--"+flag.Name)
+			}
+			near = nearest.Name(word, flags)
+		} else if word, ok := strings.CutPrefix(text, "unexpected argument "); ok {
+			var commands []string
+			for _, child := range node.Children {
+				commands = append(commands, child.Name)
+			}
+			near = nearest.Name(word, commands)
 		}
-		return fmt.Errorf("unknown flag %s, did you mean %q? (%s lists all)", word, train.Nearest(word, flags), help)
+		if near != "" {
+			text += fmt.Sprintf(", did you mean %q?", near)
+		}
 	}
-	if word, ok := strings.CutPrefix(text, "unexpected argument "); ok && !strings.Contains(text, "did you mean") {
-		node := parse.Context.Model.Node
-		if selected := parse.Context.Selected(); selected != nil {
-			node = selected
-		}
-		var commands []string
-		for _, child := range node.Children {
-			commands = append(commands, child.Name)
-		}
-		if len(commands) > 0 {
-			return fmt.Errorf("unexpected argument %s, did you mean %q? (%s lists all)", word, train.Nearest(word, commands), help)
-		}
-	}
-	return fmt.Errorf("%w (see %s)", err, help)
+	return fmt.Errorf("%s (see %s --help)", text, node.FullPath())
 }

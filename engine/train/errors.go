@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"sgflow/engine/nearest"
 )
 
 // ErrInterrupted is the error of a run whose context was cancelled: its state
@@ -37,38 +39,5 @@ func badValue(flag string, value any, advice string, args ...any) error {
 
 // unknownValue is the error for a flag's value that is none of the choices.
 func unknownValue(flag, value string, choices ...string) error {
-	return badValue(flag, fmt.Sprintf("%q", value), "did you mean %s? There are %s", Nearest(value, choices), strings.Join(choices, ", "))
-}
-
-// Nearest returns the choice that takes the fewest edits (insertions,
-// deletions and substitutions of a byte) to make from word, letter case
-// aside; the first of equals, "" where there is none.
-func Nearest(word string, choices []string) string {
-	best, least := "", -1
-	for _, choice := range choices {
-		if d := editDistance(strings.ToLower(word), choice); least < 0 || d < least {
-			best, least = choice, d
-		}
-	}
-	return best
-}
-
-// editDistance is Levenshtein's, with one row of the table kept.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return badValue(flag, fmt.Sprintf("%q", value), "did you mean %s? There are %s", nearest.Name(value, choices), strings.Join(choices, ", "))
 }
