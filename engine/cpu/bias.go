@@ -62,13 +62,18 @@ type sumBias[T Float] struct {
 	outer           program.Extent
 	channels, inner int
 	accumulate      bool
+	perSample       []float64 // Σ_c (Σ_i x[o,c,i])² of every o, where it is asked for
 }
 
 func bindSumBias[T Float](b *binder[T], in *program.SumBias) bound {
-	return &sumBias[T]{
+	s := &sumBias[T]{
 		m: b.m, out: b.real(in.Out, whole(in.Channels)), x: b.real(in.X, b.extent(in.Outer, whole(in.Channels*in.Inner))),
 		outer: in.Outer, channels: in.Channels, inner: in.Inner, accumulate: in.Accumulate,
 	}
+	if in.Inner > 1 && in.Outer == each(1) && b.phase == program.Gradient && b.final(in.X) {
+		b.biasSums[in.X] = s
+	}
+	return s
 }
 
 func (s *sumBias[T]) run(n int) {
@@ -77,5 +82,9 @@ func (s *sumBias[T]) run(n int) {
 		k.ColSum(s.out.at(n), s.x.at(n), outer, s.channels, 0, s.accumulate)
 		return
 	}
-	k.ChannelSum(s.out.at(n), s.x.at(n), outer, s.channels, s.inner, s.accumulate, nil)
+	var perSample []float64
+	if s.m.noise && s.perSample != nil {
+		perSample = s.perSample[:n]
+	}
+	k.ChannelSum(s.out.at(n), s.x.at(n), outer, s.channels, s.inner, s.accumulate, perSample)
 }

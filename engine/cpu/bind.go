@@ -24,8 +24,21 @@ type binder[T Float] struct {
 	phase program.Phase // of the instruction being bound
 	place int
 
-	// softmaxes are the ones that the Forward phase makes, by their logits.
+	// What instructions bound before have computed by the time that later ones
+	// run: softmaxes of the Forward phase by their logits, bias gradients of
+	// the Gradient phase and row norms of the Noise phase by what they sum.
 	softmaxes map[program.BufferID]*softmaxRows[T]
+	biasSums  map[program.BufferID]*sumBias[T]
+	rowNorms  map[rowsOf]*rowNorms[T]
+}
+
+func newBinder[T Float](m *Machine[T], layout program.Layout) *binder[T] {
+	return &binder[T]{
+		m: m, p: m.program, layout: layout,
+		softmaxes: map[program.BufferID]*softmaxRows[T]{},
+		biasSums:  map[program.BufferID]*sumBias[T]{},
+		rowNorms:  map[rowsOf]*rowNorms[T]{},
+	}
 }
 
 // bind resolves one instruction.

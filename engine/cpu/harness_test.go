@@ -95,7 +95,7 @@ func compare[T Float](t *testing.T, what string, got []T, want []float64, tol fl
 // value reads the first n samples of a buffer of m after a run in which
 // nothing reused its memory.
 func value[T Float](m *Machine[T], id program.BufferID, n int) []T {
-	b := binder[T]{m: m, p: m.program, layout: m.program.Plan(m.capacity)}
+	b := newBinder(m, m.program.Plan(m.capacity))
 	buf := m.program.Buffer(id)
 	o := b.real(id, program.Extent{N: buf.Width(), Batch: buf.Batched})
 	return o.at(n)

@@ -98,7 +98,7 @@ func (m *Machine[T]) start(o Options) error {
 // bind resolves the instructions and the results that the caller reads.
 func (m *Machine[T]) bind(layout program.Layout) error {
 	p := m.program
-	b := &binder[T]{m: m, p: p, layout: layout, softmaxes: map[program.BufferID]*softmaxRows[T]{}}
+	b := newBinder(m, layout)
 	var errs []error
 	for ph := range program.NumPhases {
 		list, err := b.bindPhase(ph)

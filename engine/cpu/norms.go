@@ -2,32 +2,37 @@ package cpu
 
 import "sgflow/engine/program"
 
-// denseNorms adds n²·‖aᵢ‖²·‖bᵢ‖² to norms[i].
-type denseNorms[T Float] struct {
-	m          *Machine[T]
-	norms      operand[float64]
-	a, b       operand[T]
-	aCols      int
-	bCols      int
-	aSum, bSum []float64
+// rowNorms is ‖xᵢ‖² of the rows of a buffer.
+type rowNorms[T Float] struct {
+	m    *Machine[T]
+	x    operand[T]
+	cols int
+	sums []float64
 }
 
-func bindDenseNorms[T Float](b *binder[T], in *program.DenseNorms) bound {
-	return &denseNorms[T]{
-		m: b.m, norms: b.double(in.Norms, each(1)), a: b.real(in.A, each(in.ACols)), b: b.real(in.B, each(in.BCols)),
-		aCols: in.ACols, bCols: in.BCols,
-		aSum: make([]float64, b.m.capacity), bSum: make([]float64, b.m.capacity),
-	}
+// rowsOf names a buffer seen as rows of so many elements.
+type rowsOf struct {
+	id   program.BufferID
+	cols int
 }
 
-func (d *denseNorms[T]) run(n int) {
-	k := d.m.kernels
-	k.RowNormSq(d.aSum[:n], d.a.at(n), n, d.aCols, 0)
-	k.RowNormSq(d.bSum[:n], d.b.at(n), n, d.bCols, 0)
-	for i, v := range d.bSum[:n] {
-		d.aSum[i] *= v
+// bindRowNorms returns the squared norms of the rows of id. The same ones serve
+// all instructions of the Noise phase; shared is true for all but the first,
+// which computes them.
+func bindRowNorms[T Float](b *binder[T], id program.BufferID, cols int) (r *rowNorms[T], shared bool) {
+	key := rowsOf{id, cols}
+	if r := b.rowNorms[key]; r != nil {
+		return r, true
 	}
-	addScaled(d.norms.at(n), d.aSum)
+	r = &rowNorms[T]{b.m, b.real(id, each(cols)), cols, make([]float64, b.m.capacity)}
+	if b.phase == program.Noise && b.final(id) {
+		b.rowNorms[key] = r
+	}
+	return r, false
+}
+
+func (r *rowNorms[T]) run(n int) {
+	r.m.kernels.RowNormSq(r.sums[:n], r.x.at(n), n, r.cols, 0)
 }
 
 // addScaled computes norms += n²·x, n being the number of norms: the factor
@@ -39,30 +44,80 @@ func addScaled(norms, x []float64) {
 	}
 }
 
-// biasNorms adds n²·Σ_c (Σ_inner x[i,c,inner])² to norms[i].
-type biasNorms[T Float] struct {
-	m               *Machine[T]
-	norms           operand[float64]
-	x               operand[T]
-	channels, inner int
-	sums            []T // not used further
-	perSample       []float64
+// denseNorms adds n²·‖aᵢ‖²·‖bᵢ‖² to norms[i].
+type denseNorms[T Float] struct {
+	norms            operand[float64]
+	a, b             *rowNorms[T]
+	aShared, bShared bool
+	products         []float64
 }
 
-func bindBiasNorms[T Float](b *binder[T], in *program.BiasNorms) bound {
-	return &biasNorms[T]{
-		m: b.m, norms: b.double(in.Norms, each(1)), x: b.real(in.X, each(in.Channels*in.Inner)),
-		channels: in.Channels, inner: in.Inner,
-		sums: make([]T, in.Channels), perSample: make([]float64, b.m.capacity),
+func bindDenseNorms[T Float](b *binder[T], in *program.DenseNorms) bound {
+	d := &denseNorms[T]{norms: b.double(in.Norms, each(1)), products: make([]float64, b.m.capacity)}
+	d.a, d.aShared = bindRowNorms(b, in.A, in.ACols)
+	d.b, d.bShared = bindRowNorms(b, in.B, in.BCols)
+	return d
+}
+
+func (d *denseNorms[T]) run(n int) {
+	if !d.aShared {
+		d.a.run(n)
 	}
+	if !d.bShared {
+		d.b.run(n)
+	}
+	for i := range n {
+		d.products[i] = d.a.sums[i] * d.b.sums[i]
+	}
+	addScaled(d.norms.at(n), d.products)
+}
+
+// bindBiasNorms binds the sum n²·Σ_c (Σ_inner x[i,c,inner])².
+func bindBiasNorms[T Float](b *binder[T], in *program.BiasNorms) bound {
+	norms, size := b.double(in.Norms, each(1)), each(in.Channels*in.Inner)
+	if in.Inner == 1 {
+		r := &biasNorms[T]{norms: norms}
+		r.rows, r.shared = bindRowNorms(b, in.X, in.Channels)
+		return r
+	}
+	if s := b.biasSums[in.X]; s != nil && s.channels == in.Channels && s.inner == in.Inner {
+		s.perSample = make([]float64, b.m.capacity)
+		return &channelNorms[T]{norms, s, true}
+	}
+	s := &sumBias[T]{
+		m: b.m, x: b.real(in.X, size), outer: each(1), channels: in.Channels, inner: in.Inner,
+		perSample: make([]float64, b.m.capacity),
+	}
+	unused := make([]T, in.Channels)
+	s.out = operand[T]{base: &unused, width: in.Channels}
+	return &channelNorms[T]{norms, s, false}
+}
+
+// biasNorms takes the norms of rows of one element a channel.
+type biasNorms[T Float] struct {
+	norms  operand[float64]
+	rows   *rowNorms[T]
+	shared bool
 }
 
 func (r *biasNorms[T]) run(n int) {
-	k := r.m.kernels
-	if r.inner == 1 {
-		k.RowNormSq(r.perSample[:n], r.x.at(n), n, r.channels, 0)
-	} else {
-		k.ChannelSum(r.sums, r.x.at(n), n, r.channels, r.inner, false, r.perSample[:n])
+	if !r.shared {
+		r.rows.run(n)
 	}
-	addScaled(r.norms.at(n), r.perSample)
+	addScaled(r.norms.at(n), r.rows.sums)
+}
+
+// channelNorms takes the norms of sums over planes. The bias gradient sums the
+// same planes; where it is in the Gradient phase it has made them (shared).
+type channelNorms[T Float] struct {
+	norms  operand[float64]
+	sum    *sumBias[T]
+	shared bool
+}
+
+func (r *channelNorms[T]) run(n int) {
+	if !r.shared {
+		r.sum.run(n)
+	}
+	addScaled(r.norms.at(n), r.sum.perSample)
 }
