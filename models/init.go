@@ -20,8 +20,14 @@ type Tensor struct {
 // follows (the first one before the next layer with weights; pooling between
 // them does not matter):
 //
-//	relu, gelu                   2/fanIn              He et al., 2015, eq. 10
-//	tanh, sigmoid, none (logits) 2/(fanIn + fanOut)   Glorot and Bengio, 2010, eq. 12
+//	relu, gelu             2/fanIn              He et al., 2015, eq. 10
+//	tanh, sigmoid, none    2/(fanIn + fanOut)   Glorot and Bengio, 2010, eq. 12
+//	logits (none follows)  1/fanIn²             Yang et al., 2022, arXiv:2203.03466, table 8
+//
+// The small last layer lets every network start with nearly equal logits, so
+// with the loss of a guess and not far out on a steep slope: with Glorot's
+// there, a tanh network under mse starts with several times the sharpness
+// that gradient descent at usual rates survives.
 //
 // with fanIn = in·kH·kW and fanOut = out·kH·kW, kH = kW = 1 for dense layers.
 // Element j of the tensor with index i among the parameters is the j-th normal
@@ -55,15 +61,12 @@ func variance(shape []int, following []LayerShape) float64 {
 	receptive := float64(product(shape[2:]...))
 	fanIn, fanOut := float64(shape[1])*receptive, float64(shape[0])*receptive
 	for _, l := range following {
-		if l.Params > 0 {
-			break
-		}
-		if l.Layer.Kind == KindActivation {
-			if l.Layer.Fn == op.ReLU || l.Layer.Fn == op.GELU {
-				return 2 / fanIn
-			}
-			break
+		switch {
+		case l.Params > 0, l.Layer.Kind == KindActivation && l.Layer.Fn != op.ReLU && l.Layer.Fn != op.GELU:
+			return 2 / (fanIn + fanOut)
+		case l.Layer.Kind == KindActivation:
+			return 2 / fanIn
 		}
 	}
-	return 2 / (fanIn + fanOut)
+	return 1 / (fanIn * fanIn)
 }

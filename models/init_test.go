@@ -39,11 +39,11 @@ func TestInitMatchesTheParametersOfTheGraph(t *testing.T) {
 // The variance of each weight, from fan-in and fan-out by hand.
 func TestInitVariances(t *testing.T) {
 	for spec, want := range map[string]map[string]float64{
-		"mlp":                     {"fc1.weight": 2. / 784, "fc2.weight": 2. / 512, "fc3.weight": 2. / (256 + 10)},
-		"mlp:784-100-10,act=tanh": {"fc1.weight": 2. / (784 + 100), "fc2.weight": 2. / (100 + 10)},
+		"mlp":                     {"fc1.weight": 2. / 784, "fc2.weight": 2. / 512, "fc3.weight": 1. / (256 * 256)},
+		"mlp:784-100-10,act=tanh": {"fc1.weight": 2. / (784 + 100), "fc2.weight": 1. / (100 * 100)},
 		// conv, pooling, activation: the activation still counts.
 		"cnn:conv40k5,maxpool2,gelu,conv30k3,avgpool2,fc50,sigmoid,fc10": {
-			"conv1.weight": 2. / 25, "conv2.weight": 2. / (9 * (40 + 30)), "fc1.weight": 2. / (750 + 50), "fc2.weight": 2. / (50 + 10)},
+			"conv1.weight": 2. / 25, "conv2.weight": 2. / (9 * (40 + 30)), "fc1.weight": 2. / (750 + 50), "fc2.weight": 1. / (50 * 50)},
 	} {
 		for _, p := range initial(t, spec, 3) {
 			v, ok := want[p.Name]
