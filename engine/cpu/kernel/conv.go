@@ -37,9 +37,12 @@ type Conv[T Float] struct {
 	lastH, lastW int
 	poff         []int // byte offset of output position p's window
 
-	// Input gradient: for each input row, the (kh,o) that reach it.
-	rows  []inputRow
-	spans []columnSpan // by kw
+	// Input gradient: which (kh,o) reach each input row. The kh are khStep apart,
+	// and the tables hold the offsets of all (kh,o) from the first.
+	rows       []inputRow
+	khStep     int
+	aoff, boff []int        // bytes, into dy and into the weights
+	spans      []columnSpan // by kw
 }
 
 // segment is a rectangle to copy from an input plane to a shifted plane.
@@ -49,10 +52,9 @@ type segment struct {
 	rows, cols int
 }
 
-// inputRow is the terms of one row of the input gradient.
-type inputRow struct {
-	aoff, boff []int // bytes, for each (kh,o): into dy and into the weights
-}
+// inputRow is the terms of one row of the input gradient: count kernel rows, of
+// which the first is kh, meeting output row from.
+type inputRow struct{ kh, from, count int }
 
 // columnSpan is the output columns [lo,hi) whose windows reach the input with
 // one kw, the first at input column in.
@@ -137,7 +139,10 @@ func (c *Conv[T]) planInput(size int) {
 	for kw := range c.KW {
 		c.spans = append(c.spans, c.span(kw))
 	}
+	// Input row y meets output row (y+PadH−kh·DilH)/StrideH where that is whole.
+	c.khStep = c.StrideH / gcd(c.StrideH, c.DilH)
 	c.rows = make([]inputRow, c.InH)
+	most := 0
 	for y := range c.rows {
 		row := &c.rows[y]
 		for kh := range c.KH {
@@ -145,12 +150,28 @@ func (c *Conv[T]) planInput(size int) {
 			if from < 0 || from%c.StrideH != 0 || from/c.StrideH >= c.outH {
 				continue
 			}
-			for o := range c.OutC {
-				row.aoff = append(row.aoff, (o*c.outPlane+from/c.StrideH*c.outW)*size)
-				row.boff = append(row.boff, (kh*c.KW*c.OutC+o)*c.InC*size)
+			if row.count == 0 {
+				row.kh, row.from = kh, from/c.StrideH
 			}
+			row.count++
+		}
+		most = max(most, row.count)
+	}
+	for i := range most {
+		for o := range c.OutC {
+			back := i * c.khStep * c.DilH / c.StrideH
+			c.aoff = append(c.aoff, (o*c.outPlane-back*c.outW)*size)
+			c.boff = append(c.boff, (i*c.khStep*c.KW*c.OutC+o)*c.InC*size)
 		}
 	}
+}
+
+// gcd is the greatest common divisor of positive numbers.
+func gcd(a, b int) int {
+	for b > 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 // floorDiv is ⌊a/b⌋ for b > 0.

@@ -1,5 +1,7 @@
 package kernel
 
+import "unsafe"
+
 // layOut stores filters [lo,hi) of the weights as kh×kw×OutC×InC: one row of
 // input channels for each (kh,kw,o).
 func (t *convTask[T]) layOut(lo, hi int) {
@@ -28,38 +30,37 @@ func (t *convTask[T]) input(lo, hi, worker int) {
 		} else {
 			clear(last)
 		}
-		dy := t.y[i*t.OutC*t.outPlane:]
-		for r := range t.rows {
-			t.inputRow(x, last[r*t.InW*t.InC:], dy, &t.rows[r])
-		}
+		t.inputSample(x, last, t.y[i*t.OutC*t.outPlane:])
 		k.tiles.transpose(ptr(dx, 0), ptr(last, 0), t.inPlane*k.size, t.InC*k.size, t.inPlane, t.InC)
 	}
 }
 
-// inputRow adds one row of the input gradient to dst, InW×InC.
-func (t *convTask[T]) inputRow(x *tile, dst, dy []T, row *inputRow) {
+// inputSample adds one sample's input gradient to dst, InH×InW×InC. Rows follow
+// each other inside a kw, and not the other way round, so that a tile does not
+// wait for the one before it.
+func (t *convTask[T]) inputSample(x *tile, dst, dy []T) {
 	k := t.kernels
 	width := k.tiles.vecs * k.tiles.lanes
-	if len(row.aoff) == 0 {
-		return
-	}
-	step := depthOf(len(row.aoff))
-	for k0 := 0; k0 < len(row.aoff); k0 += step {
-		x.k = min(step, len(row.aoff)-k0)
-		x.aoff, x.boff = &row.aoff[k0], &row.boff[k0]
-		for kw, s := range t.spans {
-			count := tilesIn(s.hi-s.lo, k.tiles.rows)
-			for o := s.lo; count > 0; count-- {
-				rows := (s.hi - o + count - 1) / count
-				x.a = ptr(dy, o)
-				in := s.in + (o-s.lo)*t.StrideW
-				for c := 0; c < t.InC; c += width {
-					vecs := x.columns(min(width, t.InC-c), k.tiles.lanes)
-					x.b = ptr(k.layout, kw*t.OutC*t.InC+c)
-					x.c = ptr(dst, in*t.InC+c)
-					k.tiles.byCols[vecs][rows](x)
+	for kw, s := range t.spans {
+		for r, row := range t.rows {
+			depth := row.count * t.OutC
+			weights := ptr(k.layout, ((row.kh*t.KW+kw)*t.OutC)*t.InC)
+			out := dst[r*t.InW*t.InC:]
+			for k0, step := 0, depthOf(depth); k0 < depth; k0 += step {
+				x.k = min(step, depth-k0)
+				x.aoff, x.boff = &t.aoff[k0], &t.boff[k0]
+				for o, count := s.lo, tilesIn(s.hi-s.lo, k.tiles.rows); count > 0; count-- {
+					rows := (s.hi - o + count - 1) / count
+					x.a = ptr(dy, row.from*t.outW+o)
+					in := s.in + (o-s.lo)*t.StrideW
+					for c := 0; c < t.InC; c += width {
+						vecs := x.columns(min(width, t.InC-c), k.tiles.lanes)
+						x.b = unsafe.Add(weights, c*k.size)
+						x.c = ptr(out, in*t.InC+c)
+						k.tiles.byCols[vecs][rows](x)
+					}
+					o += rows
 				}
-				o += rows
 			}
 		}
 	}

@@ -183,7 +183,7 @@ const (
 
 // depthOf cuts k into equal pieces of at most maxDepth.
 func depthOf(k int) int {
-	pieces := (k + maxDepth - 1) / maxDepth
+	pieces := max(1, (k+maxDepth-1)/maxDepth)
 	return (k + pieces - 1) / pieces
 }
 

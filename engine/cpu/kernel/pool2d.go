@@ -76,9 +76,19 @@ func (k *Kernels[T]) AvgPoolAdjoint(g PoolGeom, n int, dx, dy []T, acc bool) {
 	k.runPool(opAvgAdjoint, g, n, dx, dy, nil, acc)
 }
 
+// small reports whether the windows are 2×2 without overlap or padding.
+func (t *planeTask[T]) small() bool {
+	return t.KH == 2 && t.KW == 2 && t.StrideH == 2 && t.StrideW == 2 && t.PadH == 0 && t.PadW == 0
+}
+
 // Do works on piece i.
 func (t *planeTask[T]) Do(i, _ int) {
+	small := t.small() && t.kernels.vec.maxPool != nil
 	for p := i * t.each; p < min((i+1)*t.each, t.planes); p++ {
+		if small && t.op <= opGather {
+			t.smallPlane(p)
+			continue
+		}
 		x, y := t.x[p*t.in:][:t.in], t.y[p*t.out:][:t.out]
 		switch t.op {
 		case opMaxPool:
@@ -109,6 +119,28 @@ func (t *planeTask[T]) Do(i, _ int) {
 	}
 }
 
+// smallPlane does plane p with the path's kernels for windows of 2×2.
+func (t *planeTask[T]) smallPlane(p int) {
+	v := &t.kernels.vec
+	x, y, at := ptr(t.x, p*t.in), ptr(t.y, p*t.out), ptr(t.at, p*t.out)
+	rows := t.out / t.outW
+	acc := 0
+	if t.acc {
+		acc = 1
+	}
+	switch t.op {
+	case opMaxPool:
+		v.maxPool(y, at, x, rows, t.outW, t.InW)
+	case opGather:
+		v.maxPoolGather(y, at, x, rows, t.outW, t.InW, acc)
+	case opScatter:
+		if !t.acc && (2*t.outW < t.InW || 2*rows < t.InH) {
+			clear(t.x[p*t.in:][:t.in])
+		}
+		v.maxPoolScatter(y, at, x, rows, t.outW, t.InW, acc)
+	}
+}
+
 // window is the input rows and columns under output j.
 func (t *planeTask[T]) window(j int) (r0, r1, c0, c1 int) {
 	r, c := j/t.outW*t.StrideH-t.PadH, j%t.outW*t.StrideW-t.PadW
@@ -117,7 +149,7 @@ func (t *planeTask[T]) window(j int) (r0, r1, c0, c1 int) {
 
 // maxPlane pools one plane.
 func (t *planeTask[T]) maxPlane(x, y []T, at []int32) {
-	if t.KH == 2 && t.KW == 2 && t.StrideH == 2 && t.StrideW == 2 && t.PadH == 0 && t.PadW == 0 {
+	if t.small() {
 		t.maxPlane2(x, y, at)
 		return
 	}

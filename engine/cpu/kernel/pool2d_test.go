@@ -11,6 +11,9 @@ func poolGeoms() []PoolGeom {
 		{Channels: 3, InH: 24, InW: 24, KH: 2, KW: 2, StrideH: 2, StrideW: 2},
 		{Channels: 2, InH: 7, InW: 9, KH: 2, KW: 2, StrideH: 2, StrideW: 2},
 		{Channels: 2, InH: 70, InW: 70, KH: 2, KW: 2, StrideH: 2, StrideW: 2},
+		{Channels: 2, InH: 8, InW: 65, KH: 2, KW: 2, StrideH: 2, StrideW: 2},
+		{Channels: 3, InH: 8, InW: 8, KH: 2, KW: 2, StrideH: 2, StrideW: 2},
+		{Channels: 1, InH: 2, InW: 37, KH: 2, KW: 2, StrideH: 2, StrideW: 2},
 		{Channels: 2, InH: 5, InW: 5, KH: 5, KW: 5, StrideH: 1, StrideW: 1},
 	}
 	r := newRand(21)
@@ -43,9 +46,18 @@ func testPool[T Float](t *testing.T, k *Kernels[T]) {
 		dx.check(t, name)
 		added := guardedLike(start)
 		k.MaxPoolScatter(g, n, added.s, dy, at, true)
+		added.check(t, name)
 		picked := newGuarded[T](planes * oh * ow)
 		k.MaxPoolGather(g, n, picked.s, x, at, false)
 		same(t, name+" gather", picked.s, y.s)
+		twice := guardedLike(y.s)
+		k.MaxPoolGather(g, n, twice.s, x, at, true)
+		twice.check(t, name)
+		for i, v := range twice.s {
+			if v != 2*y.s[i] {
+				t.Fatalf("%s: gathered and added: output %d is %v, want %v", name, i, v, 2*y.s[i])
+			}
+		}
 		avg, davg := newGuarded[T](planes*oh*ow), newGuarded[T](planes*in)
 		k.AvgPool(g, n, avg.s, x, false)
 		k.AvgPoolAdjoint(g, n, davg.s, dy, false)

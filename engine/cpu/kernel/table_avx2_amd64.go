@@ -70,6 +70,9 @@ func vectorsF32AVX2(v *vectorSet[float32]) {
 	v.scale = func(dst []float32, a float32, x []float32) { scaleF32AVX2(dst, x, a) }
 	v.axpy = func(dst []float32, a float32, x []float32) { axpyF32AVX2(dst, x, a) }
 	v.sgd = update(sgdVelocityF32AVX2, sgdF32AVX2)
+	v.maxPool = maxPoolF32AVX2
+	v.maxPoolGather = maxPoolGatherF32AVX2
+	v.maxPoolScatter = maxPoolScatterF32AVX2
 }
 
 func tilesF64AVX2() tileSet {

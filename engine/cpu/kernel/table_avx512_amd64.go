@@ -113,6 +113,9 @@ func vectorsF32AVX512(v *vectorSet[float32]) {
 	v.scale = func(dst []float32, a float32, x []float32) { scaleF32AVX512(dst, x, a) }
 	v.axpy = func(dst []float32, a float32, x []float32) { axpyF32AVX512(dst, x, a) }
 	v.sgd = update(sgdVelocityF32AVX512, sgdF32AVX512)
+	v.maxPool = maxPoolF32AVX512
+	v.maxPoolGather = maxPoolGatherF32AVX512
+	v.maxPoolScatter = maxPoolScatterF32AVX512
 }
 
 func tilesF64AVX512() tileSet {

@@ -1,5 +1,7 @@
 package kernel
 
+import "unsafe"
+
 // vectorSet is the flat loops of one path. All slices of a call have the length
 // of the first; dst may be a source.
 type vectorSet[T Float] struct {
@@ -14,6 +16,13 @@ type vectorSet[T Float] struct {
 	sum      func(x []T) float64                // Σ x, in float64
 	addNorm  func(dst, x []T) float64           // dst += x; Σ x², in float64
 	sgd      func(c *sgdStep[T], w, g, v []T)   // see SGD
+
+	// Pooling of one plane by windows of 2×2 without overlap: rows rows of outW
+	// outputs from 2·rows rows of inW inputs, of which those beyond 2·outW are
+	// left alone. The places in at lie in their windows. Nil where the path has
+	// only the loops of pool2d.go.
+	maxPool                       func(y, at, x unsafe.Pointer, rows, outW, inW int)
+	maxPoolGather, maxPoolScatter func(y, at, x unsafe.Pointer, rows, outW, inW, acc int)
 }
 
 // portableVectors is the portable path's loops.

@@ -139,7 +139,7 @@ func (s *isa) tile(byCols bool, rows, vecs int) {
 	// element is A(i, u) relative to where the loop stands.
 	element := func(i, u int) operand.Mem {
 		if byCols {
-			return mem(basesA[0], colA, 1, i*s.size)
+			return mem(colA, nil, 0, i*s.size)
 		}
 		base, at := basesA[i/5], u*s.size
 		switch i % 5 {
@@ -154,7 +154,9 @@ func (s *isa) tile(byCols bool, rows, vecs int) {
 	step := func(u int) {
 		MOVQ(mem(tableB, nil, 0, 8*u), rowB)
 		if byCols {
+			// One addition costs less than an index in each broadcast.
 			MOVQ(mem(tableA, nil, 0, 8*u), colA)
+			ADDQ(basesA[0], colA)
 		}
 		for j := range vecs {
 			m := mem(baseB, rowB, 1, j*s.width)

@@ -144,15 +144,6 @@ func (s *isa) flat(name, signature, doc string, count int, before func(), body f
 	ret()
 }
 
-// half is the register of half the width, which holds as many float32 as the
-// whole holds float64.
-func (s *isa) half(i int) reg.VecPhysical {
-	if s.masked {
-		return ymm[i]
-	}
-	return xmm[i]
-}
-
 // widen stores the two halves of register i as float64 in lo and hi; lo may be
 // i, hi not.
 func (s *isa) widen(i, lo, hi int) {
