@@ -324,10 +324,13 @@ func TestTransposeAndResult(t *testing.T) {
 		size := whole(dims[0] * dims[1])
 		x, out := b.input(size), b.temp(size)
 		b.Loss = b.scalar()
+		again := b.temp(whole(1))
 		b.add(program.Forward,
-			&program.Transpose{Out: out, X: x, Rows: dims[0], Cols: dims[1]},
-			&program.Result{Out: b.Loss, X: b.input(whole(1))})
-		checkForward(t, &b.Program, ids(out, b.Loss), nil)
+			&program.Result{Out: b.Loss, X: b.input(whole(1))},
+			&program.Result{Out: again, X: b.Loss},
+			&program.Transpose{Out: out, X: x, Rows: dims[0], Cols: dims[1]})
+		keep(b, ids(out, again))
+		checkForward(t, &b.Program, ids(out, b.Loss, again), nil)
 	}
 }
 
@@ -371,4 +374,38 @@ func TestLossesAndTheirDerivatives(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A loss leaves its softmax for the derivatives, unless the logits change.
+func TestLossDerivativesSeeTheLogitsOfTheirOwnTime(t *testing.T) {
+	const classes = 5
+	b := newBuilder()
+	size := each(classes)
+	first, second, y := b.input(size), b.input(size), b.input(size)
+	z, grad, hess := b.temp(size), b.temp(size), b.temp(size)
+	b.Loss = b.scalar()
+	b.add(program.Forward,
+		&program.Copy{Out: z, X: first, Size: size},
+		&program.Loss{Out: b.Loss, Z: z, Y: y, Classes: classes},
+		&program.Copy{Out: z, X: second, Size: size},
+		&program.LossHess{Out: hess, Z: z, U: y, G: program.None, Classes: classes},
+		&program.LossGrad{Out: grad, Z: z, Y: y, G: program.None, Classes: classes})
+	keep(b, ids(grad, hess))
+	checkForward(t, &b.Program, ids(b.Loss, grad, hess), nil)
+}
+
+func TestNormInstructionsByThemselves(t *testing.T) {
+	b := newBuilder()
+	x, y, z := b.input(each(6)), b.input(each(35)), b.input(each(21))
+	norms := func() program.BufferID {
+		return b.buffer(program.Buffer{Role: program.SampleNorms, Type: program.Double, Batched: true})
+	}
+	dense, bias, channels, both := norms(), norms(), norms(), norms()
+	b.add(program.Forward,
+		&program.DenseNorms{Norms: dense, A: x, B: y, ACols: 6, BCols: 35},
+		&program.BiasNorms{Norms: bias, X: x, Channels: 6, Inner: 1},
+		&program.BiasNorms{Norms: channels, X: z, Channels: 3, Inner: 7},
+		&program.DenseNorms{Norms: both, A: x, B: z, ACols: 6, BCols: 21},
+		&program.BiasNorms{Norms: both, X: y, Channels: 5, Inner: 7})
+	checkForward(t, &b.Program, ids(dense, bias, channels, both), nil)
 }

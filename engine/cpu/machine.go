@@ -34,6 +34,7 @@ type Machine[T Float] struct {
 	// set to zero.
 	gradGaps, productGaps []interval
 
+	logits  operand[T]
 	norms   [][]float64 // by parameter, nil where there is no rule
 	noise   bool        // the run in progress computes norms
 	batch   int         // of the last Gradient, 0 when there is none to multiply with
@@ -119,6 +120,12 @@ func (m *Machine[T]) bind(layout program.Layout) error {
 			errs = append(errs, b.err)
 		}
 	}
+	if p.Logits != program.None {
+		b.err = nil
+		buf := p.Buffer(p.Logits)
+		m.logits = b.real(p.Logits, program.Extent{N: buf.Width(), Batch: buf.Batched})
+		errs = append(errs, b.err)
+	}
 	for _, id := range []program.BufferID{p.Loss, p.Correct} {
 		b.err = nil
 		b.double(id, whole(1))
@@ -177,11 +184,11 @@ func (m *Machine[T]) Norms(param int) []float64 {
 // Logits returns the network's outputs for the first n samples of the last
 // run, n×classes.
 func (m *Machine[T]) Logits(n int) []T {
-	if m.program.Logits == program.None {
+	if !m.logits.present() {
 		panic(noLogits)
 	}
 	m.checkBatch(n)
-	return (*m.own[m.program.Logits])[:m.program.Buffers[m.program.Logits].Len(n)]
+	return m.logits.at(n)
 }
 
 func (m *Machine[T]) checkBatch(n int) {

@@ -385,6 +385,23 @@ func TestNewNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestNewRefusesAPathThatIsNotThere(t *testing.T) {
+	t.Setenv(kernel.PathVariable, "sse9")
+	if _, err := New[float32](smallNetwork(), Options{Capacity: 1}); err == nil || !strings.Contains(err.Error(), "sse9") {
+		t.Errorf("%s=sse9: error %v", kernel.PathVariable, err)
+	}
+	none := kernel.Path(200)
+	if _, err := New[float32](smallNetwork(), Options{Capacity: 1, Path: &none}); err == nil {
+		t.Error("path 200: no error")
+	}
+	portable := kernel.Portable
+	m, err := New[float32](smallNetwork(), Options{Capacity: 1, Path: &portable})
+	if err != nil {
+		t.Fatalf("a path that is given wins over the environment: %v", err)
+	}
+	m.Close()
+}
+
 func TestNaNReachesTheLoss(t *testing.T) {
 	m := prepared[float32](t, 5, 2)
 	m.Theta()[0] = float32(math.NaN())

@@ -76,7 +76,7 @@ func newMemory[T Float](p *program.Program, capacity int) (*memory[T], program.L
 			s := aligned[float64](b.Len(capacity))
 			m.doubles[id] = &s
 		case b.Type != program.Real:
-		case b.Role == program.Input, b.Role == program.Constant, id == p.Logits:
+		case b.Role == program.Input, b.Role == program.Constant, b.Role == program.Temporary && id == p.Logits:
 			s := aligned[T](b.Len(capacity))
 			m.own[id] = &s
 			if b.Role == program.Constant && len(b.Values) > 0 {

@@ -80,17 +80,12 @@ func bindBiasNorms[T Float](b *binder[T], in *program.BiasNorms) bound {
 		r.rows, r.shared = bindRowNorms(b, in.X, in.Channels)
 		return r
 	}
+	sums := make([]float64, b.m.capacity)
 	if s := b.biasSums[in.X]; s != nil && s.channels == in.Channels && s.inner == in.Inner {
-		s.perSample = make([]float64, b.m.capacity)
-		return &channelNorms[T]{norms, s, true}
+		s.perSample = sums
+		return &summedNorms{norms, sums}
 	}
-	s := &sumBias[T]{
-		m: b.m, x: b.real(in.X, size), outer: each(1), channels: in.Channels, inner: in.Inner,
-		perSample: make([]float64, b.m.capacity),
-	}
-	unused := make([]T, in.Channels)
-	s.out = operand[T]{base: &unused, width: in.Channels}
-	return &channelNorms[T]{norms, s, false}
+	return &channelNorms[T]{b.m, norms, b.real(in.X, size), in.Channels, in.Inner, make([]T, in.Channels), sums}
 }
 
 // biasNorms takes the norms of rows of one element a channel.
@@ -107,17 +102,26 @@ func (r *biasNorms[T]) run(n int) {
 	addScaled(r.norms.at(n), r.rows.sums)
 }
 
-// channelNorms takes the norms of sums over planes. The bias gradient sums the
-// same planes; where it is in the Gradient phase it has made them (shared).
+// summedNorms takes the norms that the bias gradient left when it summed the
+// same planes.
+type summedNorms struct {
+	norms operand[float64]
+	sums  []float64
+}
+
+func (r *summedNorms) run(n int) { addScaled(r.norms.at(n), r.sums) }
+
+// channelNorms takes the norms of sums over planes.
 type channelNorms[T Float] struct {
-	norms  operand[float64]
-	sum    *sumBias[T]
-	shared bool
+	m               *Machine[T]
+	norms           operand[float64]
+	x               operand[T]
+	channels, inner int
+	total           []T // over the samples, which nobody reads
+	sums            []float64
 }
 
 func (r *channelNorms[T]) run(n int) {
-	if !r.shared {
-		r.sum.run(n)
-	}
-	addScaled(r.norms.at(n), r.sum.perSample)
+	r.m.kernels.ChannelSum(r.total, r.x.at(n), n, r.channels, r.inner, false, r.sums[:n])
+	addScaled(r.norms.at(n), r.sums)
 }
