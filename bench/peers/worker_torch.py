@@ -1,0 +1,94 @@
+"""PyTorch's worker:  worker_torch.py THREADS eager|compile
+
+eager     autograd over plain functions, the update in one call for all
+          parameters; convolutions in the faster memory format of the two.
+compile   the whole step, gather to update, under torch.compile.
+"""
+
+import sys
+
+import torch
+import torch.nn.functional as F
+
+import common
+
+threads, mode = int(sys.argv[1]), sys.argv[2]
+torch.set_num_threads(threads)
+torch.set_num_interop_threads(1)
+
+
+def mlp(p, x):
+    x = F.relu(F.linear(x, p["fc1.weight"], p["fc1.bias"]))
+    x = F.relu(F.linear(x, p["fc2.weight"], p["fc2.bias"]))
+    return F.linear(x, p["fc3.weight"], p["fc3.bias"])
+
+
+def cnn(p, x):
+    x = F.max_pool2d(F.relu(F.conv2d(x, p["conv1.weight"], p["conv1.bias"])), 2)
+    x = F.max_pool2d(F.relu(F.conv2d(x, p["conv2.weight"], p["conv2.bias"])), 2)
+    return F.linear(x.flatten(1), p["fc1.weight"], p["fc1.bias"])
+
+
+class Run:
+    """One model in training, in one memory format."""
+
+    def __init__(self, request, shared, memory_format):
+        self.rate = request["rate"]
+        self.model = {"mlp": mlp, "cnn": cnn}[request["model"]]
+        self.names = list(shared.weights)
+        images = torch.from_numpy(shared.images)
+        if request["model"] == "cnn":
+            images = images.reshape(-1, 1, 28, 28).contiguous(memory_format=memory_format)
+        self.images = images
+        self.labels = torch.from_numpy(shared.labels)
+        self.order = [torch.from_numpy(t.astype("int64")) for t in shared.order]
+        self.params = []
+        for value in shared.weights.values():
+            value = torch.from_numpy(value.copy())
+            if value.dim() == 4:
+                value = value.contiguous(memory_format=memory_format)
+            self.params.append(value)
+        self.at = 0
+        if mode == "compile":
+            torch._dynamo.reset()
+            self.compiled = torch.compile(self.functional, dynamic=False)
+        else:
+            for p in self.params:
+                p.requires_grad_(True)
+
+    def loss(self, params, index):
+        x = self.images.index_select(0, index)
+        y = self.labels.index_select(0, index)
+        return F.cross_entropy(self.model(dict(zip(self.names, params)), x), y)
+
+    def functional(self, params, index):
+        grads, loss = torch.func.grad_and_value(self.loss)(params, index)
+        for p, g in zip(params, grads):
+            p.sub_(g, alpha=self.rate)
+        return loss
+
+    def step(self):
+        index = self.order[self.at % len(self.order)]
+        self.at += 1
+        if mode == "compile":
+            with torch.no_grad():
+                return self.compiled(self.params, index)
+        loss = self.loss(self.params, index)
+        grads = torch.autograd.grad(loss, self.params)
+        with torch.no_grad():
+            torch._foreach_add_(self.params, grads, alpha=-self.rate)
+        return loss
+
+
+def prepare(request):
+    shared = common.Shared(request)
+    formats = [torch.contiguous_format]
+    if request["model"] == "cnn" and mode == "eager":
+        formats.append(torch.channels_last)
+    runs = [Run(request, shared, f) for f in formats]
+    losses = [[run.step().detach() for _ in range(request["steps"])] for run in runs][0]
+    step = common.fastest([run.step for run in runs]) if len(runs) > 1 else runs[0].step
+    return losses, step
+
+
+common.serve(prepare)

@@ -1,0 +1,169 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"sgflow/data"
+	"sgflow/engine"
+	"sgflow/engine/lower"
+	"sgflow/engine/measure"
+	"sgflow/engine/optim"
+	"sgflow/engine/program"
+	"sgflow/engine/record"
+	"sgflow/models"
+)
+
+// Settings of the run whose steps are timed. The rate is low enough for every
+// batch size: a step's time depends on the weights only where they overflow or
+// vanish.
+const (
+	Seed         = 1
+	LearningRate = 0.01
+)
+
+// ErrCase is wrapped by errors that say that a case can't be run as it stands:
+// its model doesn't fit the data, say, or its batch is larger than them.
+var ErrCase = errors.New("bench: case")
+
+// Trainer takes training steps. It is not for concurrent use.
+type Trainer interface {
+	// Step takes one step, gathering its batch, measuring and updating, and
+	// returns the mean loss of its batch before the update. The error is
+	// measure.ErrDiverged, wrapped.
+	Step() (loss float64, err error)
+	// Work returns the multiply-adds of the last step's products and
+	// convolutions.
+	Work() int
+	// Close frees what the trainer holds.
+	Close()
+}
+
+// NewTrainer makes a trainer of c on the training half of set: initial weights
+// and batches of [Seed], plain SGD at [LearningRate], cross-entropy. The caller
+// closes it. An error wraps ErrCase.
+func NewTrainer(set *data.Set, c Case) (Trainer, error) {
+	c.setDefaults()
+	err := c.validate()
+	if err == nil {
+		var t Trainer
+		if c.DType == Float64 {
+			t, err = newTrainer[float64](set, c)
+		} else {
+			t, err = newTrainer[float32](set, c)
+		}
+		if err == nil {
+			return t, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %w", ErrCase, err)
+}
+
+type trainer[T engine.Float] struct {
+	session *engine.Session[T]
+	monitor *measure.Monitor[T]
+	sampler *data.Sampler
+	update  optim.Update
+
+	at      int
+	indices []int32
+	line    record.Step
+}
+
+func newTrainer[T engine.Float](set *data.Set, c Case) (Trainer, error) {
+	selection, err := measure.ParseSelection(c.Measure)
+	if err != nil {
+		return nil, err
+	}
+	sampler, err := data.NewSampler(data.Shuffle, set.Train.N, c.Batch, Seed)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := models.Parse(c.Model)
+	if err != nil {
+		return nil, err
+	}
+	p, err := compile(set, spec, selection.Flatness())
+	if err != nil {
+		return nil, err
+	}
+	weights, err := InitialWeights(set, spec)
+	if err != nil {
+		return nil, err
+	}
+	s, err := engine.NewSession[T](p, engine.Config{Batch: c.Batch, Threads: c.Threads})
+	if err != nil {
+		return nil, err
+	}
+	for k, w := range weights {
+		for i, v := range w.Data {
+			s.Params()[p.Params[k].Offset+i] = T(v)
+		}
+	}
+	size := set.Train.Size()
+	objective := measure.NewObjective(s, func(indices []int32) {
+		data.Gather(s.Input(0)[:len(indices)*size], set.Train, indices, data.Scale{})
+		data.OneHot(s.Input(1)[:len(indices)*set.Classes], set.Train, indices, set.Classes)
+	})
+	return &trainer[T]{
+		session: s, sampler: sampler, update: optim.Update{LR: LearningRate},
+		monitor: measure.NewMonitor(objective, measure.Config{Select: selection, Seed: Seed}),
+	}, nil
+}
+
+// compile makes the program of a spec fitted to a data set.
+func compile(set *data.Set, spec models.Spec, curvature bool) (*program.Program, error) {
+	n, err := spec.Build(models.BuildOptions{
+		Input: models.Shape{C: set.Channels, H: set.Height, W: set.Width}, Classes: set.Classes,
+		Batch: lower.SymbolicBatch, Dtype: tensor.Float32,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var params gorgonia.Nodes
+	for _, p := range n.Params {
+		params = append(params, p.Node)
+	}
+	options := []engine.Option{engine.Inputs(n.X, n.Y)}
+	if !curvature {
+		options = append(options, engine.WithoutCurvature())
+	}
+	return engine.Compile(n.Loss, params, options...)
+}
+
+// initialBias is where biases start: a unit that sees only black pixels would
+// otherwise sit at exactly 0, where systems differ in the derivative of ReLU and
+// their losses could not be compared.
+const initialBias = 0.01
+
+// InitialWeights returns the weights that trainers of the spec start from.
+func InitialWeights(set *data.Set, spec models.Spec) ([]models.Tensor, error) {
+	weights, err := spec.Init(Seed, models.Shape{C: set.Channels, H: set.Height, W: set.Width}, set.Classes)
+	for _, w := range weights {
+		if len(w.Shape) == 1 {
+			for i := range w.Data {
+				w.Data[i] = initialBias
+			}
+		}
+	}
+	return weights, err
+}
+
+func (t *trainer[T]) Step() (float64, error) {
+	t.indices = t.sampler.Batch(t.at, t.indices)
+	if err := t.monitor.Step(t.at, t.indices, &t.line); err != nil {
+		return 0, fmt.Errorf("bench: step %d: %w", t.at, err)
+	}
+	t.session.Update(nil, t.update)
+	t.at++
+	return t.line.Loss, nil
+}
+
+func (t *trainer[T]) Work() int {
+	return stepWork(t.session.Program(), len(t.indices), t.line.Flatness.HV)
+}
+
+func (t *trainer[T]) Close() { t.session.Close() }
