@@ -50,19 +50,29 @@ func fourRows(s *tileSet) {
 	}
 }
 
-// derivative chooses the loop for an activation's derivative.
-func derivative[T Float](relu, tanh, sigmoid func(dst, dy, y []T)) func(Activation, []T, []T, []T) {
-	return func(a Activation, dst, dy, y []T) {
-		switch a {
-		case ReLU:
-			relu(dst, dy, y)
-		case Tanh:
-			tanh(dst, dy, y)
-		case Sigmoid:
-			sigmoid(dst, dy, y)
-		default:
-			actGradPortable(a, dst, dy, y)
+// function chooses the loop for an activation; nil where there is none in
+// assembly.
+func function[T Float](relu, tanh, sigmoid, gelu func(dst, x []T)) func(Activation, []T, []T) {
+	loops := [...]func(dst, x []T){ReLU: relu, Tanh: tanh, Sigmoid: sigmoid, GELU: gelu}
+	return func(a Activation, dst, x []T) {
+		if f := loops[a]; f != nil {
+			f(dst, x)
+			return
 		}
+		activatePortable(a, dst, x)
+	}
+}
+
+// derivative chooses the loop for an activation's derivative; nil where there
+// is none in assembly.
+func derivative[T Float](relu, tanh, sigmoid, gelu func(dst, dy, r []T)) func(Activation, []T, []T, []T) {
+	loops := [...]func(dst, dy, r []T){ReLU: relu, Tanh: tanh, Sigmoid: sigmoid, GELU: gelu}
+	return func(a Activation, dst, dy, r []T) {
+		if f := loops[a]; f != nil {
+			f(dst, dy, r)
+			return
+		}
+		actGradPortable(a, dst, dy, r)
 	}
 }
 

@@ -87,8 +87,9 @@ func (k *Kernels[T]) binary(op flatOp, dst, x, y []T) {
 }
 
 // Activate stores dst = f(x), element by element; len(dst) elements. dst may be
-// x. In float32 the functions are rounded from float64 unless the path says
-// otherwise, NaN stays NaN, and ReLU keeps −0.
+// x. NaN stays NaN, and ReLU keeps −0. In float64 and on the portable path the
+// functions are those of package math; the assembly's float32 Tanh and Sigmoid are
+// within 3 units in the last place and its GELU within 3e-7·max(1,|x|).
 func (k *Kernels[T]) Activate(f Activation, dst, x []T) {
 	k.flat = flatTask[T]{op: opActivate, act: f, dst: dst, x: x[:len(dst)]}
 	k.runFlat(len(dst), chunkFor(f))

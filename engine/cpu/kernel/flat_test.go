@@ -200,3 +200,29 @@ func TestFlatOperationsDoNotAllocateNorDependOnThreads(t *testing.T) {
 		}
 	}
 }
+
+// The bounds are those that Activate's comment states.
+func TestFloat32ActivationsAreAccurate(t *testing.T) {
+	var x []float32
+	for v := float32(1e-6); v < 100; v *= 1.0007 {
+		x = append(x, v, -v)
+	}
+	y := make([]float32, len(x))
+	for _, p := range Available() {
+		k := newKernels[float32](t, p, 1)
+		for a := Tanh; a <= GELU; a++ {
+			k.Activate(a, y, x)
+			for i, v := range x {
+				want, _, _ := refActivation(a, float64(v))
+				tol := 3 * 0x1p-23 * math.Abs(want)
+				if a == GELU {
+					tol = 3e-7 * max(1, math.Abs(float64(v)))
+				}
+				tol = max(tol, 1e-37) // denormal results may be flushed
+				if d := math.Abs(float64(y[i]) - want); !(d <= tol) {
+					t.Fatalf("%s: %v(%v) = %v, want %v ± %v", p, a, v, y[i], want, tol)
+				}
+			}
+		}
+	}
+}

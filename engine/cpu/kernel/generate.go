@@ -11,3 +11,5 @@ package kernel
 //go:generate go run ./gen -part pause -pkg kernel -out pause_amd64.s -stubs pause_amd64.go
 //go:generate go run ./gen -path avx512 -part pools -pkg kernel -out pools_avx512_amd64.s -stubs pools_avx512_amd64.go
 //go:generate go run ./gen -path avx2 -part pools -pkg kernel -out pools_avx2_amd64.s -stubs pools_avx2_amd64.go
+//go:generate go run ./gen -path avx512 -part maths -pkg kernel -out maths_avx512_amd64.s -stubs maths_avx512_amd64.go
+//go:generate go run ./gen -path avx2 -part maths -pkg kernel -out maths_avx2_amd64.s -stubs maths_avx2_amd64.go

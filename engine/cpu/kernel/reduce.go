@@ -42,7 +42,7 @@ func (k *Kernels[T]) runRows(t rowTask[T], n, rows int) {
 func rowsPerPiece(d int) int { return max(1, flatChunk/max(d, 1)) }
 
 // Do works on piece i.
-func (t *rowTask[T]) Do(i, _ int) {
+func (t *rowTask[T]) Do(i, worker int) {
 	v := &t.kernels.vec
 	lo := i * t.rows
 	if t.op == opColSum {
@@ -57,9 +57,9 @@ func (t *rowTask[T]) Do(i, _ int) {
 		case opChannelSum:
 			t.channelSums(r)
 		case opSoftmax:
-			softmaxRow(t.dst[r*t.d:][:t.d], t.x[r*t.d:][:t.d])
+			t.softmaxRow(r)
 		case opSoftmaxLoss:
-			t.lossRow(r)
+			t.lossRow(r, worker)
 		case opSoftmaxTangent:
 			tangentRow(t.dst[r*t.d:][:t.d], t.x[r*t.d:][:t.d], t.y[r*t.d:][:t.d], t.scale)
 		}

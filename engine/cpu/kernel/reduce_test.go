@@ -101,7 +101,7 @@ func testSoftmax[T Float](t *testing.T, k *Kernels[T]) {
 		for i := range n {
 			row := z[i*c:][:c]
 			var sum, pv float64
-			m := largest(row)
+			m := float64(largest(row))
 			for _, x := range row {
 				sum += math.Exp(float64(x) - m)
 			}

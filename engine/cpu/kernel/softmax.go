@@ -4,7 +4,7 @@ import "math"
 
 // Softmax stores p(i,j) = exp(z(i,j)) / Σ_l exp(z(i,l)) for the n×c matrix z. p
 // may be z. The largest logit of a row is subtracted first, so nothing
-// overflows; sums are in float64.
+// overflows; exponentials are in T and sums in float64. c is at least 1.
 func (k *Kernels[T]) Softmax(p, z []T, n, c int) {
 	k.runRows(rowTask[T]{op: opSoftmax, n: n, d: c, x: z[:n*c], dst: p[:n*c]}, n, rowsPerPiece(16*c))
 }
@@ -59,72 +59,79 @@ func (k *Kernels[T]) SoftmaxTangent(dst, p, v []T, n, c int, scale T) {
 }
 
 // largest is the largest element of a row; NaN if it has one.
-func largest[T Float](z []T) float64 {
-	m := math.Inf(-1)
-	for _, v := range z {
-		if v := float64(v); v > m || v != v {
+func largest[T Float](z []T) T {
+	m := z[0]
+	for _, v := range z[1:] {
+		if v > m || v != v {
 			m = v
 		}
 	}
 	return m
 }
 
-func softmaxRow[T Float](p, z []T) {
-	m := largest(z)
-	var s float64
-	for j, v := range z {
-		e := math.Exp(float64(v) - m)
-		s += e
-		p[j] = T(e)
+// exponentials stores e = exp(z−m), m the largest of z, and returns m and Σe.
+func (t *rowTask[T]) exponentials(e, z []T) (m, sum float64) {
+	top := largest(z)
+	t.kernels.vec.expMinus(e, z, top)
+	for _, v := range e {
+		sum += float64(v)
 	}
-	for j := range p {
-		p[j] = T(float64(p[j]) / s)
+	return float64(top), sum
+}
+
+// softmaxRow does row r of Softmax.
+func (t *rowTask[T]) softmaxRow(r int) {
+	p := t.dst[r*t.d:][:t.d]
+	_, s := t.exponentials(p, t.x[r*t.d:][:t.d])
+	s = 1 / s
+	for j, e := range p {
+		p[j] = T(float64(e) * s)
 	}
 }
 
 // lossRow does row r of SoftmaxCrossEntropy.
-func (t *rowTask[T]) lossRow(r int) {
+func (t *rowTask[T]) lossRow(r, worker int) {
 	z := t.x[r*t.d:][:t.d]
-	m := largest(z)
-	var s float64
-	for _, v := range z {
-		s += math.Exp(float64(v) - m)
-	}
+	e := t.kernels.scratch(worker, 2, t.d)
+	m, s := t.exponentials(e, z)
 	lse := m + math.Log(s)
+	mass := 1.0
+	var y []T
+	hot := -1
 	if t.labels != nil {
-		hot := int(t.labels[r])
+		hot = int(t.labels[r])
 		if t.out != nil {
 			t.out[r] = lse - float64(z[hot])
 		}
-		if t.dst != nil {
-			g := t.dst[r*t.d:][:t.d]
-			for j, v := range z {
-				p := math.Exp(float64(v) - lse)
-				if j == hot {
-					p--
-				}
-				g[j] = T(float64(t.scale) * p)
+	} else {
+		y = t.y[r*t.d:][:t.d]
+		mass = 0
+		var loss float64
+		for j, v := range z {
+			if w := float64(y[j]); w != 0 {
+				loss += w * (lse - float64(v))
+				mass += w
 			}
 		}
+		if t.out != nil {
+			t.out[r] = loss
+		}
+	}
+	if t.dst == nil {
 		return
 	}
-	y := t.y[r*t.d:][:t.d]
-	var loss, mass float64
-	for j, v := range z {
-		if w := float64(y[j]); w != 0 {
-			loss += w * (lse - float64(v))
-			mass += w
+	g := t.dst[r*t.d:][:t.d]
+	scale := float64(t.scale)
+	share := scale * mass / s
+	if hot >= 0 {
+		for j, v := range e {
+			g[j] = T(share * float64(v))
 		}
+		g[hot] = T(share*float64(e[hot]) - scale)
+		return
 	}
-	if t.out != nil {
-		t.out[r] = loss
-	}
-	if t.dst != nil {
-		g := t.dst[r*t.d:][:t.d]
-		for j, v := range z {
-			p := math.Exp(float64(v) - lse)
-			g[j] = T(float64(t.scale) * (p*mass - float64(y[j])))
-		}
+	for j, v := range e {
+		g[j] = T(share*float64(v) - scale*float64(y[j]))
 	}
 }
 

@@ -52,15 +52,9 @@ func tilesF32AVX2() tileSet {
 }
 
 func vectorsF32AVX2(v *vectorSet[float32]) {
-	activate := v.activate
-	v.activate = func(a Activation, dst, x []float32) {
-		if a == ReLU {
-			reluF32AVX2(dst, x)
-		} else {
-			activate(a, dst, x)
-		}
-	}
-	v.actGrad = derivative(reluGradF32AVX2, tanhGradF32AVX2, sigmoidGradF32AVX2)
+	v.activate = function(reluF32AVX2, tanhF32AVX2, sigmoidF32AVX2, geluF32AVX2)
+	v.actGrad = derivative(reluGradF32AVX2, tanhGradF32AVX2, sigmoidGradF32AVX2, geluGradF32AVX2)
+	v.expMinus = expMinusF32AVX2
 	v.mul = mulF32AVX2
 	v.add = addF32AVX2
 	v.sub = subF32AVX2
@@ -125,15 +119,8 @@ func tilesF64AVX2() tileSet {
 }
 
 func vectorsF64AVX2(v *vectorSet[float64]) {
-	activate := v.activate
-	v.activate = func(a Activation, dst, x []float64) {
-		if a == ReLU {
-			reluF64AVX2(dst, x)
-		} else {
-			activate(a, dst, x)
-		}
-	}
-	v.actGrad = derivative(reluGradF64AVX2, tanhGradF64AVX2, sigmoidGradF64AVX2)
+	v.activate = function(reluF64AVX2, nil, nil, nil)
+	v.actGrad = derivative(reluGradF64AVX2, tanhGradF64AVX2, sigmoidGradF64AVX2, nil)
 	v.mul = mulF64AVX2
 	v.add = addF64AVX2
 	v.sub = subF64AVX2

@@ -95,15 +95,9 @@ func tilesF32AVX512() tileSet {
 }
 
 func vectorsF32AVX512(v *vectorSet[float32]) {
-	activate := v.activate
-	v.activate = func(a Activation, dst, x []float32) {
-		if a == ReLU {
-			reluF32AVX512(dst, x)
-		} else {
-			activate(a, dst, x)
-		}
-	}
-	v.actGrad = derivative(reluGradF32AVX512, tanhGradF32AVX512, sigmoidGradF32AVX512)
+	v.activate = function(reluF32AVX512, tanhF32AVX512, sigmoidF32AVX512, geluF32AVX512)
+	v.actGrad = derivative(reluGradF32AVX512, tanhGradF32AVX512, sigmoidGradF32AVX512, geluGradF32AVX512)
+	v.expMinus = expMinusF32AVX512
 	v.mul = mulF32AVX512
 	v.add = addF32AVX512
 	v.sub = subF32AVX512
@@ -211,15 +205,8 @@ func tilesF64AVX512() tileSet {
 }
 
 func vectorsF64AVX512(v *vectorSet[float64]) {
-	activate := v.activate
-	v.activate = func(a Activation, dst, x []float64) {
-		if a == ReLU {
-			reluF64AVX512(dst, x)
-		} else {
-			activate(a, dst, x)
-		}
-	}
-	v.actGrad = derivative(reluGradF64AVX512, tanhGradF64AVX512, sigmoidGradF64AVX512)
+	v.activate = function(reluF64AVX512, nil, nil, nil)
+	v.actGrad = derivative(reluGradF64AVX512, tanhGradF64AVX512, sigmoidGradF64AVX512, nil)
 	v.mul = mulF64AVX512
 	v.add = addF64AVX512
 	v.sub = subF64AVX512

@@ -1,6 +1,9 @@
 package kernel
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 // vectorSet is the flat loops of one path. All slices of a call have the length
 // of the first; dst may be a source.
@@ -16,6 +19,8 @@ type vectorSet[T Float] struct {
 	sum      func(x []T) float64                // Σ x, in float64
 	addNorm  func(dst, x []T) float64           // dst += x; Σ x², in float64
 	sgd      func(c *sgdStep[T], w, g, v []T)   // see SGD
+
+	expMinus func(dst, x []T, shift T) // exp(x−shift)
 
 	// Pooling of one plane by windows of 2×2 without overlap: rows rows of outW
 	// outputs from 2·rows rows of inW inputs, of which those beyond 2·outW are
@@ -58,6 +63,12 @@ func portableVectors[T Float]() vectorSet[T] {
 			x = x[:len(dst)]
 			for i := range dst {
 				dst[i] += a * x[i]
+			}
+		},
+		expMinus: func(dst, x []T, shift T) {
+			x = x[:len(dst)]
+			for i := range dst {
+				dst[i] = T(math.Exp(float64(x[i] - shift)))
 			}
 		},
 		dot:     dotPortable[T],

@@ -17,7 +17,7 @@ import (
 
 func main() {
 	path := flag.String("path", "", "avx2 or avx512")
-	part := flag.String("part", "", "tiles, moves, vectors, pools, table or pause")
+	part := flag.String("part", "", "tiles, moves, vectors, maths, pools, table or pause")
 	log.SetFlags(0)
 	log.SetPrefix("gen: ")
 	flag.Parse()
@@ -47,6 +47,10 @@ func main() {
 			copyRows(s)
 		case "vectors":
 			vectors(s)
+		case "maths":
+			if size == 4 {
+				maths(s)
+			}
 		case "pools":
 			if size == 4 {
 				pools(s)

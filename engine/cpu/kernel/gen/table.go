@@ -52,9 +52,14 @@ func (s *isa) writeTable(b *bytes.Buffer) {
 
 	t := s.scalar
 	fmt.Fprintf(b, "\nfunc vectors%s(v *vectorSet[%s]) {\n", s.suffix, t)
-	fmt.Fprintf(b, "activate := v.activate\n")
-	fmt.Fprintf(b, "v.activate = func(a Activation, dst, x []%s) {\nif a == ReLU {\nrelu%s(dst, x)\n} else {\nactivate(a, dst, x)\n}\n}\n", t, s.suffix)
-	fmt.Fprintf(b, "v.actGrad = derivative(reluGrad%s, tanhGrad%[1]s, sigmoidGrad%[1]s)\n", s.suffix)
+	if s.size == 4 {
+		fmt.Fprintf(b, "v.activate = function(relu%s, tanh%[1]s, sigmoid%[1]s, gelu%[1]s)\n", s.suffix)
+		fmt.Fprintf(b, "v.actGrad = derivative(reluGrad%s, tanhGrad%[1]s, sigmoidGrad%[1]s, geluGrad%[1]s)\n", s.suffix)
+		fmt.Fprintf(b, "v.expMinus = expMinus%s\n", s.suffix)
+	} else {
+		fmt.Fprintf(b, "v.activate = function(relu%s, nil, nil, nil)\n", s.suffix)
+		fmt.Fprintf(b, "v.actGrad = derivative(reluGrad%s, tanhGrad%[1]s, sigmoidGrad%[1]s, nil)\n", s.suffix)
+	}
 	for _, name := range []string{"mul", "add", "sub", "dot", "sum", "addNorm"} {
 		fmt.Fprintf(b, "v.%[1]s = %[1]s%[2]s\n", name, s.suffix)
 	}
