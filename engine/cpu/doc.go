@@ -18,7 +18,9 @@
 // every result has the same bits for any number of threads. Small instructions
 // run on the calling thread.
 //
-// The loops of the instructions are here, one file for each family; the
-// products, convolutions and vector loops that decide the speed are in package
-// kernel, below this one.
+// Each family of instructions is one file here. The products, convolutions,
+// pools and vector loops that decide the speed are in package kernel, below
+// this one; what is rare or small is a plain loop in its file. Where two
+// instructions need the same intermediate result (the softmax of the logits,
+// the norms of rows), binding finds that out and it is computed once.
 package cpu
