@@ -22,12 +22,14 @@ type Tensor struct {
 //
 //	relu, gelu             2/fanIn              He et al., 2015, eq. 10
 //	tanh, sigmoid, none    2/(fanIn + fanOut)   Glorot and Bengio, 2010, eq. 12
-//	logits (none follows)  1/fanIn²             Yang et al., 2022, arXiv:2203.03466, table 8
 //
-// The small last layer lets every network start with nearly equal logits, so
-// with the loss of a guess and not far out on a steep slope: with Glorot's
-// there, a tanh network under mse starts with several times the sharpness
-// that gradient descent at usual rates survives.
+// None follows the layer of the logits. Its inputs decide: behind relu or gelu
+// it is 2/fanIn (He's argument is about rectified inputs), else
+//
+//	1/fanIn²                                    Yang et al., 2022, arXiv:2203.03466, table 8
+//
+// since a tanh network with Glorot's variance there starts, under mse, with
+// several times the sharpness that gradient descent at usual rates survives.
 //
 // with fanIn = in·kH·kW and fanOut = out·kH·kW, kH = kW = 1 for dense layers.
 // Element j of the tensor with index i among the parameters is the j-th normal
@@ -43,7 +45,7 @@ func (s Spec) Init(seed uint64, input Shape, classes int) ([]Tensor, error) {
 		for _, p := range l.params() {
 			t := Tensor{Name: p.name, Shape: p.shape, Data: make([]float64, product(p.shape...))}
 			if len(p.shape) > 1 {
-				deviation := math.Sqrt(variance(p.shape, layers[i+1:]))
+				deviation := math.Sqrt(variance(p.shape, layers[:i], layers[i+1:]))
 				stream := rng.New(rng.Weights, seed, uint64(len(out)))
 				for j := range t.Data {
 					t.Data[j] = deviation * stream.NormFloat64()
@@ -56,17 +58,26 @@ func (s Spec) Init(seed uint64, input Shape, classes int) ([]Tensor, error) {
 }
 
 // variance is that of a weight of the given shape (out×in or out×in×kH×kW)
-// before the layers that follow.
-func variance(shape []int, following []LayerShape) float64 {
+// between the layers before it and those that follow.
+func variance(shape []int, before, following []LayerShape) float64 {
 	receptive := float64(product(shape[2:]...))
 	fanIn, fanOut := float64(shape[1])*receptive, float64(shape[0])*receptive
 	for _, l := range following {
-		switch {
-		case l.Params > 0, l.Layer.Kind == KindActivation && l.Layer.Fn != op.ReLU && l.Layer.Fn != op.GELU:
+		if rectifies(l) {
+			return 2 / fanIn
+		}
+		if l.Params > 0 || l.Layer.Kind == KindActivation {
 			return 2 / (fanIn + fanOut)
-		case l.Layer.Kind == KindActivation:
+		}
+	}
+	for i := len(before) - 1; i >= 0 && before[i].Params == 0; i-- {
+		if rectifies(before[i]) {
 			return 2 / fanIn
 		}
 	}
 	return 1 / (fanIn * fanIn)
+}
+
+func rectifies(l LayerShape) bool {
+	return l.Layer.Kind == KindActivation && (l.Layer.Fn == op.ReLU || l.Layer.Fn == op.GELU)
 }
