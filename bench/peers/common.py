@@ -1,6 +1,7 @@
 """What the Python workers share: the protocol (package protocol says what it
 is) and the files in the shared folder. Needs numpy only."""
 
+import functools
 import json
 import os
 import struct
@@ -47,15 +48,20 @@ def write_safetensors(path, tensors):
         file.write(struct.pack("<Q", len(text)) + text + body)
 
 
+@functools.cache
+def read_data(folder):
+    """Returns the images, N×784 in [0, 1], and the labels."""
+    pixels = np.fromfile(os.path.join(folder, "images.u8"), np.uint8)
+    labels = np.fromfile(os.path.join(folder, "labels.u8"), np.uint8)
+    return pixels.reshape(-1, 784).astype(np.float32) / np.float32(255), labels.astype(np.int64)
+
+
 class Shared:
     """The files that every system reads."""
 
     def __init__(self, request):
         folder, model, batch = request["dir"], request["model"], request["batch"]
-        pixels = np.fromfile(os.path.join(folder, "images.u8"), np.uint8)
-        self.images = pixels.reshape(-1, 784).astype(np.float32) / np.float32(255)
-        labels = np.fromfile(os.path.join(folder, "labels.u8"), np.uint8)
-        self.labels = labels.astype(np.int64)
+        self.images, self.labels = read_data(folder)
         order = np.fromfile(os.path.join(folder, f"order-{batch}.i32"), "<i4")
         self.order = order.reshape(-1, batch)
         self.weights = read_safetensors(os.path.join(folder, model + ".safetensors"))

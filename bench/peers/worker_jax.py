@@ -53,7 +53,7 @@ def cnn(p, x, layout, by_window):
 class Run:
     """One model in training."""
 
-    def __init__(self, request, shared, model):
+    def __init__(self, request, shared, data, model):
         rate = request["rate"]
 
         def step(state, images, labels, order):
@@ -71,11 +71,7 @@ class Run:
 
         self.jitted = jax.jit(step, donate_argnums=0)
         self.state = ({k: jnp.array(v) for k, v in shared.weights.items()}, jnp.int32(0))
-        self.data = (
-            jnp.array(shared.images),
-            jnp.array(shared.labels.astype(np.int32)),
-            jnp.array(shared.order.astype(np.int32)),
-        )
+        self.data = data
 
     def step(self):
         self.state, loss = self.jitted(self.state, *self.data)
@@ -84,13 +80,18 @@ class Run:
 
 def prepare(request):
     shared = common.Shared(request)
+    data = (
+        jnp.array(shared.images),
+        jnp.array(shared.labels.astype(np.int32)),
+        jnp.array(shared.order.astype(np.int32)),
+    )
     models = [mlp]
     if request["model"] == "cnn":
         models = [
             functools.partial(cnn, layout=layout, by_window=by_window)
             for layout, by_window in itertools.product(("NCHW", "NHWC"), (True, False))
         ]
-    runs = [Run(request, shared, model) for model in models]
+    runs = [Run(request, shared, data, model) for model in models]
     losses = [[run.step() for _ in range(request["steps"])] for run in runs][0]
     step = common.fastest([run.step for run in runs]) if len(runs) > 1 else runs[0].step
     return losses, step

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -11,7 +12,6 @@ import (
 	"github.com/gomlx/gomlx/backends/simplego"
 	"github.com/gomlx/gomlx/pkg/core/graph"
 	"github.com/gomlx/gomlx/pkg/core/tensors"
-	"github.com/gomlx/gomlx/pkg/core/tensors/images"
 
 	"sgflow/bench/peers/protocol"
 	"sgflow/engine/record"
@@ -39,6 +39,9 @@ type steps struct {
 }
 
 func prepare(r protocol.Request) (protocol.Steps, error) {
+	if r.Model != "mlp" {
+		return nil, errors.New("the pure-Go backend lacks Reverse, which the gradient of a convolution takes")
+	}
 	shared, err := protocol.OpenShared(r)
 	if err != nil {
 		return nil, err
@@ -53,37 +56,23 @@ func prepare(r protocol.Request) (protocol.Steps, error) {
 	if s.backend, err = simplego.New(""); err != nil {
 		return nil, err
 	}
-	s.exec, err = graph.NewExec(s.backend, func(in []*graph.Node) []*graph.Node { return step(r.Model, r.Rate, in) })
+	s.exec, err = graph.NewExec(s.backend, func(in []*graph.Node) []*graph.Node { return step(r.Rate, in) })
 	if err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// step is the graph of a training step. in holds the pixels, the labels' rows
+// step is the graph of a training step of the mlp preset. in holds the pixels, the labels' rows
 // (1/batch where the label is) and the parameters; the results are the loss and
 // the new parameters.
-func step(model string, rate float64, in []*graph.Node) []*graph.Node {
+func step(rate float64, in []*graph.Node) []*graph.Node {
 	x, y, p := in[0], in[1], in[2:]
 	relu := func(h *graph.Node) *graph.Node { return graph.MaxScalar(h, float32(0)) }
 	dense := func(h, w, b *graph.Node) *graph.Node {
 		return graph.Add(graph.DotGeneral(h, []int{1}, nil, w, []int{1}, nil), graph.ExpandLeftToRank(b, 2))
 	}
-	var z *graph.Node
-	switch model {
-	case "mlp":
-		z = dense(relu(dense(relu(dense(x, p[0], p[1])), p[2], p[3])), p[4], p[5])
-	default:
-		batch := x.Shape().Dimensions[0]
-		block := func(h, w, b *graph.Node) *graph.Node {
-			h = graph.Convolve(h, w).ChannelsAxis(images.ChannelsFirst).NoPadding().Strides(1).Done()
-			h = relu(graph.Add(h, graph.Reshape(b, 1, -1, 1, 1)))
-			d := h.Shape().Dimensions
-			return graph.ReduceMax(graph.Reshape(h, d[0], d[1], d[2]/2, 2, d[3]/2, 2), 3, 5)
-		}
-		h := block(block(graph.Reshape(x, batch, 1, 28, 28), p[0], p[1]), p[2], p[3])
-		z = dense(graph.Reshape(h, batch, -1), p[4], p[5])
-	}
+	z := dense(relu(dense(relu(dense(x, p[0], p[1])), p[2], p[3])), p[4], p[5])
 	loss := graph.Neg(graph.ReduceAllSum(graph.Mul(graph.LogSoftmax(z), y)))
 	out := []*graph.Node{loss}
 	for k, g := range graph.Gradient(loss, p...) {
