@@ -51,7 +51,7 @@ func convGeoms() []ConvGeom {
 		g(1, 8, 30, 30, 20, 3, 3, 1, 1, 1, 1, 1, 1),
 	}
 	r := newRand(11)
-	for len(all) < 60 {
+	for len(all) < 45 {
 		p := func(n int) int { return 1 + r.IntN(n) }
 		c := g(p(3), p(9), p(10), p(10), p(9), p(5), p(5), p(3), p(3), p(3)-1, p(3)-1, p(2), p(2))
 		if c.Check() == nil {

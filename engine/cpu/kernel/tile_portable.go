@@ -13,8 +13,10 @@ const (
 // portableTiles is the portable path's micro-kernels.
 func portableTiles[T Float]() tileSet {
 	s := tileSet{lanes: portableLanes, rows: portableRows, vecs: 1}
-	s.byRows[1] = [maxTileRows + 1]tileFunc{1: tileRows[T](1), 2: tileRows[T](2), 3: tileRows[T](3), 4: tileRows4[T]}
-	s.byCols[1] = [maxTileRows + 1]tileFunc{1: tileCols[T](1), 2: tileCols[T](2), 3: tileCols[T](3), 4: tileCols[T](4)}
+	for m := 1; m <= portableRows; m++ {
+		s.byRows[1][m] = func(t *tile) { tilePortable[T](t, m, false) }
+		s.byCols[1][m] = func(t *tile) { tilePortable[T](t, m, true) }
+	}
 	for m := 1; m <= maxDotRows; m++ {
 		for n := 1; n <= maxDotCols; n++ {
 			s.dot[m][n] = func(t *tile) { dotTile[T](t, m, n) }
@@ -25,76 +27,89 @@ func portableTiles[T Float]() tileSet {
 	return s
 }
 
-// tileRows is the micro-kernel of m rows with A by rows.
-func tileRows[T Float](m int) tileFunc {
-	return func(t *tile) {
-		size := sizeOf[T]()
-		var acc [portableRows][portableLanes]T
-		loadTile(t, &acc, m)
-		for k := range t.k {
-			b := unsafe.Add(t.b, ints(t.boff, k))
-			for j := range t.last {
-				bj := *at[T](b, j*size)
-				for i := range m {
-					acc[i][j] += *at[T](t.a, i*t.lda+k*size) * bj
-				}
-			}
-		}
-		storeTile(t, &acc, m)
-	}
-}
-
-// tileCols is the micro-kernel of m rows with A by columns.
-func tileCols[T Float](m int) tileFunc {
-	return func(t *tile) {
-		size := sizeOf[T]()
-		var acc [portableRows][portableLanes]T
-		loadTile(t, &acc, m)
-		for k := range t.k {
-			a := unsafe.Add(t.a, ints(t.aoff, k))
-			b := unsafe.Add(t.b, ints(t.boff, k))
-			for j := range t.last {
-				bj := *at[T](b, j*size)
-				for i := range m {
-					acc[i][j] += *at[T](a, i*size) * bj
-				}
-			}
-		}
-		storeTile(t, &acc, m)
-	}
-}
-
-// tileRows4 is tileRows(4) with the accumulators of a full block in registers.
-func tileRows4[T Float](t *tile) {
-	if t.last != portableLanes {
-		tileRows[T](4)(t)
-		return
-	}
-	size := sizeOf[T]()
+// tilePortable is the micro-kernel of m rows.
+func tilePortable[T Float](t *tile, m int, byCols bool) {
 	var acc [portableRows][portableLanes]T
-	loadTile(t, &acc, 4)
-	for i := 0; i < 4; i += 2 {
-		a0, a1 := unsafe.Add(t.a, i*t.lda), unsafe.Add(t.a, (i+1)*t.lda)
-		p, q := &acc[i], &acc[i+1]
-		p0, p1, p2, p3 := p[0], p[1], p[2], p[3]
-		q0, q1, q2, q3 := q[0], q[1], q[2], q[3]
-		for k := range t.k {
-			b := (*[4]T)(unsafe.Add(t.b, ints(t.boff, k)))
-			x, y := *at[T](a0, k*size), *at[T](a1, k*size)
-			b0, b1, b2, b3 := b[0], b[1], b[2], b[3]
-			p0 += x * b0
-			p1 += x * b1
-			p2 += x * b2
-			p3 += x * b3
-			q0 += y * b0
-			q1 += y * b1
-			q2 += y * b2
-			q3 += y * b3
+	loadTile(t, &acc, m)
+	switch {
+	case t.last < portableLanes:
+		sumEdge(t, &acc, m, byCols)
+	case byCols:
+		for i := 0; i < m; i += 2 {
+			sumPairByCols(t, &acc, i, min(i+1, m-1))
 		}
-		*p = [portableLanes]T{p0, p1, p2, p3}
-		*q = [portableLanes]T{q0, q1, q2, q3}
+	default:
+		for i := 0; i < m; i += 2 {
+			sumPairByRows(t, &acc, i, min(i+1, m-1))
+		}
 	}
-	storeTile(t, &acc, 4)
+	storeTile(t, &acc, m)
+}
+
+// sumEdge adds the products of a block of fewer than four columns.
+func sumEdge[T Float](t *tile, acc *[portableRows][portableLanes]T, m int, byCols bool) {
+	size := sizeOf[T]()
+	for k := range t.k {
+		a, step := unsafe.Add(t.a, k*size), t.lda
+		if byCols {
+			a, step = unsafe.Add(t.a, ints(t.aoff, k)), size
+		}
+		b := unsafe.Add(t.b, ints(t.boff, k))
+		for i := range m {
+			x := *at[T](a, i*step)
+			for j := range t.last {
+				acc[i][j] += x * *at[T](b, j*size)
+			}
+		}
+	}
+}
+
+// sumPairByRows adds the products of rows i and j, which may be the same, with
+// their accumulators in registers.
+func sumPairByRows[T Float](t *tile, acc *[portableRows][portableLanes]T, i, j int) {
+	size := sizeOf[T]()
+	p0, p1, p2, p3 := acc[i][0], acc[i][1], acc[i][2], acc[i][3]
+	q0, q1, q2, q3 := acc[j][0], acc[j][1], acc[j][2], acc[j][3]
+	a0, a1 := unsafe.Add(t.a, i*t.lda), unsafe.Add(t.a, j*t.lda)
+	for k := range t.k {
+		b := (*[portableLanes]T)(unsafe.Add(t.b, ints(t.boff, k)))
+		x, y := *at[T](a0, k*size), *at[T](a1, k*size)
+		b0, b1, b2, b3 := b[0], b[1], b[2], b[3]
+		p0 += x * b0
+		p1 += x * b1
+		p2 += x * b2
+		p3 += x * b3
+		q0 += y * b0
+		q1 += y * b1
+		q2 += y * b2
+		q3 += y * b3
+	}
+	acc[i] = [portableLanes]T{p0, p1, p2, p3}
+	acc[j] = [portableLanes]T{q0, q1, q2, q3}
+}
+
+// sumPairByCols is sumPairByRows with A by columns.
+func sumPairByCols[T Float](t *tile, acc *[portableRows][portableLanes]T, i, j int) {
+	size := sizeOf[T]()
+	p0, p1, p2, p3 := acc[i][0], acc[i][1], acc[i][2], acc[i][3]
+	q0, q1, q2, q3 := acc[j][0], acc[j][1], acc[j][2], acc[j][3]
+	a0, a1 := i*size, j*size
+	for k := range t.k {
+		a := unsafe.Add(t.a, ints(t.aoff, k))
+		b := (*[portableLanes]T)(unsafe.Add(t.b, ints(t.boff, k)))
+		x, y := *at[T](a, a0), *at[T](a, a1)
+		b0, b1, b2, b3 := b[0], b[1], b[2], b[3]
+		p0 += x * b0
+		p1 += x * b1
+		p2 += x * b2
+		p3 += x * b3
+		q0 += y * b0
+		q1 += y * b1
+		q2 += y * b2
+		q3 += y * b3
+	}
+	acc[i] = [portableLanes]T{p0, p1, p2, p3}
+	acc[j] = [portableLanes]T{q0, q1, q2, q3}
 }
 
 // loadTile sets the accumulators' starting values.
