@@ -81,8 +81,8 @@ func NewMonitor[T engine.Float](o *Objective[T], c Config) *Monitor[T] {
 		m.last = make([]T, p)
 	}
 	if c.Select.Flatness() {
-		m.hg, m.tmp, m.scratch = make([]T, p), make([]T, p), make([]T, p)
-		m.stream.u, m.stream.hu = make([]T, p), make([]T, p)
+		m.stream = newEigenStream[T](p)
+		m.hg, m.tmp, m.scratch = make([]T, p), m.stream.d, m.stream.hd // free between its steps
 		m.window = make([]float64, 0, c.Window)
 	}
 	return m
@@ -203,7 +203,7 @@ func (m *Monitor[T]) trace(out *record.Flatness) {
 
 // lambdaMax follows the eigenvalue for one step, or iterates to tolerance.
 func (m *Monitor[T]) lambdaMax() (estimate, bool) {
-	est, ok := m.stream.step(m.o, m.o.Grad(), m.hg, m.scratch)
+	est, ok := m.stream.step(m.o, m.o.Grad(), m.hg)
 	if !ok || m.c.Every == 1 {
 		return est, ok
 	}
@@ -215,10 +215,10 @@ func (m *Monitor[T]) lambdaMax() (estimate, bool) {
 		pairs, _ := l.run(m.stream.u) // fails only by a tick, and there is none
 		copy(m.stream.u, pairs[0].Vector)
 		// The pair's own product gives the residual that is reported.
-		m.o.Product(m.stream.hu, m.stream.u)
-		est.value = m.o.s.Dot(m.stream.u, m.stream.hu)
-		m.o.s.Axpy(-est.value, m.stream.u, m.stream.hu)
-		est.residual = math.Sqrt(m.o.s.NormSq(m.stream.hu))
+		m.o.Product(m.stream.hd, m.stream.u)
+		est.value = m.o.s.Dot(m.stream.u, m.stream.hd)
+		m.o.s.Axpy(-est.value, m.stream.u, m.stream.hd)
+		est.residual = math.Sqrt(m.o.s.NormSq(m.stream.hd))
 	}
 	return est, true
 }

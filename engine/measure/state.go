@@ -19,6 +19,7 @@ type state struct {
 	HasLast bool         `json:"has_last_gradient"`
 	LastSq  float64      `json:"last_gradient_norm_sq"`
 	Warm    bool         `json:"has_eigenvector"`
+	Lasts   bool         `json:"eigenvector_lasts"`
 	Window  []float64    `json:"trace_window"`
 	Probes  uint64       `json:"probes"`
 }
@@ -33,7 +34,7 @@ func (m *Monitor[T]) State() ([]record.Tensor, json.RawMessage, error) {
 	if m.stream.u != nil {
 		tensors = append(tensors, record.NewTensor(eigenvectorTensor, []int{len(m.stream.u)}, m.stream.u))
 	}
-	text, err := json.Marshal(state{m.average, m.hasLast, m.lastSq, m.stream.warm, m.window, m.probes})
+	text, err := json.Marshal(state{m.average, m.hasLast, m.lastSq, m.stream.warm, m.stream.lasts, m.window, m.probes})
 	if err != nil {
 		return nil, nil, fmt.Errorf("measure: saving the monitor's state: %w", err)
 	}
@@ -60,7 +61,7 @@ func (m *Monitor[T]) Restore(c *record.Checkpoint, text json.RawMessage) error {
 		return fmt.Errorf("measure: checkpoint: a window of %d probes, longer than %d", len(s.Window), m.c.Window)
 	}
 	m.average, m.hasLast, m.lastSq = s.Average, s.HasLast, s.LastSq
-	m.stream.warm, m.probes = s.Warm, s.Probes
+	m.stream.warm, m.stream.lasts, m.probes = s.Warm, s.Lasts, s.Probes
 	m.window = append(m.window[:0], s.Window...)
 	return nil
 }

@@ -6,69 +6,90 @@ import (
 	"sgflow/engine"
 )
 
-// eigenStream follows the largest eigenvalue of a Hessian that changes a
-// little from step to step, at one Hessian-vector product a step beside H·ḡ.
+// eigenStream follows the largest eigenvalue of a Hessian that changes from
+// step to step, at one Hessian-vector product a step beside H·ḡ.
 //
-// Each step is a Rayleigh–Ritz projection on the span of ḡ and the vector u
-// of the step before: the eigenpair (λ, w) of the projected 2×2 problem with
-// the largest λ is the estimate, ‖Hw − λw‖ its residual. The next u is
-// w + τ(Hw − λw), one step of power iteration on H − (λ − 1/τ)·I from the
-// products already at hand, with 1/τ = λ − min(θ₂, 0) and θ₂ the other Ritz
-// value: shifted so that a negative eigenvalue does not win by its magnitude.
+// Each step is a Rayleigh–Ritz projection on the span of ḡ and one more
+// direction d: the eigenpair (λ, w) of the projected 2×2 problem with the
+// larger λ is the estimate, ‖Hw − λw‖ its residual. Which d depends on whether
+// the top eigenvector lasts from step to step:
+//
+//   - While it does (full batches, a fixed subset), d = u, the vector of the
+//     step before moved by one step of power iteration on H − (λ − 1/τ)·I from
+//     the products already at hand: u = w + τ(Hw − λw), with 1/τ = λ − min(θ₂, 0)
+//     and θ₂ the other Ritz value, shifted so that a negative eigenvalue does
+//     not win by its magnitude. The estimate then converges over the steps.
+//   - Where every batch has its own (wᵀu)² < ½, d is the residual of ḡ, which
+//     makes the step two steps of Lanczos' method from ḡ.
 type eigenStream[T engine.Float] struct {
-	u, hu []T
+	u     []T  // where the next top eigenvector is expected, of unit norm
 	warm  bool // u holds a direction
+	lasts bool // w was close to u at the last step
+	d, hd []T  // scratch: the second direction and its product
+	w     []T  // scratch
+}
+
+func newEigenStream[T engine.Float](p int) eigenStream[T] {
+	return eigenStream[T]{u: make([]T, p), d: make([]T, p), hd: make([]T, p), w: make([]T, p)}
 }
 
 // estimate is a Ritz pair's value and residual.
 type estimate struct{ value, residual float64 }
 
-// step takes the gradient and its product hg = H·ḡ, and returns the estimate
-// at this point; ok is false where there is no direction at all (ḡ = 0 and no
-// u). Scratch w has the length of θ. hg may be overwritten.
-func (e *eigenStream[T]) step(o *Objective[T], g, hg, w []T) (est estimate, ok bool) {
+// step takes the gradient and its product hg = H·ḡ and returns the estimate
+// at this point; ok is false where ḡ = 0 and no earlier direction is known.
+func (e *eigenStream[T]) step(o *Objective[T], g, hg []T) (est estimate, ok bool) {
 	s := o.Session()
 	gg := s.NormSq(g)
-	if !e.warm {
-		if gg == 0 {
-			return est, false
-		}
-		copy(e.u, g)
-		s.Scale(1/math.Sqrt(gg), e.u)
+	if gg == 0 && !e.warm {
+		return est, false
 	}
-	o.Product(e.hu, e.u)
-	a, theta2 := 1.0, math.Inf(1) // w = a·u + b·ḡ
-	b := 0.0
-	uHu := s.Dot(e.u, e.hu)
-	if ug := s.Dot(e.u, g); gg-ug*ug > 1e-6*gg {
-		// Orthonormal basis u, d = (ḡ − (uᵀḡ)u)/δ; Hd from the two products.
-		delta := math.Sqrt(gg - ug*ug)
-		uHg := s.Dot(e.u, hg)
-		gHg := s.Dot(g, hg)
-		uHd := (uHg - ug*uHu) / delta
-		dHd := (gHg - 2*ug*uHg + ug*ug*uHu) / (delta * delta)
+	gHg := s.Dot(g, hg)
+	if e.warm && (e.lasts || gg == 0) {
+		copy(e.d, e.u)
+	} else {
+		copy(e.d, hg)
+		s.Axpy(-gHg/gg, g, e.d)
+		if n := math.Sqrt(s.NormSq(e.d)); n > 0 {
+			s.Scale(1/n, e.d)
+		} else { // ḡ is an eigenvector
+			copy(e.d, g)
+			s.Scale(1/math.Sqrt(gg), e.d)
+		}
+	}
+	o.Product(e.hd, e.d)
+	theta2 := math.Inf(1)
+	a, b := 1.0, 0.0 // w = a·d + b·ḡ
+	if dg := s.Dot(e.d, g); gg-dg*dg > 1e-6*gg {
+		// Orthonormal basis d, c = (ḡ − (dᵀḡ)d)/δ; Hc from the two products.
+		delta := math.Sqrt(gg - dg*dg)
+		dHd, dHg := s.Dot(e.d, e.hd), s.Dot(e.d, hg)
+		dHc := (dHg - dg*dHd) / delta
+		cHc := (gHg - 2*dg*dHg + dg*dg*dHd) / (delta * delta)
 		var x, y float64
-		theta2, x, y = ritz2(uHu, uHd, dHd)
-		a, b = x-y*ug/delta, y/delta
+		theta2, x, y = ritz2(dHd, dHc, cHc)
+		a, b = x-y*dg/delta, y/delta
 	}
 	// w and Hw from the products, renormalised against rounding.
-	copy(w, e.u)
-	s.Scale(a, w)
-	s.Scale(a, e.hu)
+	copy(e.w, e.d)
+	s.Scale(a, e.w)
+	s.Scale(a, e.hd)
 	if b != 0 {
-		s.Axpy(b, g, w)
-		s.Axpy(b, hg, e.hu)
+		s.Axpy(b, g, e.w)
+		s.Axpy(b, hg, e.hd)
 	}
-	n := math.Sqrt(s.NormSq(w))
-	s.Scale(1/n, w)
-	s.Scale(1/n, e.hu)
-	est.value = s.Dot(w, e.hu)
-	s.Axpy(-est.value, w, e.hu) // the residual r
-	est.residual = math.Sqrt(s.NormSq(e.hu))
-	// The next direction.
-	copy(e.u, w)
+	n := math.Sqrt(s.NormSq(e.w))
+	s.Scale(1/n, e.w)
+	s.Scale(1/n, e.hd)
+	est.value = s.Dot(e.w, e.hd)
+	s.Axpy(-est.value, e.w, e.hd) // the residual
+	est.residual = math.Sqrt(s.NormSq(e.hd))
+
+	overlap := s.Dot(e.w, e.u)
+	e.lasts = e.warm && overlap*overlap >= 0.5
+	copy(e.u, e.w)
 	if spread := est.value - min(theta2, 0); spread > 0 {
-		s.Axpy(1/spread, e.hu, e.u)
+		s.Axpy(1/spread, e.hd, e.u)
 		s.Scale(1/math.Sqrt(s.NormSq(e.u)), e.u)
 	}
 	e.warm = true
