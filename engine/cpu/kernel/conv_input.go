@@ -1,7 +1,5 @@
 package kernel
 
-import "unsafe"
-
 // layOut stores filters [lo,hi) of the weights as kh×kw×OutC×InC: one row of
 // input channels for each (kh,kw,o).
 func (t *convTask[T]) layOut(lo, hi int) {
@@ -39,29 +37,75 @@ func (t *convTask[T]) input(lo, hi, worker int) {
 // each other inside a kw, and not the other way round, so that a tile does not
 // wait for the one before it.
 func (t *convTask[T]) inputSample(x *tile, dst, dy []T) {
-	k := t.kernels
-	width := k.tiles.vecs * k.tiles.lanes
-	for kw, s := range t.spans {
+	for kw := 0; kw < t.KW; {
+		group := t.kernelGroup(kw)
 		for r, row := range t.rows {
 			depth := row.count * t.OutC
-			weights := ptr(k.layout, ((row.kh*t.KW+kw)*t.OutC)*t.InC)
 			out := dst[r*t.InW*t.InC:]
+			in := dy[row.from*t.outW:]
+			weights := (row.kh*t.KW + kw) * t.OutC * t.InC
 			for k0, step := 0, depthOf(depth); k0 < depth; k0 += step {
 				x.k = min(step, depth-k0)
 				x.aoff, x.boff = &t.aoff[k0], &t.boff[k0]
-				for o, count := s.lo, tilesIn(s.hi-s.lo, k.tiles.rows); count > 0; count-- {
-					rows := (s.hi - o + count - 1) / count
-					x.a = ptr(dy, row.from*t.outW+o)
-					in := s.in + (o-s.lo)*t.StrideW
-					for c := 0; c < t.InC; c += width {
-						vecs := x.columns(min(width, t.InC-c), k.tiles.lanes)
-						x.b = unsafe.Add(weights, c*k.size)
-						x.c = ptr(out, in*t.InC+c)
-						k.tiles.byCols[vecs][rows](x)
-					}
-					o += rows
+				if group > 1 {
+					t.shiftedTiles(x, kw, group, out, in, weights)
+				} else {
+					t.inputTiles(x, kw, out, in, weights)
 				}
 			}
 		}
+		kw += group
+	}
+}
+
+// kernelGroup is how many kw, from kw on, one tile can do: those that all output
+// columns meet, next to each other, if the input channels are one vector.
+func (t *convTask[T]) kernelGroup(kw int) int {
+	s := &t.kernels.tiles
+	if t.StrideW != 1 || t.DilW != 1 || t.InC > s.lanes {
+		return 1
+	}
+	n := 0
+	for n < maxShiftedVecs && kw+n < t.KW && t.spans[kw+n].hi-t.spans[kw+n].lo == t.outW {
+		n++
+	}
+	if n < 2 || s.shifted[n][1] == nil {
+		return 1
+	}
+	return n
+}
+
+// inputTiles adds what one row of outputs and one kw give one input row.
+func (t *convTask[T]) inputTiles(x *tile, kw int, out, in []T, weights int) {
+	k := t.kernels
+	width := k.tiles.vecs * k.tiles.lanes
+	s := t.spans[kw]
+	for o, count := s.lo, tilesIn(s.hi-s.lo, k.tiles.rows); count > 0; count-- {
+		rows := (s.hi - o + count - 1) / count
+		x.a = ptr(in, o)
+		at := s.in + (o-s.lo)*t.StrideW
+		for c := 0; c < t.InC; c += width {
+			vecs := x.columns(min(width, t.InC-c), k.tiles.lanes)
+			x.b = ptr(k.layout, weights+c)
+			x.c = ptr(out, at*t.InC+c)
+			k.tiles.byCols[vecs][rows](x)
+		}
+		o += rows
+	}
+}
+
+// shiftedTiles adds what one row of outputs and group kw, from kw on, give one
+// input row: the same products, each kw one column further.
+func (t *convTask[T]) shiftedTiles(x *tile, kw, group int, out, in []T, weights int) {
+	k := t.kernels
+	x.columns(t.InC, k.tiles.lanes)
+	x.lda = t.OutC * t.InC * k.size
+	x.b = ptr(k.layout, weights)
+	for o, count := 0, tilesIn(t.outW, maxShiftedRows); count > 0; count-- {
+		rows := (t.outW - o + count - 1) / count
+		x.a = ptr(in, o)
+		x.c = ptr(out, (t.spans[kw].in+o)*t.InC)
+		k.tiles.shifted[group][rows](x)
+		o += rows
 	}
 }

@@ -91,6 +91,26 @@ func tilesF32AVX512() tileSet {
 	s.dot[2] = [maxDotCols + 1]tileFunc{1: dot2x1F32AVX512, 2: dot2x2F32AVX512, 3: dot2x3F32AVX512, 4: dot2x4F32AVX512}
 	s.dot[3] = [maxDotCols + 1]tileFunc{1: dot3x1F32AVX512, 2: dot3x2F32AVX512, 3: dot3x3F32AVX512, 4: dot3x4F32AVX512}
 	s.dot[4] = [maxDotCols + 1]tileFunc{1: dot4x1F32AVX512, 2: dot4x2F32AVX512, 3: dot4x3F32AVX512, 4: dot4x4F32AVX512}
+	s.shifted[2] = [maxShiftedRows + 1]tileFunc{1: tileShifted1x2F32AVX512,
+		2: tileShifted2x2F32AVX512,
+		3: tileShifted3x2F32AVX512,
+		4: tileShifted4x2F32AVX512,
+		5: tileShifted5x2F32AVX512,
+		6: tileShifted6x2F32AVX512,
+		7: tileShifted7x2F32AVX512,
+		8: tileShifted8x2F32AVX512,
+		9: tileShifted9x2F32AVX512,
+	}
+	s.shifted[3] = [maxShiftedRows + 1]tileFunc{1: tileShifted1x3F32AVX512,
+		2: tileShifted2x3F32AVX512,
+		3: tileShifted3x3F32AVX512,
+		4: tileShifted4x3F32AVX512,
+		5: tileShifted5x3F32AVX512,
+		6: tileShifted6x3F32AVX512,
+		7: tileShifted7x3F32AVX512,
+		8: tileShifted8x3F32AVX512,
+		9: tileShifted9x3F32AVX512,
+	}
 	return s
 }
 

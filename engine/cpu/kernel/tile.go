@@ -50,13 +50,15 @@ const (
 // tileFunc is a micro-kernel for one shape of block.
 type tileFunc func(*tile)
 
-// Bounds on the blocks of any path: rows, vectors a row, and rows and columns
-// of a dot kernel.
+// Bounds on the blocks of any path: rows and vectors a row of a tile, of a shifted
+// one, and rows and columns of a dot kernel.
 const (
-	maxTileRows = 14
-	maxTileVecs = 4
-	maxDotRows  = 4
-	maxDotCols  = 4
+	maxTileRows    = 14
+	maxTileVecs    = 4
+	maxShiftedRows = 9
+	maxShiftedVecs = 3
+	maxDotRows     = 4
+	maxDotCols     = 4
 )
 
 // tileSet is the micro-kernels of one path and element type.
@@ -67,6 +69,15 @@ type tileSet struct {
 
 	// byRows[v][m] and byCols[v][m] make blocks of m rows and v vectors a row.
 	byRows, byCols [maxTileVecs + 1][maxTileRows + 1]tileFunc
+
+	// shifted[v][m] adds the products of m columns of A with v matrices B_j, each
+	// one vector wide, to C, shifted by j rows:
+	//
+	//	C(i+j,·) += Σ_k A(i,k)·B_j(k,·)   for i < m, j < v
+	//
+	// A is by columns, row k of B_j at b + boff[k] + j·lda, and last is the columns
+	// of C. It looks at no flags. Nil where the path has none.
+	shifted [maxShiftedVecs + 1][maxShiftedRows + 1]tileFunc
 
 	// dot[m][n] makes m×n blocks where both operands have k contiguous:
 	// A by rows, B(k,j) at b + boff[j] + k·size. Both flags that add C do

@@ -437,6 +437,96 @@ func dot4x3F32AVX512(t *tile)
 //go:noescape
 func dot4x4F32AVX512(t *tile)
 
+// tileShifted1x2F32AVX512 is the shifted micro-kernel of 1 rows and 2 vectors.
+//
+//go:noescape
+func tileShifted1x2F32AVX512(t *tile)
+
+// tileShifted2x2F32AVX512 is the shifted micro-kernel of 2 rows and 2 vectors.
+//
+//go:noescape
+func tileShifted2x2F32AVX512(t *tile)
+
+// tileShifted3x2F32AVX512 is the shifted micro-kernel of 3 rows and 2 vectors.
+//
+//go:noescape
+func tileShifted3x2F32AVX512(t *tile)
+
+// tileShifted4x2F32AVX512 is the shifted micro-kernel of 4 rows and 2 vectors.
+//
+//go:noescape
+func tileShifted4x2F32AVX512(t *tile)
+
+// tileShifted5x2F32AVX512 is the shifted micro-kernel of 5 rows and 2 vectors.
+//
+//go:noescape
+func tileShifted5x2F32AVX512(t *tile)
+
+// tileShifted6x2F32AVX512 is the shifted micro-kernel of 6 rows and 2 vectors.
+//
+//go:noescape
+func tileShifted6x2F32AVX512(t *tile)
+
+// tileShifted7x2F32AVX512 is the shifted micro-kernel of 7 rows and 2 vectors.
+//
+//go:noescape
+func tileShifted7x2F32AVX512(t *tile)
+
+// tileShifted8x2F32AVX512 is the shifted micro-kernel of 8 rows and 2 vectors.
+//
+//go:noescape
+func tileShifted8x2F32AVX512(t *tile)
+
+// tileShifted9x2F32AVX512 is the shifted micro-kernel of 9 rows and 2 vectors.
+//
+//go:noescape
+func tileShifted9x2F32AVX512(t *tile)
+
+// tileShifted1x3F32AVX512 is the shifted micro-kernel of 1 rows and 3 vectors.
+//
+//go:noescape
+func tileShifted1x3F32AVX512(t *tile)
+
+// tileShifted2x3F32AVX512 is the shifted micro-kernel of 2 rows and 3 vectors.
+//
+//go:noescape
+func tileShifted2x3F32AVX512(t *tile)
+
+// tileShifted3x3F32AVX512 is the shifted micro-kernel of 3 rows and 3 vectors.
+//
+//go:noescape
+func tileShifted3x3F32AVX512(t *tile)
+
+// tileShifted4x3F32AVX512 is the shifted micro-kernel of 4 rows and 3 vectors.
+//
+//go:noescape
+func tileShifted4x3F32AVX512(t *tile)
+
+// tileShifted5x3F32AVX512 is the shifted micro-kernel of 5 rows and 3 vectors.
+//
+//go:noescape
+func tileShifted5x3F32AVX512(t *tile)
+
+// tileShifted6x3F32AVX512 is the shifted micro-kernel of 6 rows and 3 vectors.
+//
+//go:noescape
+func tileShifted6x3F32AVX512(t *tile)
+
+// tileShifted7x3F32AVX512 is the shifted micro-kernel of 7 rows and 3 vectors.
+//
+//go:noescape
+func tileShifted7x3F32AVX512(t *tile)
+
+// tileShifted8x3F32AVX512 is the shifted micro-kernel of 8 rows and 3 vectors.
+//
+//go:noescape
+func tileShifted8x3F32AVX512(t *tile)
+
+// tileShifted9x3F32AVX512 is the shifted micro-kernel of 9 rows and 3 vectors.
+//
+//go:noescape
+func tileShifted9x3F32AVX512(t *tile)
+
 // tileRows1x1F64AVX512 is the micro-kernel of 1 rows of 1 vectors, A by rows.
 //
 //go:noescape

@@ -1,10 +1,8 @@
 // Command gen writes the assembly of package kernel. Run it by go generate in
 // that package's folder; its output is checked in.
 //
-// It is built from three layers: isa.go names the instructions of one vector
-// width and element type, loops.go the shapes of code that kernels share, and
-// the files tile.go, dot.go, transpose.go, vector.go and pool.go hold one family
-// of kernels each. What the kernels compute is stated by the portable Go code
+// In it, isa.go names the instructions of one vector
+// width and element type, table.go lists the kernels for package kernel, and the other files hold one family of kernels each. What the kernels compute is stated by the portable Go code
 // and the comments of package kernel.
 package main
 
@@ -42,6 +40,9 @@ func main() {
 		case "tiles":
 			tiles(s)
 			dots(s)
+			if s.hasShifted() {
+				shifteds(s)
+			}
 		case "moves":
 			transpose(s)
 			copyRows(s)

@@ -48,6 +48,15 @@ func (s *isa) writeTable(b *bytes.Buffer) {
 	if s.dotRows() < 4 {
 		b.WriteString("fourRows(&s)\n")
 	}
+	if s.hasShifted() {
+		for vecs := 2; vecs <= shiftedVecs; vecs++ {
+			fmt.Fprintf(b, "s.shifted[%d] = [maxShiftedRows + 1]tileFunc{", vecs)
+			for rows := 1; rows <= shiftedRows; rows++ {
+				fmt.Fprintf(b, "%[1]d: tileShifted%[1]dx%[2]d%[3]s,\n", rows, vecs, s.suffix)
+			}
+			b.WriteString("}\n")
+		}
+	}
 	b.WriteString("return s\n}\n")
 
 	t := s.scalar
