@@ -39,11 +39,11 @@ func (c *Case) setDefaults() {
 func (c *Case) validate() error {
 	switch {
 	case c.Batch < 1:
-		return fmt.Errorf("bench: batch of %d samples: give 1 or more", c.Batch)
+		return fmt.Errorf("batch of %d samples: give 1 or more", c.Batch)
 	case c.Threads < 0:
-		return fmt.Errorf("bench: %d threads: give 1 or more, or 0 for all cores", c.Threads)
+		return fmt.Errorf("%d threads: give 1 or more, or 0 for all cores", c.Threads)
 	case c.DType != Float32 && c.DType != Float64:
-		return fmt.Errorf("bench: dtype %q: give %s or %s", c.DType, Float32, Float64)
+		return fmt.Errorf("dtype %q: give %s or %s", c.DType, Float32, Float64)
 	}
 	_, err := measure.ParseSelection(c.Measure)
 	return err

@@ -33,16 +33,15 @@ const least = 5
 
 // Run times the cases on the training half of set and calls report for each, in
 // their order. Neighbours that differ in threads or quantities only are timed
-// in turns. It stops at the first error: that of report, of ctx, one that wraps
-// ErrCase before anything is timed where a case is malformed and before its
-// neighbours are where it doesn't fit the data, or measure.ErrDiverged.
+// in turns. An error that wraps ErrCase comes before anything is timed; it stops
+// at the first error of ctx and of report, and at measure.ErrDiverged.
 func Run(ctx context.Context, set *data.Set, cases []Case, o Options, report func(Row) error) error {
 	o.setDefaults()
 	cases = slices.Clone(cases)
 	for i := range cases {
-		cases[i].setDefaults()
-		if err := cases[i].validate(); err != nil {
-			return fmt.Errorf("%w: %w", ErrCase, err)
+		var err error
+		if cases[i], err = cases[i].check(set); err != nil {
+			return err
 		}
 	}
 	peaks := map[string]float64{}

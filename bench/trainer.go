@@ -26,8 +26,8 @@ const (
 )
 
 // ErrCase is wrapped by errors that say that a case can't be run as it stands:
-// its model doesn't fit the data, say, or its batch is larger than them.
-var ErrCase = errors.New("bench: case")
+// a setting is out of range, or its model doesn't fit the data.
+var ErrCase = errors.New("bench")
 
 // Trainer takes training steps. It is not for concurrent use.
 type Trainer interface {
@@ -42,24 +42,44 @@ type Trainer interface {
 	Close()
 }
 
-// NewTrainer makes a trainer of c on the training half of set: initial weights
-// and batches of [Seed], plain SGD at [LearningRate], cross-entropy. The caller
-// closes it. An error wraps ErrCase.
-func NewTrainer(set *data.Set, c Case) (Trainer, error) {
+// check returns c with its defaults, or an error that wraps ErrCase where it
+// can't be run on set.
+func (c Case) check(set *data.Set) (Case, error) {
 	c.setDefaults()
 	err := c.validate()
-	if err == nil {
-		var t Trainer
-		if c.DType == Float64 {
-			t, err = newTrainer[float64](set, c)
-		} else {
-			t, err = newTrainer[float32](set, c)
-		}
-		if err == nil {
-			return t, nil
-		}
+	if err == nil && c.Batch > set.Train.N {
+		err = fmt.Errorf("batch of %d samples: there are %d", c.Batch, set.Train.N)
 	}
-	return nil, fmt.Errorf("%w: %w", ErrCase, err)
+	var spec models.Spec
+	if err == nil {
+		spec, err = models.Parse(c.Model)
+	}
+	if err == nil {
+		_, err = spec.Shapes(shape(set), set.Classes)
+	}
+	if err != nil {
+		return c, fmt.Errorf("%w: %w", ErrCase, err)
+	}
+	return c, nil
+}
+
+// shape is that of a sample.
+func shape(set *data.Set) models.Shape {
+	return models.Shape{C: set.Channels, H: set.Height, W: set.Width}
+}
+
+// NewTrainer makes a trainer of c on the training half of set: initial weights
+// and batches of [Seed], plain SGD at [LearningRate], cross-entropy. The caller
+// closes it. The error wraps ErrCase where c can't be run.
+func NewTrainer(set *data.Set, c Case) (Trainer, error) {
+	c, err := c.check(set)
+	if err != nil {
+		return nil, err
+	}
+	if c.DType == Float64 {
+		return newTrainer[float64](set, c)
+	}
+	return newTrainer[float32](set, c)
 }
 
 type trainer[T engine.Float] struct {
@@ -117,7 +137,7 @@ func newTrainer[T engine.Float](set *data.Set, c Case) (Trainer, error) {
 // compile makes the program of a spec fitted to a data set.
 func compile(set *data.Set, spec models.Spec, curvature bool) (*program.Program, error) {
 	n, err := spec.Build(models.BuildOptions{
-		Input: models.Shape{C: set.Channels, H: set.Height, W: set.Width}, Classes: set.Classes,
+		Input: shape(set), Classes: set.Classes,
 		Batch: lower.SymbolicBatch, Dtype: tensor.Float32,
 	})
 	if err != nil {
@@ -141,7 +161,7 @@ const initialBias = 0.01
 
 // InitialWeights returns the weights that trainers of the spec start from.
 func InitialWeights(set *data.Set, spec models.Spec) ([]models.Tensor, error) {
-	weights, err := spec.Init(Seed, models.Shape{C: set.Channels, H: set.Height, W: set.Width}, set.Classes)
+	weights, err := spec.Init(Seed, shape(set), set.Classes)
 	for _, w := range weights {
 		if len(w.Shape) == 1 {
 			for i := range w.Data {

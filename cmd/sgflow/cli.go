@@ -26,6 +26,7 @@ type cli struct {
 
 	Train   trainCommand   `cmd:"" help:"Train a network and log noise and flatness at every step."`
 	Probe   probeCommand   `cmd:"" help:"Measure noise and flatness of fixed weights on fixed samples."`
+	Bench   benchCommand   `cmd:"" help:"Time training steps of this machine, by model, batch, threads and quantities."`
 	Data    dataCommand    `cmd:"" help:"List, fetch, verify and describe data sets."`
 	Devices devicesCommand `cmd:"" help:"List what runs can compute on."`
 	Version versionCommand `cmd:"" help:"Print the version."`
