@@ -23,12 +23,12 @@ type Tensor struct {
 //	relu, gelu             2/fanIn              He et al., 2015, eq. 10
 //	tanh, sigmoid, none    2/(fanIn + fanOut)   Glorot and Bengio, 2010, eq. 12
 //
-// None follows the layer of the logits. Its inputs decide: behind relu or gelu
-// it is 2/fanIn (He's argument is about rectified inputs), else
+// None follows the layer of the logits. Where tanh or sigmoid comes before it,
+// it has instead
 //
 //	1/fanIn²                                    Yang et al., 2022, arXiv:2203.03466, table 8
 //
-// since a tanh network with Glorot's variance there starts, under mse, with
+// since with Glorot's variance there a tanh network starts, under mse, with
 // several times the sharpness that gradient descent at usual rates survives.
 //
 // with fanIn = in·kH·kW and fanOut = out·kH·kW, kH = kW = 1 for dense layers.
@@ -71,11 +71,11 @@ func variance(shape []int, before, following []LayerShape) float64 {
 		}
 	}
 	for i := len(before) - 1; i >= 0 && before[i].Params == 0; i-- {
-		if rectifies(before[i]) {
-			return 2 / fanIn
+		if l := before[i]; l.Layer.Kind == KindActivation && !rectifies(l) {
+			return 1 / (fanIn * fanIn)
 		}
 	}
-	return 1 / (fanIn * fanIn)
+	return 2 / (fanIn + fanOut)
 }
 
 func rectifies(l LayerShape) bool {

@@ -39,7 +39,7 @@ func TestInitMatchesTheParametersOfTheGraph(t *testing.T) {
 // The variance of each weight, from fan-in and fan-out by hand.
 func TestInitVariances(t *testing.T) {
 	for spec, want := range map[string]map[string]float64{
-		"mlp":                     {"fc1.weight": 2. / 784, "fc2.weight": 2. / 512, "fc3.weight": 2. / 256},
+		"mlp":                     {"fc1.weight": 2. / 784, "fc2.weight": 2. / 512, "fc3.weight": 2. / (256 + 10)},
 		"mlp:784-100-10,act=tanh": {"fc1.weight": 2. / (784 + 100), "fc2.weight": 1. / (100 * 100)},
 		// conv, pooling, activation: the activation still counts.
 		"cnn:conv40k5,maxpool2,gelu,conv30k3,avgpool2,fc50,sigmoid,fc10": {
