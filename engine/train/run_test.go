@@ -1,0 +1,250 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"sgflow/data"
+	"sgflow/engine/record"
+)
+
+func TestRunLearnsAndFillsTheRunFolder(t *testing.T) {
+	c := smallConfig(t)
+	c.Epochs = 5
+	w := &watcher{}
+	s, err := Run(context.Background(), c, false, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	accuracy, _ := s.TestAccuracy.Get()
+	if accuracy < 0.9 { // the patterns are far apart; chance is 0.25
+		t.Errorf("test accuracy %v after 5 epochs, want at least 0.9", accuracy)
+	}
+	if s.Steps != 50 || s.Epochs != 5 || s.Params != 36*8+8+8*4+4 || s.Out != c.Out || s.Device != "cpu" {
+		t.Errorf("summary %+v", s)
+	}
+	steps, err := record.ReadSteps(filepath.Join(c.Out, "steps.jsonl"))
+	if err != nil || len(steps) != 50 {
+		t.Fatalf("%d steps, %v", len(steps), err)
+	}
+	for i, line := range steps {
+		_, noise := line.Noise.GradVarTrace.Get()
+		_, flat := line.Flatness.LambdaMax.Get()
+		if line.Step != i || line.Epoch != i/10 || line.Samples != 32 || line.LR != 0.1 || !noise || !flat || len(line.Layers) != 4 {
+			t.Fatalf("line %d is %+v", i, line)
+		}
+	}
+	if _, ok := steps[1].Noise.GradCosine.Get(); !ok {
+		t.Error("the second step has no cosine with the first")
+	}
+	epochs, err := record.ReadEpochs(filepath.Join(c.Out, "epochs.jsonl"))
+	if err != nil || len(epochs) != 5 || len(w.epochs) != 5 {
+		t.Fatalf("%d epochs, %d told, %v", len(epochs), len(w.epochs), err)
+	}
+	// The epoch's training loss is the mean over its samples.
+	sum := 0.0
+	for _, line := range steps[40:] {
+		sum += line.Loss / 10
+	}
+	if got, _ := epochs[4].TrainLoss.Get(); math.Abs(got-sum) > 1e-12 { // sums of ten numbers near 1, in float64
+		t.Errorf("training loss of the last epoch is %v, its steps have %v", got, sum)
+	}
+	run := readJSON(t, filepath.Join(c.Out, "run.json"))
+	for _, key := range []string{"config", "seed", "versions", "device", "data", "started", "finished", "summary"} {
+		if run[key] == nil {
+			t.Errorf("run.json lacks %s", key)
+		}
+	}
+	if got := run["config"].(map[string]any)["weight-decay"]; got != 0.0 {
+		t.Errorf("run.json's configuration has weight-decay %v", got)
+	}
+	if w.info.Train != smallTrain || w.info.Test != smallTest || w.info.Steps != 50 || len(w.info.Layers) != 3 {
+		t.Errorf("told at the start: %+v", w.info)
+	}
+}
+
+func TestSettingsChangeTheRun(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"float64":          func(c *Config) { c.DType = Float64 },
+		"mse":              func(c *Config) { c.Loss = MSE },
+		"normalized":       func(c *Config) { c.Normalize = true },
+		"seed":             func(c *Config) { c.Seed = 8 },
+		"schedule":         func(c *Config) { c.Schedule, c.Warmup = "cosine", 3 },
+		"decoupled decay":  func(c *Config) { c.Optimizer, c.WeightDecay = "sgdw", 0.1 },
+		"nesterov":         func(c *Config) { c.Nesterov = true },
+		"replacement":      func(c *Config) { c.Sampling = string(data.Replacement) },
+		"whole set":        func(c *Config) { c.Sampling = string(data.Full) },
+		"ragged batches":   func(c *Config) { c.Batch = 50 },
+		"flatness at 3":    func(c *Config) { c.MeasureEvery = 3 },
+		"flatness subset":  func(c *Config) { c.FlatnessSamples = 300 },
+		"convolutions":     func(c *Config) { c.Model = "cnn:conv3k3,gelu,maxpool2,fc4" },
+		"limited training": func(c *Config) { c.Limit = 64 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			plain, c := smallConfig(t), smallConfig(t)
+			change(&c)
+			mustRun(t, plain)
+			mustRun(t, c)
+			if slices.Equal(outcome(t, plain.Out), outcome(t, c.Out)) {
+				t.Error("the run is the same as without the setting")
+			}
+		})
+	}
+}
+
+func TestStepsWinOverEpochs(t *testing.T) {
+	c := smallConfig(t)
+	c.Steps = 13
+	if s := mustRun(t, c); s.Steps != 13 || s.Epochs != 2 {
+		t.Errorf("%d steps in %d epochs, want 13 in 2", s.Steps, s.Epochs)
+	}
+	epochs, err := record.ReadEpochs(filepath.Join(c.Out, "epochs.jsonl"))
+	if err != nil || len(epochs) != 2 || epochs[1].Step != 12 {
+		t.Errorf("epochs %+v, %v: the part of an epoch at the end has a line too", epochs, err)
+	}
+}
+
+func TestUnmeasuredNumbersAreAbsent(t *testing.T) {
+	c := smallConfig(t)
+	c.Measure = "none"
+	mustRun(t, c)
+	text, err := os.ReadFile(filepath.Join(c.Out, "steps.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"noise", "flatness", "layers", "null", "NaN"} {
+		if strings.Contains(string(text), word) {
+			t.Errorf("steps.jsonl has %q with --measure none", word)
+		}
+	}
+}
+
+func TestMeasuringDoesNotChangeTheTraining(t *testing.T) {
+	bare, full := smallConfig(t), smallConfig(t)
+	bare.Measure = "none"
+	full.FlatnessSamples = 64
+	mustRun(t, bare)
+	mustRun(t, full)
+	a, errA := os.ReadFile(record.WeightsPath(bare.Out))
+	b, errB := os.ReadFile(record.WeightsPath(full.Out))
+	if errA != nil || errB != nil || !slices.Equal(a, b) {
+		t.Errorf("weights differ with and without measurements (%v, %v)", errA, errB)
+	}
+}
+
+func TestResultsDoNotDependOnTheNumberOfThreads(t *testing.T) {
+	for _, model := range []string{"mlp:36-40-4", "cnn:conv6k3p1,relu,maxpool2,conv8k3,tanh,fc4"} {
+		one, two := smallConfig(t), smallConfig(t)
+		one.Model, two.Model = model, model
+		one.Threads, two.Threads = 1, 2
+		mustRun(t, one)
+		mustRun(t, two)
+		t.Run(model, func(t *testing.T) { wantSameOutcome(t, two.Out, one.Out) })
+	}
+}
+
+func TestRunStartsFromGivenWeights(t *testing.T) {
+	first := smallConfig(t)
+	mustRun(t, first)
+	next := smallConfig(t)
+	next.Weights, next.LR, next.Steps = record.WeightsPath(first.Out), 0, 1
+	mustRun(t, next)
+	a, errA := os.ReadFile(record.WeightsPath(first.Out))
+	b, errB := os.ReadFile(record.WeightsPath(next.Out))
+	if errA != nil || errB != nil || !slices.Equal(a, b) {
+		t.Errorf("a step at rate 0 from given weights changed them (%v, %v)", errA, errB)
+	}
+	next.Model, next.Out = "mlp:36-9-4", filepath.Join(t.TempDir(), "run")
+	_, err := Run(context.Background(), next, false, &watcher{})
+	wantRequestError(t, err)
+	if !strings.Contains(err.Error(), "fc1.weight") {
+		t.Errorf("error %q does not name the misshapen tensor", err)
+	}
+}
+
+func TestRunFolderIsNotOverwrittenWithoutForce(t *testing.T) {
+	c := smallConfig(t)
+	mustRun(t, c)
+	before := outcome(t, c.Out)
+	again := c
+	again.Seed = 99
+	_, err := Run(context.Background(), again, false, &watcher{})
+	wantRequestError(t, err)
+	if !slices.Equal(outcome(t, c.Out), before) {
+		t.Error("a refused run changed the folder")
+	}
+	if _, err := Run(context.Background(), again, true, &watcher{}); err != nil {
+		t.Fatal(err)
+	}
+	if slices.Equal(outcome(t, c.Out), before) {
+		t.Error("a forced run left the folder as it was")
+	}
+}
+
+func TestDivergenceEndsTheRunAndKeepsItsLog(t *testing.T) {
+	c := smallConfig(t)
+	c.Loss, c.LR, c.Epochs = MSE, 50, 50
+	_, err := Run(context.Background(), c, false, &watcher{})
+	var request *RequestError
+	if err == nil || errors.As(err, &request) || errors.Is(err, ErrInterrupted) {
+		t.Fatalf("error %v, want one of the running", err)
+	}
+	for _, part := range []string{"diverged", "learning rate 50", "--lr", c.Out} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q lacks %q", err, part)
+		}
+	}
+	steps, err := record.ReadSteps(filepath.Join(c.Out, "steps.jsonl"))
+	if err != nil || len(steps) == 0 {
+		t.Errorf("%d steps can be read, %v", len(steps), err)
+	}
+	if _, _, err := record.LatestCheckpoint(c.Out); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStepAllocatesNothing(t *testing.T) {
+	for _, what := range []string{"none", "noise", "all"} {
+		c := smallConfig(t)
+		c.Measure = what
+		tr := newTestTrainer(t, &c)
+		step := func() {
+			if err := tr.advance(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range smallTrain / c.Batch * 2 { // buffers grow, the probes' window fills
+			step()
+		}
+		if n := testing.AllocsPerRun(20, step); n != 0 {
+			t.Errorf("a step that measures %s allocates %v times", what, n)
+		}
+	}
+}
+
+// newTestTrainer returns a run that stands before its first step.
+func newTestTrainer(t *testing.T, c *Config) *trainer[float32] {
+	t.Helper()
+	p, err := c.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := newTrainer[float32](c, p, &watcher{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tr.close() })
+	if err := setWeights(p, tr.session); err != nil {
+		t.Fatal(err)
+	}
+	if tr.folder, err = record.Create(c.Out, false); err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
