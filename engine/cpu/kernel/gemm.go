@@ -178,7 +178,8 @@ const (
 	maxDepth     = 512     // longest piece of k
 	blockWork    = 1 << 19 // multiply-adds that are worth a hand-over to another thread
 	enoughBlocks = 16      // blocks that balance over the threads of a small machine
-	aliasBytes   = 2048    // strides that are multiples of it crowd one set of the first-level cache
+	aliasBytes   = 4096    // strides that are multiples of it crowd one set of the first-level cache
+	packRows     = 1500    // rows of C from which B is read often enough to be packed; fewer read it in place
 )
 
 // depthOf cuts k into equal pieces of at most maxDepth.
@@ -187,14 +188,14 @@ func depthOf(k int) int {
 	return (k + pieces - 1) / pieces
 }
 
-// planDirect blocks C, and packs B where that pays.
+// planDirect blocks C, and packs B where it is transposed or read very often.
 func (t *gemmTask[T]) planDirect() {
 	k := t.kernels
 	t.mode, t.m, t.n = direct, t.M, t.N
 	t.depth = depthOf(t.K)
 	t.vecs = k.tiles.vecs
 	t.packed = t.Packed
-	if t.packed == nil && (t.TransB || t.packPays()) {
+	if t.packed == nil && (t.TransB || t.M >= packRows) {
 		k.PackB(&k.packedB, t.K, t.N, t.B, t.LDB, t.TransB)
 		t.packed = &k.packedB
 	}
@@ -219,16 +220,6 @@ func (t *gemmTask[T]) planDirect() {
 	want := min(enoughBlocks, t.M*t.N*t.K/blockWork)
 	units := (t.n + t.colUnit - 1) / t.colUnit
 	t.colBlocks = max((t.n+blockCols-1)/blockCols, min((want+t.rowBlocks-1)/t.rowBlocks, units), 1)
-}
-
-// packPays reports whether a B stored by rows is worth packing: when each panel
-// is read by many rows of tiles, or its rows crowd the cache.
-func (t *gemmTask[T]) packPays() bool {
-	tiles := t.M / max(t.kernels.tiles.rows, 1)
-	if t.LDB*t.kernels.size%aliasBytes == 0 && t.K > 16 {
-		return tiles >= 3
-	}
-	return tiles >= 24
 }
 
 // planA chooses how the tiles address A.

@@ -1,9 +1,11 @@
 package kernel
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // countTask counts how often each piece ran, and that no worker ran two at once.
@@ -76,6 +78,24 @@ func TestPoolRunDoesNotAllocate(t *testing.T) {
 	c := &countTask{ran: make([]atomic.Int32, 8)}
 	if n := testing.AllocsPerRun(100, func() { p.Run(8, c) }); n != 0 {
 		t.Errorf("%v allocations a run", n)
+	}
+}
+
+func TestIdleWorkersPark(t *testing.T) {
+	p := NewPool(3)
+	defer p.Close()
+	p.Run(3, &countTask{ran: make([]atomic.Int32, 3)})
+	for deadline := time.Now().Add(10 * time.Second); p.sleepers.Load() < 2; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of 2 workers sleep", p.sleepers.Load())
+		}
+	}
+	c := &countTask{ran: make([]atomic.Int32, 3)}
+	p.Run(3, c)
+	for i := range c.ran {
+		if c.ran[i].Load() != 1 {
+			t.Fatal("a pool with sleeping workers lost a piece")
+		}
 	}
 }
 
