@@ -9,7 +9,8 @@ const longest = 40
 
 // Name returns the choice that takes the fewest edits (insertions, deletions
 // and substitutions of a byte: Levenshtein's distance) to make from word,
-// letter case aside; the first of equals, "" where there is no choice.
+// letter case aside; an end of the choice that word leaves out counts as one
+// edit. It is the first of equals, "" where there is no choice.
 func Name(word string, choices []string) string {
 	word = strings.ToLower(word[:min(len(word), longest)])
 	best, least := "", -1
@@ -21,7 +22,8 @@ func Name(word string, choices []string) string {
 	return best
 }
 
-// distance is Levenshtein's, with one row of the table kept.
+// distance is Levenshtein's, with one row of the table kept, but for the
+// missing end of b.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1) // distances of a[:i] to every b[:j]
 	for j := range row {
@@ -39,5 +41,9 @@ func distance(a, b string) int {
 			row[j+1] = min(change, row[j]+1, row[j+1]+1)
 		}
 	}
-	return row[len(b)]
+	least := row[len(b)]
+	for _, d := range row[:len(b)] { // of a to the beginnings of b
+		least = min(least, d+1)
+	}
+	return least
 }
