@@ -206,7 +206,7 @@ func (b *binder[T]) final(id program.BufferID) bool {
 	from := b.place + 1
 	for ph := b.phase; ph < program.NumPhases; ph++ {
 		for _, in := range b.p.Phases[ph][from:] {
-			if slices.Contains(in.Writes(), id) {
+			if slices.Contains(program.Writes(in), id) {
 				return false
 			}
 		}

@@ -15,7 +15,7 @@ type interval struct{ from, to int }
 func gaps(p *program.Program, role program.Role, ph program.Phase) []interval {
 	var written []interval
 	for _, in := range p.Phases[ph] {
-		for _, id := range in.Writes() {
+		for _, id := range program.Writes(in) {
 			if b := &p.Buffers[id]; b.Role == role {
 				written = append(written, interval{b.Offset, b.Offset + b.Width()})
 			}

@@ -232,7 +232,7 @@ func TestPlanKeepsLiveBuffersApart(t *testing.T) {
 	}
 	run := func(list []program.Instr) {
 		for _, in := range list {
-			for _, id := range in.Reads() {
+			for _, id := range program.Reads(in) {
 				if !temp(id) {
 					continue
 				}
@@ -242,7 +242,7 @@ func TestPlanKeepsLiveBuffersApart(t *testing.T) {
 					}
 				}
 			}
-			for _, id := range in.Writes() {
+			for _, id := range program.Writes(in) {
 				if temp(id) {
 					for k := range p.Buffer(id).Len(capacity) {
 						content[l.Offset[id]+k] = id

@@ -41,7 +41,7 @@ func (p *Program) Plan(capacity int) Layout {
 	for ph, list := range p.Phases {
 		phaseEnd[ph] = t + len(list)
 		for _, in := range list {
-			for _, id := range append(in.Reads(), in.Writes()...) {
+			for _, id := range append(Reads(in), Writes(in)...) {
 				b := &p.Buffers[id]
 				if b.Role != Temporary {
 					continue

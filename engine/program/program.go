@@ -1,10 +1,5 @@
 package program
 
-import (
-	"fmt"
-	"strings"
-)
-
 // Phase is a group of instructions that run together; see the package comment.
 type Phase uint8
 
@@ -59,63 +54,3 @@ func (p *Program) Buffer(id BufferID) *Buffer { return &p.Buffers[id] }
 
 // HasProduct reports whether the program can compute Hessian-vector products.
 func (p *Program) HasProduct() bool { return len(p.Phases[HessianProduct]) > 0 }
-
-func (p *Program) name(id BufferID) string {
-	b := &p.Buffers[id]
-	if b.Name != "" && b.Role != Temporary {
-		switch b.Role {
-		case Grad:
-			return "∇" + b.Name
-		case Vector:
-			return "v." + b.Name
-		case Product:
-			return "Hv." + b.Name
-		case SampleNorms:
-			return "norms." + b.Name
-		}
-		return b.Name
-	}
-	return fmt.Sprintf("t%d", id)
-}
-
-// String returns a readable listing: one instruction a line, grouped by phase.
-func (p *Program) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "program: %d parameters in %d arrays, %d buffers\n", p.NumParams, len(p.Params), len(p.Buffers))
-	for ph, list := range p.Phases {
-		if len(list) == 0 {
-			continue
-		}
-		fmt.Fprintf(&b, "%s:\n", Phase(ph))
-		for k, in := range list {
-			var out []string
-			for _, w := range in.Writes() {
-				out = append(out, fmt.Sprintf("%s[%s]", p.name(w), p.Buffers[w].shapeString()))
-			}
-			assign := "="
-			for _, r := range in.Reads() {
-				if r == in.Writes()[0] {
-					if p.accumulates(in) {
-						assign = "+="
-					}
-				}
-			}
-			fmt.Fprintf(&b, "  %3d  %-34s %-2s %-12s %s\n", k, strings.Join(out, ", "), assign, in.mnemonic(), in.args(p))
-		}
-	}
-	return b.String()
-}
-
-func (p *Program) accumulates(in Instr) bool {
-	switch i := in.(type) {
-	case *MatMul:
-		return i.Accumulate
-	case *Conv:
-		return i.Accumulate
-	case *SumBias:
-		return i.Accumulate
-	case *DenseNorms, *BiasNorms:
-		return true
-	}
-	return false
-}
