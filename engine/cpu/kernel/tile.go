@@ -11,8 +11,8 @@ import "unsafe"
 //
 // summed for k ascending with one accumulator for each element, which starts
 // with the bracketed terms that are wanted: so an element's bits do not depend
-// on the block it is computed in. A path's flags choose between that start from
-// C, an addition of C at the end, and max(0,·) of the result.
+// on the block it is computed in. Flags choose whether it starts from C, whether C
+// is added at the end instead, and whether max(0,·) of the result is stored.
 //
 // All strides and offsets are in bytes.
 type tile struct {

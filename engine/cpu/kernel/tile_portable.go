@@ -50,10 +50,11 @@ func tilePortable[T Float](t *tile, m int, byCols bool) {
 func sumEdge[T Float](t *tile, acc *[portableRows][portableLanes]T, m int, byCols bool) {
 	size := sizeOf[T]()
 	for k := range t.k {
-		a, step := unsafe.Add(t.a, k*size), t.lda
+		offset, step := k*size, t.lda
 		if byCols {
-			a, step = unsafe.Add(t.a, ints(t.aoff, k)), size
+			offset, step = ints(t.aoff, k), size
 		}
+		a := unsafe.Add(t.a, offset)
 		b := unsafe.Add(t.b, ints(t.boff, k))
 		for i := range m {
 			x := *at[T](a, i*step)
