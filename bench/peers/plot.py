@@ -41,4 +41,5 @@ def main():
     figure.savefig(path.with_suffix(".png"), dpi=130)
 
 
-main()
+if __name__ == "__main__":
+    main()
