@@ -17,6 +17,7 @@ import (
 )
 
 func main() {
+	keepFileLimit()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal ends the work in good order; then the default is back,
 	// so that a second one kills.

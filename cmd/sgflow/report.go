@@ -36,7 +36,11 @@ func (r *report) Started(i *train.Info) {
 	r.began = r.now()
 	r.shown = r.began
 	c := i.Config
-	r.field("model", "%s, %s parameters", c.Model, grouped(i.Params))
+	model := c.Model
+	if i.Spec != model {
+		model += " = " + i.Spec
+	}
+	r.field("model", "%s, %s parameters", model, grouped(i.Params))
 	for _, layer := range i.Layers {
 		r.field("", "%s", layer)
 	}

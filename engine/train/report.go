@@ -22,6 +22,7 @@ type Info struct {
 	Train   int // samples
 	Test    int // samples
 	Params  int
+	Spec    string // the model, presets written out
 	// Layers holds a line for each layer: what it is and the shape it gives.
 	Layers []string
 	Device Device

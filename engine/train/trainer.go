@@ -257,7 +257,7 @@ func finite(s *record.Step) bool {
 func (t *trainer[T]) info() *Info {
 	i := &Info{
 		Config: t.c, Classes: t.p.set.Classes, Train: t.p.train.N, Test: t.p.set.Test.N, Params: len(t.session.Params()),
-		Device: t.p.device, Why: t.p.why, Threads: t.p.threads(),
+		Spec: t.p.spec.String(), Device: t.p.device, Why: t.p.why, Threads: t.p.threads(),
 		Out: t.folder.Dir(), First: t.at, Steps: t.steps, StepsPerEpoch: t.sampler.StepsPerEpoch(),
 	}
 	for _, l := range t.p.layers {
