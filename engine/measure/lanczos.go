@@ -41,14 +41,8 @@ type lanczos[T engine.Float] struct {
 // tick's.
 func (l *lanczos[T]) run(start []T) ([]Eigenpair[T], error) {
 	s := l.o.Session()
-	p := len(start)
-	l.basis = min(l.basis, p)
-	l.k = min(l.k, p)
-	if l.t == nil {
-		l.t = make([]float64, l.basis*l.basis)
-		l.w = make([]T, p)
-	}
-	l.steps = 0
+	l.prepare(len(start))
+	l.k = min(l.k, len(start))
 	norm := math.Sqrt(s.NormSq(start))
 	if norm == 0 {
 		return nil, nil
@@ -56,37 +50,12 @@ func (l *lanczos[T]) run(start []T) ([]Eigenpair[T], error) {
 	l.setVector(0, start, 1/norm)
 	m := 0 // vectors whose products are known
 	for {
-		if l.tick != nil {
-			if err := l.tick(); err != nil {
-				return nil, err
-			}
+		beta, closed, err := l.extend(m)
+		if err != nil {
+			return nil, err
 		}
-		// Extend by one: w = A·q_m, orthogonal to all of q.
-		l.o.Product(l.w, l.q[m])
-		if l.sign != 1 {
-			s.Scale(l.sign, l.w)
-		}
-		l.steps++
-		scale := math.Sqrt(s.NormSq(l.w))
-		for pass := range 2 {
-			for j := 0; j <= m; j++ {
-				h := s.Dot(l.q[j], l.w)
-				s.Axpy(-h, l.q[j], l.w)
-				if pass == 0 {
-					l.t[j*l.basis+m], l.t[m*l.basis+j] = h, h
-				} else if j == m {
-					l.t[m*l.basis+m] += h
-				}
-			}
-		}
-		beta := math.Sqrt(s.NormSq(l.w))
 		m++
 		values, vectors := l.project(m)
-		// Below this the new direction is rounding: the space is invariant.
-		closed := beta <= 1e-14*scale || m == p
-		if closed {
-			beta = 0
-		}
 		l.converged = closed || l.done(values, vectors, m, beta)
 		if l.converged || l.steps >= l.maxSteps {
 			return l.pairs(values, vectors, m, beta), nil
@@ -96,6 +65,51 @@ func (l *lanczos[T]) run(start []T) ([]Eigenpair[T], error) {
 		}
 		l.setVector(m, l.w, 1/beta)
 	}
+}
+
+// prepare makes room for vectors of length p.
+func (l *lanczos[T]) prepare(p int) {
+	l.basis = min(l.basis, p)
+	if l.t == nil {
+		l.t = make([]float64, l.basis*l.basis)
+		l.w = make([]T, p)
+	}
+	l.steps = 0
+}
+
+// extend computes w = sign·H·q_m, enters its products with q_0 … q_m in t and
+// makes it orthogonal to them. beta is ‖w‖ then; closed, with beta = 0, says
+// that q_0 … q_m span an invariant space. The error is tick's.
+func (l *lanczos[T]) extend(m int) (beta float64, closed bool, err error) {
+	if l.tick != nil {
+		if err := l.tick(); err != nil {
+			return 0, false, err
+		}
+	}
+	s := l.o.Session()
+	l.o.Product(l.w, l.q[m])
+	if l.sign != 1 {
+		s.Scale(l.sign, l.w)
+	}
+	l.steps++
+	scale := math.Sqrt(s.NormSq(l.w))
+	for pass := range 2 {
+		for j := 0; j <= m; j++ {
+			h := s.Dot(l.q[j], l.w)
+			s.Axpy(-h, l.q[j], l.w)
+			if pass == 0 {
+				l.t[j*l.basis+m], l.t[m*l.basis+j] = h, h
+			} else if j == m {
+				l.t[m*l.basis+m] += h
+			}
+		}
+	}
+	beta = math.Sqrt(s.NormSq(l.w))
+	// Below this the new direction is rounding: the space is invariant.
+	if beta <= 1e-14*scale || m+1 == len(l.w) {
+		return 0, true, nil
+	}
+	return beta, false, nil
 }
 
 // setVector makes q[i] = alpha·x.
