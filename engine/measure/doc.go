@@ -9,6 +9,7 @@
 //	hutchinson  tr H with its standard error
 //	Monitor     what training measures at every step, warm-started
 //	Probe       everything, for fixed weights and samples
+//	Spectrum    the density of all eigenvalues, by stochastic Lanczos quadrature
 //
 // Nothing here knows models, data sets or files; results are the plain
 // structs that package record writes.

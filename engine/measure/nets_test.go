@@ -85,7 +85,13 @@ func compile(t *testing.T, build net) *program.Program {
 // chunks of at most capacity, with random parameters.
 func objective[T engine.Float](t *testing.T, build net, capacity int) *Objective[T] {
 	t.Helper()
-	s, err := engine.NewSession[T](compile(t, build), engine.Config{Batch: capacity, Threads: 2})
+	return objectiveOf[T](t, build, engine.Config{Batch: capacity, Threads: 2})
+}
+
+// objectiveOf is objective on a session of the given kind.
+func objectiveOf[T engine.Float](t *testing.T, build net, c engine.Config) *Objective[T] {
+	t.Helper()
+	s, err := engine.NewSession[T](compile(t, build), c)
 	if err != nil {
 		t.Fatal(err)
 	}
