@@ -33,6 +33,10 @@ def mnist(folder, split):
     return images, torch.from_numpy(read("labels-idx1", 1).astype(np.int64))
 
 
+# One thread: the same result on every machine, and no waiting for a busy one.
+torch.set_num_threads(1)
+
+
 class Net(torch.nn.Module):
     """The network of a spec, with parameters named conv1, fc1, …"""
 
