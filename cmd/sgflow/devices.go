@@ -21,5 +21,5 @@ func (devicesCommand) Run(a *app) error {
 	if a.json {
 		return a.print(cpu)
 	}
-	return a.write(fmt.Sprintf("%s\ncuda: none: %s\n", cpu, train.NoCUDA))
+	return a.write(fmt.Sprintf("%s, %d cores\ncuda: none: %s\n", cpu, cpu.Cores, train.NoCUDA))
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"sgflow/engine/rng"
@@ -113,7 +114,7 @@ func wantSameOutcome(t testing.TB, got, want string) {
 // parseObject reads text as exactly one JSON object on one line.
 func parseObject(t testing.TB, text string) map[string]any {
 	t.Helper()
-	if bytes.Count([]byte(text), []byte("\n")) != 1 {
+	if strings.Contains(strings.TrimSuffix(text, "\n"), "\n") {
 		t.Errorf("standard output is not one line: %q", text)
 	}
 	var v map[string]any

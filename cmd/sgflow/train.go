@@ -1,8 +1,6 @@
 package main
 
 import (
-	"strings"
-
 	"sgflow/engine/record"
 	"sgflow/engine/train"
 )
@@ -42,7 +40,10 @@ func (c *trainCommand) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		return a.write(strings.TrimRight(listing, "\n") + "\n")
+		if a.json {
+			return a.print(map[string]string{"program": listing})
+		}
+		return a.write(listing)
 	}
 	r := newReport(a.stderr)
 	summary, err := c.train(a, r)

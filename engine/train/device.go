@@ -41,10 +41,9 @@ func CPU() (Device, error) {
 	return Device{Name: deviceCPU, Model: model, Cores: runtime.GOMAXPROCS(0), Kernels: path.String()}, nil
 }
 
-// String describes d in one line.
-func (d Device) String() string {
-	return fmt.Sprintf("%s: %s, %s, %s kernels", d.Name, d.Model, plural(d.Cores, "core"), d.Kernels)
-}
+// String names what the last digits of a run may depend on: the device, but
+// not how many cores it has.
+func (d Device) String() string { return fmt.Sprintf("%s: %s, %s kernels", d.Name, d.Model, d.Kernels) }
 
 // chooseDevice returns the device that the setting asks for and why it is that
 // one.
@@ -71,12 +70,4 @@ func isCUDA(setting string) bool {
 	}
 	_, err := strconv.ParseUint(number, 10, 16)
 	return err == nil
-}
-
-// plural returns the count with its noun.
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return strconv.Itoa(n) + " " + noun + "s"
 }

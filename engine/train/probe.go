@@ -90,7 +90,7 @@ func probe[T engine.Float](ctx context.Context, p *problem, c *ProbeConfig, prog
 	}
 	defer s.Close()
 	if c.Top > len(s.Params()) {
-		return nil, badValue("top", c.Top, "the model has only %s", plural(len(s.Params()), "parameter"))
+		return nil, badValue("top", c.Top, "the model has only %d parameters", len(s.Params()))
 	}
 	if err := setWeights(p, s); err != nil {
 		return nil, err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -24,7 +26,7 @@ func Run(ctx context.Context, c Config, force bool, r Reporter) (*record.Summary
 		return nil, err
 	}
 	if c.Out == "" {
-		c.Out = defaultOut(&c, time.Now())
+		c.Out = unused(defaultOut(&c, time.Now()))
 	}
 	if c.DType == Float64 {
 		return start[float64](ctx, &c, p, force, r)
@@ -159,6 +161,20 @@ func sameWorld(run *record.Run, p *problem, r Reporter) error {
 		r.Warned(fmt.Sprintf("the run began on %s, this is %s: results may differ in the last digits", run.Device, device))
 	}
 	return nil
+}
+
+// unused returns path, or path-2, path-3, …, whichever is not there: runs may
+// start in the same second.
+func unused(path string) string {
+	free := path
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(free); errors.Is(err, fs.ErrNotExist) {
+			return free
+		} else if err != nil {
+			return path // making it will say what is wrong
+		}
+		free = fmt.Sprintf("%s-%d", path, n)
+	}
 }
 
 // defaultOut names a run folder by the time, the model and the data.

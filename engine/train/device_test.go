@@ -1,0 +1,56 @@
+package train
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sgflow/engine/cpu/kernel"
+)
+
+func TestAutoTakesTheCPUAndSaysWhy(t *testing.T) {
+	d, why, err := chooseDevice("auto")
+	if err != nil || d.Name != "cpu" || !strings.Contains(why, NoCUDA) {
+		t.Errorf("%+v because %q, %v", d, why, err)
+	}
+	if d.Cores < 1 || d.Model == "" || d.Kernels == "" {
+		t.Errorf("incomplete: %+v", d)
+	}
+}
+
+func TestWrongDevicesAreRequestErrors(t *testing.T) {
+	for setting, want := range map[string]string{
+		"cuda": NoCUDA, "cuda:3": NoCUDA, "cuda:": "did you mean", "cuda:-1": "did you mean", "": "did you mean", "gpu": "did you mean",
+	} {
+		_, _, err := chooseDevice(setting)
+		wantRequestError(t, err)
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %q lacks %q", setting, err, want)
+		}
+	}
+}
+
+func TestUnknownKernelsAreARequestError(t *testing.T) {
+	t.Setenv(kernel.PathVariable, "sse9")
+	_, err := CPU()
+	wantRequestError(t, err)
+}
+
+func TestDefaultRunFolderIsNamedByTimeModelAndData(t *testing.T) {
+	c := Default()
+	c.Model, c.Data = "mlp:784-10,act=tanh", "/some/where/my digits"
+	got := defaultOut(&c, time.Date(2026, 11, 23, 14, 5, 6, 0, time.UTC))
+	if want := filepath.Join("runs", "20261123-140506-mlp_784-10_act=tanh-my_digits"); got != want {
+		t.Errorf("folder %s, want %s", got, want)
+	}
+	t.Chdir(t.TempDir())
+	if first := unused(got); first != got {
+		t.Errorf("folder %s, want %s", first, got)
+	}
+	c.Out, c.Data, c.Model, c.Steps = got, smallData(t), "mlp:36-4", 1
+	mustRun(t, c)
+	if second := unused(got); second != got+"-2" {
+		t.Errorf("a second run goes to %s", second)
+	}
+}
