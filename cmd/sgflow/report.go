@@ -104,27 +104,35 @@ func (r *report) Stepped(s *record.Step) {
 	}
 	r.rate += 0.2 * (rate - r.rate)
 	r.shown, r.samples = now, 0
-	r.console.status(r.fields(s, now))
+	r.console.status(r.fields(s, now, longLabels), r.fields(s, now, shortLabels))
 }
 
+// labels are the words of the progress line.
+type labels struct{ epoch, step, loss, accuracy, noise, lambda, rate, left string }
+
+var (
+	longLabels  = labels{"epoch ", "step ", "loss ", "accuracy ", "noise scale ", "lambda_max ", " samples/s", " left"}
+	shortLabels = labels{"ep ", "", "loss ", "acc ", "noise ", "lmax ", "/s", ""} // for 80 columns
+)
+
 // fields returns the parts of the progress line, the most wanted first.
-func (r *report) fields(s *record.Step, now time.Time) []string {
+func (r *report) fields(s *record.Step, now time.Time, l labels) []string {
 	done := s.Step + 1
 	accuracy, _ := s.Accuracy.Get()
 	fields := []string{
-		fmt.Sprintf("epoch %d/%d", s.Epoch+1, r.epochs),
-		fmt.Sprintf("step %d/%d", done, r.steps),
-		fmt.Sprintf("loss %.4f", s.Loss),
-		fmt.Sprintf("accuracy %5.1f%%", 100*accuracy),
+		fmt.Sprintf("%s%d/%d", l.epoch, s.Epoch+1, r.epochs),
+		fmt.Sprintf("%s%d/%d", l.step, done, r.steps),
+		fmt.Sprintf("%s%.3f", l.loss, s.Loss),
+		fmt.Sprintf("%s%.0f%%", l.accuracy, 100*accuracy),
 	}
 	if x, ok := r.noiseScale(); ok {
-		fields = append(fields, "noise scale "+short(x))
+		fields = append(fields, l.noise+short(x))
 	}
 	if x, ok := r.flatness.LambdaMax.Get(); ok {
-		fields = append(fields, "lambda_max "+short(x))
+		fields = append(fields, l.lambda+short(x))
 	}
 	left := now.Sub(r.began).Seconds() / float64(done-r.first) * float64(r.steps-done)
-	return append(fields, short(r.rate)+" samples/s", clock(left)+" left")
+	return append(fields, thousands(r.rate)+l.rate, clock(left)+l.left)
 }
 
 // noiseScale returns the averaged noise scale, or the last batch's.
@@ -200,6 +208,14 @@ func percent(o record.Opt) string {
 func short(x float64) string {
 	if a := math.Abs(x); a >= 1000 && a < 1e9 {
 		return grouped(int(math.Round(x)))
+	}
+	return fmt.Sprintf("%.3g", x)
+}
+
+// thousands prints about three digits, with a k for thousands.
+func thousands(x float64) string {
+	if x >= 1000 {
+		return fmt.Sprintf("%.3gk", x/1000)
 	}
 	return fmt.Sprintf("%.3g", x)
 }

@@ -18,11 +18,12 @@ func screen(width int) (*console, *bytes.Buffer) {
 
 func TestStatusIsRewrittenAndFitsTheTerminal(t *testing.T) {
 	c, b := screen(20)
-	c.status([]string{"first", "second", "third and long"})
+	c.status([]string{"first", "second", "third and long"}, []string{"1st", "second", "third and long"})
+	c.status([]string{"first", "second", "third"}, []string{"1", "2", "3"})
 	c.status([]string{"now λ"})
 	c.line("an epoch")
 	c.end()
-	if got, want := b.String(), "\rfirst  second\x1b[K\rnow λ\x1b[K\r\x1b[Kan epoch\n"; got != want {
+	if got, want := b.String(), "\r1st  second\x1b[K\r1  2  3\x1b[K\rnow λ\x1b[K\r\x1b[Kan epoch\n"; got != want {
 		t.Errorf("written %q, want %q", got, want)
 	}
 	b.Reset()
@@ -53,6 +54,22 @@ func progressOf(width int) string {
 	return b.String()
 }
 
+func TestProgressFits80Columns(t *testing.T) {
+	c, b := screen(80)
+	clock := time.Unix(0, 0)
+	r := &report{console: c, now: func() time.Time { return clock }}
+	config := train.Default()
+	r.Started(&train.Info{Config: &config, Steps: 4690, StepsPerEpoch: 938})
+	b.Reset()
+	clock = clock.Add(time.Minute)
+	r.Stepped(&record.Step{Step: 3999, Epoch: 4, Samples: 64e4, Loss: 0.12345, Accuracy: record.Some(0.984),
+		Noise:    record.Noise{GradNormSq: record.Some(1), NoiseScaleEMA: record.Some(1234)},
+		Flatness: record.Flatness{LambdaMax: record.Some(12.345), HV: 3}})
+	if got, want := b.String(), "\rep 5/5  4000/4690  loss 0.123  acc 98%  noise 1,234  lmax 12.3  10.7k/s  10.3s\x1b[K"; got != want {
+		t.Errorf("written %q, want %q", got, want)
+	}
+}
+
 func TestTerminalShowsEveryTenthOfASecond(t *testing.T) {
 	text := progressOf(120)
 	if got := strings.Count(text, "\repoch"); got != 100 {
@@ -61,7 +78,7 @@ func TestTerminalShowsEveryTenthOfASecond(t *testing.T) {
 	if got := strings.Count(text, "\n"); got != 2 {
 		t.Errorf("%d lines, want one an epoch", got)
 	}
-	if want := "step 50/100  loss 1.0000  accuracy  50.0%  640 samples/s  5.0s left"; !strings.Contains(text, want) {
+	if want := "step 50/100  loss 1.000  accuracy 50%  640 samples/s  5.0s left"; !strings.Contains(text, want) {
 		t.Errorf("%q lacks %q", text, want)
 	}
 }

@@ -36,29 +36,39 @@ func newConsole(w io.Writer) *console {
 // terminal reports whether there is one.
 func (c *console) terminal() bool { return c.width() > 0 }
 
-// status shows the fields, two spaces between them, in place of the last
-// status. Those that the terminal has no room for are left out, from the end.
-func (c *console) status(fields []string) {
+// status shows fields, two spaces between them, in place of the last status:
+// the first of the forms that the terminal has room for, or of the last form
+// as many fields as fit.
+func (c *console) status(forms ...[]string) {
 	width := c.width()
 	if width == 0 {
-		fmt.Fprintln(c.w, strings.Join(fields, "  "))
+		fmt.Fprintln(c.w, strings.Join(forms[0], gap))
 		return
 	}
 	text := ""
-	for _, field := range fields {
-		longer := text
-		if text != "" {
-			longer += "  "
-		}
-		longer += field
-		if utf8.RuneCountInString(longer) >= width { // a full last column would wrap
+	for _, fields := range forms {
+		var fits bool
+		if text, fits = fit(fields, width-1); fits { // a full last column would wrap
 			break
 		}
-		text = longer
 	}
 	// Back to the first column, the text, and clear what is left of the old.
 	fmt.Fprintf(c.w, "\r%s\x1b[K", text)
 	c.open = true
+}
+
+// gap is between fields.
+const gap = "  "
+
+// fit joins the fields that fit into width columns, and reports whether those
+// are all.
+func fit(fields []string, width int) (text string, all bool) {
+	for n := len(fields); n > 0; n-- {
+		if text = strings.Join(fields[:n], gap); utf8.RuneCountInString(text) <= width {
+			return text, n == len(fields)
+		}
+	}
+	return "", false
 }
 
 // line prints a line of its own, in place of the status if there is one.
