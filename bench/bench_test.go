@@ -2,7 +2,9 @@ package bench
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"sgflow/engine/cpu/kernel"
 )
@@ -98,6 +100,41 @@ func BenchmarkProduct(b *testing.B) {
 				rate := 2e-9 * float64(p.m) * float64(p.n) * float64(p.k) * float64(b.N) / b.Elapsed().Seconds()
 				b.ReportMetric(rate, "GFLOP/s")
 				b.ReportMetric(rate/peak, "of-peak")
+			})
+		}
+	}
+}
+
+// BenchmarkHessianProduct times H·v of the presets at batch 64, at a point
+// where another has been computed already, as all but the first of a step are.
+// gradients is its time as a multiple of the gradient's.
+func BenchmarkHessianProduct(b *testing.B) {
+	set := mnist(b)
+	for _, model := range []string{"mlp", "cnn"} {
+		for _, threads := range []int{1, 2} {
+			b.Run(fmt.Sprintf("%s/threads=%d", model, threads), func(b *testing.B) {
+				opened, err := NewTrainer(set, Case{Model: model, Batch: 64, Threads: threads, Measure: "all"})
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer opened.Close()
+				if _, err := opened.Step(); err != nil {
+					b.Fatal(err)
+				}
+				s := opened.(*trainer[float32]).session
+				v := slices.Clone(s.Grad())
+				out := make([]float32, len(v))
+				var gradient time.Duration
+				for b.Loop() {
+					b.StopTimer()
+					start := time.Now()
+					s.Gradient(64, false)
+					gradient += time.Since(start)
+					s.Product(out, v)
+					b.StartTimer()
+					s.Product(out, v)
+				}
+				b.ReportMetric(float64(b.Elapsed())/float64(gradient), "gradients")
 			})
 		}
 	}
