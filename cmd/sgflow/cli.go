@@ -24,12 +24,13 @@ const (
 type cli struct {
 	JSON bool `name:"json" help:"Print JSON on standard output, and nothing else there."`
 
-	Train   trainCommand   `cmd:"" help:"Train a network and log noise and flatness at every step."`
-	Probe   probeCommand   `cmd:"" help:"Measure noise and flatness of fixed weights on fixed samples."`
-	Bench   benchCommand   `cmd:"" help:"Time training steps of this machine, by model, batch, threads and quantities."`
-	Data    dataCommand    `cmd:"" help:"List, fetch, verify and describe data sets."`
-	Devices devicesCommand `cmd:"" help:"List what runs can compute on."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Train    trainCommand    `cmd:"" help:"Train a network and log noise and flatness at every step."`
+	Probe    probeCommand    `cmd:"" help:"Measure noise and flatness of fixed weights on fixed samples."`
+	Spectrum spectrumCommand `cmd:"" help:"Estimate the density of the eigenvalues of the Hessian, and plot it."`
+	Bench    benchCommand    `cmd:"" help:"Time training steps of this machine, by model, batch, threads and quantities."`
+	Data     dataCommand     `cmd:"" help:"List, fetch, verify and describe data sets."`
+	Devices  devicesCommand  `cmd:"" help:"List what runs can compute on."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
 // app is what commands work with.
