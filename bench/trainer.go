@@ -11,6 +11,7 @@ import (
 	"sgflow/engine"
 	"sgflow/engine/lower"
 	"sgflow/engine/measure"
+	"sgflow/engine/op"
 	"sgflow/engine/optim"
 	"sgflow/engine/program"
 	"sgflow/engine/record"
@@ -161,7 +162,7 @@ const initialBias = 0.01
 
 // InitialWeights returns the weights that trainers of the spec start from.
 func InitialWeights(set *data.Set, spec models.Spec) ([]models.Tensor, error) {
-	weights, err := spec.Init(Seed, shape(set), set.Classes)
+	weights, err := spec.Init(Seed, shape(set), set.Classes, op.CrossEntropy)
 	for _, w := range weights {
 		if len(w.Shape) == 1 {
 			for i := range w.Data {

@@ -37,7 +37,7 @@ func newProblem(t testing.TB, spec string, input models.Shape, classes int, loss
 		t.Fatal(err)
 	}
 	p := &problem{spec: s, input: input, classes: classes, loss: loss, batch: batch}
-	init, err := s.Init(11, input, classes)
+	init, err := s.Init(11, input, classes, loss)
 	if err != nil {
 		t.Fatalf("%s: %v", spec, err)
 	}

@@ -54,7 +54,7 @@ func TestBuildRejects(t *testing.T) {
 // tensors returns the initial parameters by name.
 func tensors(t testing.TB, s models.Spec, input models.Shape, classes int) map[string][]float64 {
 	t.Helper()
-	list, err := s.Init(7, input, classes)
+	list, err := s.Init(7, input, classes, op.CrossEntropy)
 	if err != nil {
 		t.Fatal(err)
 	}

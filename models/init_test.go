@@ -5,13 +5,14 @@ import (
 	"slices"
 	"testing"
 
+	"sgflow/engine/op"
 	"sgflow/engine/rng"
 	"sgflow/models"
 )
 
 func initial(t testing.TB, spec string, seed uint64) []models.Tensor {
 	t.Helper()
-	list, err := parse(t, spec).Init(seed, mnist, 10)
+	list, err := parse(t, spec).Init(seed, mnist, 10, op.CrossEntropy)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,18 +39,29 @@ func TestInitMatchesTheParametersOfTheGraph(t *testing.T) {
 
 // The variance of each weight, from fan-in and fan-out by hand.
 func TestInitVariances(t *testing.T) {
-	for spec, want := range map[string]map[string]float64{
-		"mlp":                     {"fc1.weight": 2. / 784, "fc2.weight": 2. / 512, "fc3.weight": 2. / (256 + 10)},
-		"mlp:784-100-10,act=tanh": {"fc1.weight": 2. / (784 + 100), "fc2.weight": 1. / (100 * 100)},
+	for _, c := range []struct {
+		spec string
+		loss op.LossKind
+		want map[string]float64
+	}{
+		{"mlp", op.CrossEntropy, map[string]float64{"fc1.weight": 2. / 784, "fc2.weight": 2. / 512, "fc3.weight": 2. / 10}},
+		{"mlp", op.MSE, map[string]float64{"fc1.weight": 2. / 784, "fc2.weight": 2. / 512, "fc3.weight": 1. / (256 * 256)}},
+		{"mlp:784-100-10,act=tanh", op.CrossEntropy, map[string]float64{"fc1.weight": 2. / (784 + 100), "fc2.weight": 2. / (100 + 10)}},
+		{"mlp:784-10", op.CrossEntropy, map[string]float64{"fc1.weight": 2. / (784 + 10)}},
+		{"cnn", op.CrossEntropy, map[string]float64{"conv1.weight": 2. / 25, "conv2.weight": 2. / 400, "fc1.weight": 1. / (512 * 512)}},
 		// conv, pooling, activation: the activation still counts.
-		"cnn:conv40k5,maxpool2,gelu,conv30k3,avgpool2,fc50,sigmoid,fc10": {
-			"conv1.weight": 2. / 25, "conv2.weight": 2. / (9 * (40 + 30)), "fc1.weight": 2. / (750 + 50), "fc2.weight": 1. / (50 * 50)},
+		{"cnn:conv40k5,maxpool2,gelu,conv30k3,avgpool2,fc50,sigmoid,fc10", op.CrossEntropy, map[string]float64{
+			"conv1.weight": 2. / 25, "conv2.weight": 2. / (9 * (40 + 30)), "fc1.weight": 2. / (750 + 50), "fc2.weight": 2. / (50 + 10)}},
 	} {
-		for _, p := range initial(t, spec, 3) {
-			v, ok := want[p.Name]
+		list, err := parse(t, c.spec).Init(3, mnist, 10, c.loss)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range list {
+			v, ok := c.want[p.Name]
 			if !ok {
 				if slices.ContainsFunc(p.Data, func(x float64) bool { return x != 0 }) {
-					t.Errorf("%s: %s is not zero", spec, p.Name)
+					t.Errorf("%s: %s is not zero", c.spec, p.Name)
 				}
 				continue
 			}
@@ -60,7 +72,7 @@ func TestInitVariances(t *testing.T) {
 			// The mean of n squared normals deviates by √(2/n) of its value; five
 			// such deviations never happen by chance, and the seed is fixed.
 			if got := sum / n; math.Abs(got/v-1) > 5*math.Sqrt(2/n) {
-				t.Errorf("%s: %s has variance %v, want %v", spec, p.Name, got, v)
+				t.Errorf("%s: %s has variance %v, want %v", c.spec, p.Name, got, v)
 			}
 		}
 	}
@@ -84,7 +96,7 @@ func TestInitDependsOnTheSeedAlone(t *testing.T) {
 }
 
 func TestInitRejectsWhatDoesNotFit(t *testing.T) {
-	if _, err := parse(t, "mlp").Init(1, mnist, 11); err == nil {
+	if _, err := parse(t, "mlp").Init(1, mnist, 11, op.CrossEntropy); err == nil {
 		t.Error("no error")
 	}
 }

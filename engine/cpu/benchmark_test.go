@@ -10,6 +10,7 @@ import (
 
 	"sgflow/engine"
 	"sgflow/engine/cpu"
+	"sgflow/engine/op"
 	"sgflow/engine/optim"
 	"sgflow/models"
 )
@@ -40,7 +41,7 @@ func preset(tb testing.TB, name string, batch, threads int) *cpu.Machine[float32
 		tb.Fatal(err)
 	}
 	tb.Cleanup(m.Close)
-	weights, err := spec.Init(1, input, classes)
+	weights, err := spec.Init(1, input, classes, op.CrossEntropy)
 	if err != nil {
 		tb.Fatal(err)
 	}

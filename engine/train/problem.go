@@ -61,13 +61,18 @@ func (p *problem) input() models.Shape {
 	return models.Shape{C: p.set.Channels, H: p.set.Height, W: p.set.Width}
 }
 
+// loss returns the loss as the graphs name it.
+func (p *problem) loss() op.LossKind {
+	if p.c.Loss == MSE {
+		return op.MSE
+	}
+	return op.CrossEntropy
+}
+
 // compile makes the model's program, with Hessian-vector products if curvature
 // is set.
 func (p *problem) compile(curvature bool) error {
-	options := models.BuildOptions{Input: p.input(), Classes: p.set.Classes, Batch: lower.SymbolicBatch, Dtype: tensor.Float32}
-	if p.c.Loss == MSE {
-		options.Loss = op.MSE
-	}
+	options := models.BuildOptions{Input: p.input(), Classes: p.set.Classes, Batch: lower.SymbolicBatch, Loss: p.loss(), Dtype: tensor.Float32}
 	if p.c.DType == Float64 {
 		options.Dtype = tensor.Float64
 	}
@@ -124,7 +129,7 @@ func (p *problem) threads() int {
 func setWeights[T engine.Float](p *problem, s *engine.Session[T]) error {
 	params := p.program.Params
 	if p.c.Weights == "" {
-		tensors, err := p.spec.Init(p.c.Seed, p.input(), p.set.Classes)
+		tensors, err := p.spec.Init(p.c.Seed, p.input(), p.set.Classes, p.loss())
 		if err != nil {
 			return request(err)
 		}
