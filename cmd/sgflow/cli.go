@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -63,7 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		kong.PostBuild(setDefaults),
 	)
 	a := &app{ctx: ctx, stdout: stdout, stderr: stderr}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(joinNegative(args))
 	if err != nil {
 		return a.fail(&train.RequestError{Err: explain(err)})
 	}
@@ -73,6 +75,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	}
 	return exitDone
 }
+
+// joinNegative writes "--lr -1" as "--lr=-1", so that a negative number is a
+// value and not a short flag.
+func joinNegative(args []string) []string {
+	var joined []string
+	for _, arg := range args {
+		last := len(joined) - 1
+		if negative.MatchString(arg) && last >= 0 && strings.HasPrefix(joined[last], "--") && !strings.Contains(joined[last], "=") {
+			joined[last] += "=" + arg
+			continue
+		}
+		joined = append(joined, arg)
+	}
+	return joined
+}
+
+var negative = regexp.MustCompile(`^-[.0-9]`)
 
 // fail prints the error and returns the exit code that belongs to it.
 func (a *app) fail(err error) int {

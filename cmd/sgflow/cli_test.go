@@ -256,3 +256,11 @@ func TestDevicesAndVersion(t *testing.T) {
 		t.Errorf("version: %s", stdout)
 	}
 }
+
+func TestNegativeNumbersAreValues(t *testing.T) {
+	got := joinNegative([]string{"train", "--lr", "-1", "--json", "-h", "--seed=3", "-2", "--warmup", "-.5"})
+	want := []string{"train", "--lr=-1", "--json", "-h", "--seed=3", "-2", "--warmup=-.5"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
