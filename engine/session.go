@@ -6,6 +6,7 @@ import (
 	"sgflow/engine/cpu"
 	"sgflow/engine/optim"
 	"sgflow/engine/program"
+	"sgflow/engine/rng"
 )
 
 // Float is the type of a run: float32 or float64.
@@ -92,6 +93,12 @@ func (s *Session[T]) Update(velocity []T, u optim.Update) { s.machine.Step(veloc
 
 // Dot returns Σ aᵢbᵢ, accumulated in float64 in a fixed order.
 func (s *Session[T]) Dot(a, b []T) float64 { return s.machine.Dot(a, b) }
+
+// Exchange returns Σ oldᵢxᵢ, as Dot does, and stores old = x in the same pass.
+func (s *Session[T]) Exchange(old, x []T) float64 { return s.machine.Exchange(old, x) }
+
+// Signs fills x with the Rademacher probe of the given stream (see rng.Signs).
+func (s *Session[T]) Signs(x []T, stream rng.Stream) { s.machine.Signs(x, stream) }
 
 // NormSq returns Σ xᵢ², accumulated in float64 in a fixed order.
 func (s *Session[T]) NormSq(x []T) float64 { return s.machine.NormSq(x) }

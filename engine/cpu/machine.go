@@ -27,7 +27,9 @@ type Machine[T Float] struct {
 	program  *program.Program
 	capacity int
 	*memory[T]
+	pool    *kernel.Pool
 	kernels *kernel.Kernels[T]
+	signs   signs[T]
 	phases  [program.NumPhases][]bound
 
 	// unwritten parts of ḡ and H·v: no instruction writes them, so they are
@@ -88,10 +90,10 @@ func (m *Machine[T]) start(o Options) error {
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	pool := kernel.NewPool(threads)
-	m.kernels, err = kernel.New[T](path, pool)
+	m.pool = kernel.NewPool(threads)
+	m.kernels, err = kernel.New[T](path, m.pool)
 	if err != nil {
-		pool.Close()
+		m.pool.Close()
 	}
 	return err
 }

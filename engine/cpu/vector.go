@@ -3,6 +3,7 @@ package cpu
 import (
 	"sgflow/engine/cpu/kernel"
 	"sgflow/engine/optim"
+	"sgflow/engine/rng"
 )
 
 // Dot returns Σ aᵢbᵢ, with products and sums in float64. a and b have the same
@@ -12,6 +13,35 @@ func (m *Machine[T]) Dot(a, b []T) float64 {
 		panic(badLengths)
 	}
 	return m.kernels.Dot(a, b)
+}
+
+// Exchange returns Σ oldᵢ·xᵢ, as Dot does, and stores old = x in the same pass.
+// old and x have the same length.
+func (m *Machine[T]) Exchange(old, x []T) float64 {
+	if len(old) != len(x) {
+		panic(badLengths)
+	}
+	return m.kernels.Exchange(old, x)
+}
+
+// signs fills a slice with a Rademacher probe, chunk by chunk.
+type signs[T Float] struct {
+	dst    []T
+	stream rng.Stream
+}
+
+// signsChunk is the number of elements of a chunk.
+const signsChunk = 1 << 15
+
+func (s *signs[T]) Do(i, _ int) {
+	lo := i * signsChunk
+	rng.Signs(s.dst[lo:min(lo+signsChunk, len(s.dst))], s.stream, uint64(lo))
+}
+
+// Signs fills x with the Rademacher probe of the given stream (see rng.Signs).
+func (m *Machine[T]) Signs(x []T, stream rng.Stream) {
+	m.signs = signs[T]{x, stream}
+	m.pool.Run((len(x)+signsChunk-1)/signsChunk, &m.signs)
 }
 
 // NormSq returns Σ xᵢ², with products and sums in float64.

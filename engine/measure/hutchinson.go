@@ -11,7 +11,7 @@ import (
 // entries ±1 with equal probability, so that E[zᵀHz] = tr H (Hutchinson 1990).
 // z and hz are scratch of the length of θ.
 func quadratic[T engine.Float](o *Objective[T], seed, index uint64, z, hz []T) float64 {
-	rng.Signs(z, rng.New(rng.Probes, seed, index), 0)
+	o.s.Signs(z, rng.New(rng.Probes, seed, index))
 	o.Product(hz, z)
 	return o.s.Dot(z, hz)
 }

@@ -91,7 +91,8 @@ func NewMonitor[T engine.Float](o *Objective[T], c Config) *Monitor[T] {
 // Step computes loss and gradient of the samples and measures what is due.
 // It fills out's Samples, Loss, Accuracy, Noise, Flatness, Layers and the
 // times of noise and flatness, and leaves ḡ in the objective. The error is
-// ErrDiverged, wrapped, where loss or gradient are not finite.
+// ErrDiverged, wrapped, where the loss is not finite, or the gradient where
+// its noise is measured.
 func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
 	out.Noise, out.Flatness, out.Layers = record.Noise{}, record.Flatness{}, out.Layers[:0]
 	out.MS = record.MS{}
@@ -99,7 +100,7 @@ func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
 	if due && m.c.Subset != nil {
 		start := time.Now()
 		m.o.Gradient(m.c.Subset, false)
-		if m.finite() {
+		if finite(m.o.s.NormSq(m.o.Grad())) {
 			m.flatness(&out.Flatness)
 		}
 		out.MS.Flatness = record.Some(milliseconds(start))
@@ -108,13 +109,14 @@ func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
 	loss, correct := m.o.Gradient(indices, noise)
 	out.Samples, out.Loss = len(indices), loss
 	out.Accuracy = opt(float64(correct)/float64(len(indices)), correct >= 0)
-	gradSq := m.o.s.NormSq(m.o.Grad())
-	if math.IsNaN(loss) || math.IsInf(loss, 0) || math.IsNaN(gradSq) || math.IsInf(gradSq, 0) {
-		return fmt.Errorf("%w: loss %g, squared gradient norm %g", ErrDiverged, loss, gradSq)
+	if !finite(loss) {
+		return fmt.Errorf("%w: loss %g", ErrDiverged, loss)
 	}
 	if noise {
 		start := time.Now()
-		m.noise(gradSq, out)
+		if gradSq := m.noise(out); !finite(gradSq) {
+			return fmt.Errorf("%w: loss %g, squared gradient norm %g", ErrDiverged, loss, gradSq)
+		}
 		out.MS.Noise = record.Some(milliseconds(start))
 	}
 	if due && m.c.Subset == nil {
@@ -125,15 +127,10 @@ func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
 	return nil
 }
 
-func (m *Monitor[T]) finite() bool {
-	n := m.o.s.NormSq(m.o.Grad())
-	return !math.IsNaN(n) && !math.IsInf(n, 0)
-}
-
 func milliseconds(start time.Time) float64 { return float64(time.Since(start)) / 1e6 }
 
-// noise fills the noise of the batch just evaluated.
-func (m *Monitor[T]) noise(gradSq float64, out *record.Step) {
+// noise fills the noise of the batch just evaluated and returns ‖ḡ‖².
+func (m *Monitor[T]) noise(out *record.Step) (gradSq float64) {
 	total, layers, ok := m.o.Noise(m.layers[:0])
 	m.layers = layers
 	if ok {
@@ -144,15 +141,16 @@ func (m *Monitor[T]) noise(gradSq float64, out *record.Step) {
 	} else {
 		out.Noise.GradNormSq = record.Some(total.NormSq)
 	}
+	gradSq = total.NormSq
 	if m.last != nil {
-		g := m.o.Grad()
+		dot := m.o.s.Exchange(m.last, m.o.Grad())
 		if norm := math.Sqrt(gradSq * m.lastSq); m.hasLast && norm > 0 {
-			out.Noise.GradCosine = record.Some(m.o.s.Dot(g, m.last) / norm)
+			out.Noise.GradCosine = record.Some(dot / norm)
 		}
-		copy(m.last, g)
 		m.hasLast, m.lastSq = true, gradSq
 	}
 	m.keepSelected(&out.Noise)
+	return gradSq
 }
 
 // keepSelected drops what was computed along the way but not asked for.
@@ -171,18 +169,19 @@ func (m *Monitor[T]) keepSelected(n *record.Noise) {
 func (m *Monitor[T]) flatness(out *record.Flatness) {
 	s, g := m.o.s, m.o.Grad()
 	sel := m.c.Select
+	var gg, gHg float64
 	if sel.Has("batch_sharpness") || sel.Has("lambda_max") {
 		m.o.Product(m.hg, g)
-		gg := s.NormSq(g)
+		gg, gHg = s.NormSq(g), s.Dot(g, m.hg)
 		if sel.Has("batch_sharpness") && gg > 0 {
-			out.BatchSharpness = record.Some(s.Dot(g, m.hg) / gg)
+			out.BatchSharpness = record.Some(gHg / gg)
 		}
 	}
 	if sel.Has("trace") {
 		m.trace(out)
 	}
 	if sel.Has("lambda_max") {
-		est, ok := m.lambdaMax()
+		est, ok := m.lambdaMax(gg, gHg)
 		out.LambdaMax, out.LambdaMaxResidual = opt(est.value, ok), opt(est.residual, ok)
 	}
 	out.HV = m.o.Products()
@@ -202,8 +201,8 @@ func (m *Monitor[T]) trace(out *record.Flatness) {
 }
 
 // lambdaMax follows the eigenvalue for one step, or iterates to tolerance.
-func (m *Monitor[T]) lambdaMax() (estimate, bool) {
-	est, ok := m.stream.step(m.o, m.o.Grad(), m.hg)
+func (m *Monitor[T]) lambdaMax(gg, gHg float64) (estimate, bool) {
+	est, ok := m.stream.step(m.o, m.o.Grad(), m.hg, gg, gHg)
 	if !ok || m.c.Every == 1 {
 		return est, ok
 	}

@@ -26,25 +26,23 @@ type eigenStream[T engine.Float] struct {
 	warm  bool // u holds a direction
 	lasts bool // w was close to u at the last step
 	d, hd []T  // scratch: the second direction and its product
-	w     []T  // scratch
 }
 
 func newEigenStream[T engine.Float](p int) eigenStream[T] {
-	return eigenStream[T]{u: make([]T, p), d: make([]T, p), hd: make([]T, p), w: make([]T, p)}
+	return eigenStream[T]{u: make([]T, p), d: make([]T, p), hd: make([]T, p)}
 }
 
 // estimate is a Ritz pair's value and residual.
 type estimate struct{ value, residual float64 }
 
-// step takes the gradient and its product hg = H·ḡ and returns the estimate
-// at this point; ok is false where ḡ = 0 and no earlier direction is known.
-func (e *eigenStream[T]) step(o *Objective[T], g, hg []T) (est estimate, ok bool) {
+// step takes the gradient, its product hg = H·ḡ, gg = ‖ḡ‖² and gHg = ḡᵀHḡ and
+// returns the estimate at this point; ok is false where ḡ = 0 and no earlier
+// direction is known.
+func (e *eigenStream[T]) step(o *Objective[T], g, hg []T, gg, gHg float64) (est estimate, ok bool) {
 	s := o.Session()
-	gg := s.NormSq(g)
 	if gg == 0 && !e.warm {
 		return est, false
 	}
-	gHg := s.Dot(g, hg)
 	if e.warm && (e.lasts || gg == 0) {
 		copy(e.d, e.u)
 	} else {
@@ -58,36 +56,33 @@ func (e *eigenStream[T]) step(o *Objective[T], g, hg []T) (est estimate, ok bool
 		}
 	}
 	o.Product(e.hd, e.d)
+	dHd := s.Dot(e.d, e.hd)
+	est.value = dHd
 	theta2 := math.Inf(1)
-	a, b := 1.0, 0.0 // w = a·d + b·ḡ
+	a, b := 1.0, 0.0 // w = a·d + b·ḡ, of unit norm
 	if dg := s.Dot(e.d, g); gg-dg*dg > 1e-6*gg {
 		// Orthonormal basis d, c = (ḡ − (dᵀḡ)d)/δ; Hc from the two products.
 		delta := math.Sqrt(gg - dg*dg)
-		dHd, dHg := s.Dot(e.d, e.hd), s.Dot(e.d, hg)
+		dHg := s.Dot(e.d, hg)
 		dHc := (dHg - dg*dHd) / delta
 		cHc := (gHg - 2*dg*dHg + dg*dg*dHd) / (delta * delta)
 		var x, y float64
 		theta2, x, y = ritz2(dHd, dHc, cHc)
+		est.value = dHd + cHc - theta2
 		a, b = x-y*dg/delta, y/delta
 	}
-	// w and Hw from the products, renormalised against rounding.
-	copy(e.w, e.d)
-	s.Scale(a, e.w)
-	s.Scale(a, e.hd)
+	// d becomes w, and hd its residual Hw − λw, from the products.
 	if b != 0 {
-		s.Axpy(b, g, e.w)
+		s.Scale(a, e.d)
+		s.Axpy(b, g, e.d)
+		s.Scale(a, e.hd)
 		s.Axpy(b, hg, e.hd)
 	}
-	n := math.Sqrt(s.NormSq(e.w))
-	s.Scale(1/n, e.w)
-	s.Scale(1/n, e.hd)
-	est.value = s.Dot(e.w, e.hd)
-	s.Axpy(-est.value, e.w, e.hd) // the residual
+	s.Axpy(-est.value, e.d, e.hd)
 	est.residual = math.Sqrt(s.NormSq(e.hd))
 
-	overlap := s.Dot(e.w, e.u)
+	overlap := s.Exchange(e.u, e.d)
 	e.lasts = e.warm && overlap*overlap >= 0.5
-	copy(e.u, e.w)
 	if spread := est.value - min(theta2, 0); spread > 0 {
 		s.Axpy(1/spread, e.hd, e.u)
 		s.Scale(1/math.Sqrt(s.NormSq(e.u)), e.u)

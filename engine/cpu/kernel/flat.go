@@ -14,6 +14,7 @@ const (
 	opAxpy
 	opDot
 	opNorm
+	opExchange
 	opSGD
 )
 
@@ -75,6 +76,9 @@ func (t *flatTask[T]) Do(i, _ int) {
 		t.kernels.sums[i] = v.dot(x, y)
 	case opNorm:
 		t.kernels.sums[i] = v.dot(x, x)
+	case opExchange:
+		t.kernels.sums[i] = v.dot(dst, x)
+		copy(dst, x)
 	case opSGD:
 		v.sgd(&t.step, dst, x, y)
 	}
@@ -150,6 +154,12 @@ func (k *Kernels[T]) Dot(x, y []T) float64 {
 func (k *Kernels[T]) NormSq(x []T) float64 {
 	k.flat = flatTask[T]{op: opNorm, x: x}
 	return k.total(len(x))
+}
+
+// Exchange returns Σ dst·x, as Dot does, and stores dst = x in the same pass.
+func (k *Kernels[T]) Exchange(dst, x []T) float64 {
+	k.flat = flatTask[T]{op: opExchange, dst: dst, x: x[:len(dst)]}
+	return k.total(len(dst))
 }
 
 // total runs a sum over n elements and adds the chunks' sums in order.
