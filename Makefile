@@ -3,7 +3,7 @@ export CGO_ENABLED ?= 0
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: run build test test-slow test-race lint cross fuzz bench generate clean
+.PHONY: run build test test-slow test-race lint cross fuzz bench bench-peers agreement generate clean
 
 run: build ## train the MLP preset on the embedded MNIST, measuring everything
 	./bin/sgflow train
@@ -37,6 +37,12 @@ fuzz: ## a short run of every fuzz target
 
 bench: ## kernels and steps of this machine
 	go test -run '^$$' -bench . ./engine/cpu/... ./bench/...
+
+bench-peers: ## time this machine against PyTorch, JAX, Gorgonia and GoMLX (sets up its own environment; half an hour)
+	bench/peers/run
+
+agreement: ## compare what probe measures with PyTorch in float64 (sets up its own environment)
+	bench/peers/agreement
 
 generate: ## make the checked-in assembly again from its generator
 	go generate ./...
