@@ -94,8 +94,9 @@ func (s *Session[T]) Update(velocity []T, u optim.Update) { s.machine.Step(veloc
 // Dot returns Σ aᵢbᵢ, accumulated in float64 in a fixed order.
 func (s *Session[T]) Dot(a, b []T) float64 { return s.machine.Dot(a, b) }
 
-// Exchange returns Σ oldᵢxᵢ, as Dot does, and stores old = x in the same pass.
-func (s *Session[T]) Exchange(old, x []T) float64 { return s.machine.Exchange(old, x) }
+// Exchange stores old = x and returns in the same pass Σ oldᵢxᵢ, with what old
+// was, and Σ xᵢ², each as Dot does.
+func (s *Session[T]) Exchange(old, x []T) (dot, normSq float64) { return s.machine.Exchange(old, x) }
 
 // Signs fills x with the Rademacher probe of the given stream (see rng.Signs).
 func (s *Session[T]) Signs(x []T, stream rng.Stream) { s.machine.Signs(x, stream) }

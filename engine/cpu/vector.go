@@ -15,9 +15,9 @@ func (m *Machine[T]) Dot(a, b []T) float64 {
 	return m.kernels.Dot(a, b)
 }
 
-// Exchange returns Σ oldᵢ·xᵢ, as Dot does, and stores old = x in the same pass.
-// old and x have the same length.
-func (m *Machine[T]) Exchange(old, x []T) float64 {
+// Exchange stores old = x and returns in the same pass Σ oldᵢ·xᵢ, with what old
+// was, and Σ xᵢ², each as Dot does. old and x have the same length.
+func (m *Machine[T]) Exchange(old, x []T) (dot, normSq float64) {
 	if len(old) != len(x) {
 		panic(badLengths)
 	}

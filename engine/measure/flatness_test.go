@@ -237,6 +237,35 @@ func TestMonitorContinuesExactlyFromItsState(t *testing.T) {
 	}
 }
 
+func TestGradCosineIsThatOfConsecutiveGradients(t *testing.T) {
+	o := objective[float64](t, nets["cnn"], pool)
+	m := newMonitor(o, Config{})
+	var last []float64
+	for k := range 4 {
+		out := step(t, m, k, samples(5+k), 0.1)
+		g := slices.Clone(o.Grad())
+		if c, ok := out.Noise.GradCosine.Get(); ok != (k > 0) {
+			t.Errorf("step %d: a cosine is given: %v", k, ok)
+		} else if k > 0 {
+			a, b := mat.NewVecDense(len(g), g), mat.NewVecDense(len(g), last)
+			near(t, "grad_cosine", c, mat.Dot(a, b)/(mat.Norm(a, 2)*mat.Norm(b, 2)), 1e-12)
+		}
+		last = g
+	}
+}
+
+// Signs of a probe do not depend on how the work is split: they are rng's.
+func TestSessionSignsAreTheStreams(t *testing.T) {
+	o := objective[float64](t, nets["mlp"], pool)
+	got, want := make([]float64, 100000), make([]float64, 100000)
+	stream := rng.New(rng.Probes, 9, 4)
+	o.s.Signs(got, stream)
+	rng.Signs(want, stream, 0)
+	if !slices.Equal(got, want) {
+		t.Error("signs made in chunks differ from those of the stream")
+	}
+}
+
 // Flatness on a subset leaves the batch's gradient for the update.
 func TestSubsetFlatnessLeavesTheBatchGradient(t *testing.T) {
 	o := objective[float64](t, nets["mlp"], pool)

@@ -131,9 +131,9 @@ func milliseconds(start time.Time) float64 { return float64(time.Since(start)) /
 
 // noise fills the noise of the batch just evaluated and returns ‖ḡ‖².
 func (m *Monitor[T]) noise(out *record.Step) (gradSq float64) {
-	total, layers, ok := m.o.Noise(m.layers[:0])
+	total, layers, dot := m.o.noise(m.layers[:0], m.last)
 	m.layers = layers
-	if ok {
+	if m.o.normsOK {
 		recordNoise(total, &out.Noise)
 		m.average.add(total)
 		out.Noise.NoiseScaleEMA = opt(m.average.scale())
@@ -143,7 +143,6 @@ func (m *Monitor[T]) noise(out *record.Step) (gradSq float64) {
 	}
 	gradSq = total.NormSq
 	if m.last != nil {
-		dot := m.o.s.Exchange(m.last, m.o.Grad())
 		if norm := math.Sqrt(gradSq * m.lastSq); m.hasLast && norm > 0 {
 			out.Noise.GradCosine = record.Some(dot / norm)
 		}

@@ -52,11 +52,25 @@ func (g GradientNoise) Scale() (float64, bool) {
 // every parameter appended to layers. ok is false where samples' gradients do
 // not exist, since the graph mixes samples; only NormSq is valid then.
 func (o *Objective[T]) Noise(layers []GradientNoise) (total GradientNoise, byParam []GradientNoise, ok bool) {
+	total, byParam, _ = o.noise(layers, nil)
+	return total, byParam, o.normsOK
+}
+
+// noise is Noise; where last is not nil it also returns Σ lastᵢḡᵢ and stores
+// last = ḡ, in the same pass over the gradient.
+func (o *Objective[T]) noise(layers []GradientNoise, last []T) (total GradientNoise, byParam []GradientNoise, dot float64) {
 	n := len(o.indices)
 	total.Samples = n
-	ok = o.normsOK
 	for k, p := range o.s.Program().Params {
-		g := GradientNoise{Samples: n, NormSq: o.s.NormSq(o.s.Grad()[p.Offset : p.Offset+p.Size])}
+		g := GradientNoise{Samples: n}
+		grad := o.s.Grad()[p.Offset : p.Offset+p.Size]
+		if last == nil {
+			g.NormSq = o.s.NormSq(grad)
+		} else {
+			var d float64
+			d, g.NormSq = o.s.Exchange(last[p.Offset:p.Offset+p.Size], grad)
+			dot += d
+		}
 		for _, v := range o.SampleNorms(k) {
 			g.MeanSampleNormSq += v
 		}
@@ -65,7 +79,7 @@ func (o *Objective[T]) Noise(layers []GradientNoise) (total GradientNoise, byPar
 		total.MeanSampleNormSq += g.MeanSampleNormSq
 		layers = append(layers, g)
 	}
-	return total, layers, ok
+	return total, layers, dot
 }
 
 // emaDecay is the weight of the past in the exponential averages behind

@@ -81,7 +81,7 @@ func (e *eigenStream[T]) step(o *Objective[T], g, hg []T, gg, gHg float64) (est 
 	s.Axpy(-est.value, e.d, e.hd)
 	est.residual = math.Sqrt(s.NormSq(e.hd))
 
-	overlap := s.Exchange(e.u, e.d)
+	overlap, _ := s.Exchange(e.u, e.d)
 	e.lasts = e.warm && overlap*overlap >= 0.5
 	if spread := est.value - min(theta2, 0); spread > 0 {
 		s.Axpy(1/spread, e.hd, e.u)

@@ -77,8 +77,7 @@ func (t *flatTask[T]) Do(i, _ int) {
 	case opNorm:
 		t.kernels.sums[i] = v.dot(x, x)
 	case opExchange:
-		t.kernels.sums[i] = v.dot(dst, x)
-		copy(dst, x)
+		t.kernels.sums[i] = v.exchange(dst, x, &t.kernels.squares[i])
 	case opSGD:
 		v.sgd(&t.step, dst, x, y)
 	}
@@ -156,10 +155,17 @@ func (k *Kernels[T]) NormSq(x []T) float64 {
 	return k.total(len(x))
 }
 
-// Exchange returns Σ dst·x, as Dot does, and stores dst = x in the same pass.
-func (k *Kernels[T]) Exchange(dst, x []T) float64 {
+// Exchange stores dst = x and returns in the same pass Σ dst·x with the old
+// dst and Σ x², each as Dot does. dst is not x.
+func (k *Kernels[T]) Exchange(dst, x []T) (dot, normSq float64) {
+	chunks := (len(dst) + sumChunk - 1) / sumChunk
+	k.squares = grow(k.squares, chunks)
 	k.flat = flatTask[T]{op: opExchange, dst: dst, x: x[:len(dst)]}
-	return k.total(len(dst))
+	dot = k.total(len(dst))
+	for _, c := range k.squares[:chunks] {
+		normSq += c
+	}
+	return dot, normSq
 }
 
 // total runs a sum over n elements and adds the chunks' sums in order.

@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -47,6 +48,13 @@ func testFlat[T Float](t *testing.T, k *Kernels[T]) {
 		}
 		if got := k.NormSq(x); math.Abs(got-norm) > float64(n)*0x1p-52*norm {
 			t.Fatalf("norm of %d: %v, want %v", n, got, norm)
+		}
+		old := newGuarded[T](n)
+		copy(old.s, y)
+		gotDot, gotNorm := k.Exchange(old.s, x)
+		old.check(t, "exchange")
+		if math.Abs(gotDot-dot) > float64(n)*0x1p-52*size || math.Abs(gotNorm-norm) > float64(n)*0x1p-52*norm || !slices.Equal(old.s, x) {
+			t.Fatalf("exchange of %d: dot %v and norm %v, want %v and %v, and a copy", n, gotDot, gotNorm, dot, norm)
 		}
 	}
 }

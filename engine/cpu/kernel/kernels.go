@@ -23,6 +23,7 @@ type Kernels[T Float] struct {
 	rowwise rowTask[T]
 	planes  planeTask[T]
 	sums    []float64 // partial sums by block
+	squares []float64 // the same, of squares, where an operation has two sums
 	parts   []T       // partial results by group
 	layout  []T       // a weight in the layout that a convolution wants
 }

@@ -61,6 +61,7 @@ func vectorsF32AVX2(v *vectorSet[float32]) {
 	v.dot = dotF32AVX2
 	v.sum = sumF32AVX2
 	v.addNorm = addNormF32AVX2
+	v.exchange = exchangeF32AVX2
 	v.scale = func(dst []float32, a float32, x []float32) { scaleF32AVX2(dst, x, a) }
 	v.axpy = func(dst []float32, a float32, x []float32) { axpyF32AVX2(dst, x, a) }
 	v.sgd = update(sgdVelocityF32AVX2, sgdF32AVX2)
@@ -127,6 +128,7 @@ func vectorsF64AVX2(v *vectorSet[float64]) {
 	v.dot = dotF64AVX2
 	v.sum = sumF64AVX2
 	v.addNorm = addNormF64AVX2
+	v.exchange = exchangeF64AVX2
 	v.scale = func(dst []float64, a float64, x []float64) { scaleF64AVX2(dst, x, a) }
 	v.axpy = func(dst []float64, a float64, x []float64) { axpyF64AVX2(dst, x, a) }
 	v.sgd = update(sgdVelocityF64AVX2, sgdF64AVX2)

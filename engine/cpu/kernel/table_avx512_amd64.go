@@ -124,6 +124,7 @@ func vectorsF32AVX512(v *vectorSet[float32]) {
 	v.dot = dotF32AVX512
 	v.sum = sumF32AVX512
 	v.addNorm = addNormF32AVX512
+	v.exchange = exchangeF32AVX512
 	v.scale = func(dst []float32, a float32, x []float32) { scaleF32AVX512(dst, x, a) }
 	v.axpy = func(dst []float32, a float32, x []float32) { axpyF32AVX512(dst, x, a) }
 	v.sgd = update(sgdVelocityF32AVX512, sgdF32AVX512)
@@ -233,6 +234,7 @@ func vectorsF64AVX512(v *vectorSet[float64]) {
 	v.dot = dotF64AVX512
 	v.sum = sumF64AVX512
 	v.addNorm = addNormF64AVX512
+	v.exchange = exchangeF64AVX512
 	v.scale = func(dst []float64, a float64, x []float64) { scaleF64AVX512(dst, x, a) }
 	v.axpy = func(dst []float64, a float64, x []float64) { axpyF64AVX512(dst, x, a) }
 	v.sgd = update(sgdVelocityF64AVX512, sgdF64AVX512)

@@ -19,6 +19,8 @@ type vectorSet[T Float] struct {
 	sum      func(x []T) float64                // Σ x, in float64
 	addNorm  func(dst, x []T) float64           // dst += x; Σ x², in float64
 	sgd      func(c *sgdStep[T], w, g, v []T)   // see SGD
+	// dst = x; Σ dst·x with the old dst, and Σ x² in norm, in float64
+	exchange func(dst, x []T, norm *float64) float64
 
 	expMinus func(dst, x []T, shift T) // exp(x−shift)
 
@@ -71,10 +73,11 @@ func portableVectors[T Float]() vectorSet[T] {
 				dst[i] = T(math.Exp(float64(x[i] - shift)))
 			}
 		},
-		dot:     dotPortable[T],
-		sum:     sumPortable[T],
-		addNorm: addNormPortable[T],
-		sgd:     sgdPortable[T],
+		dot:      dotPortable[T],
+		sum:      sumPortable[T],
+		addNorm:  addNormPortable[T],
+		exchange: exchangePortable[T],
+		sgd:      sgdPortable[T],
 	}
 }
 
@@ -109,6 +112,18 @@ func sumPortable[T Float](x []T) float64 {
 		s[0] += float64(x[i])
 	}
 	return (s[0] + s[1]) + (s[2] + s[3])
+}
+
+func exchangePortable[T Float](dst, x []T, norm *float64) (dot float64) {
+	x = x[:len(dst)]
+	var sum float64
+	for i, v := range x {
+		dot += float64(dst[i]) * float64(v)
+		sum += float64(v) * float64(v)
+		dst[i] = v
+	}
+	*norm = sum
+	return dot
 }
 
 func addNormPortable[T Float](dst, x []T) float64 {

@@ -62,6 +62,11 @@ func sumF32AVX2(x []float32) float64
 //go:noescape
 func addNormF32AVX2(dst []float32, x []float32) float64
 
+// exchangeF32AVX2 stores x, is Σ dst·x with the old dst and sets norm to Σ x², in float64.
+//
+//go:noescape
+func exchangeF32AVX2(dst []float32, x []float32, norm *float64) float64
+
 // sgdVelocityF32AVX2 updates w, and v, with the constants of an sgdStep.
 //
 //go:noescape
@@ -131,6 +136,11 @@ func sumF64AVX2(x []float64) float64
 //
 //go:noescape
 func addNormF64AVX2(dst []float64, x []float64) float64
+
+// exchangeF64AVX2 stores x, is Σ dst·x with the old dst and sets norm to Σ x², in float64.
+//
+//go:noescape
+func exchangeF64AVX2(dst []float64, x []float64, norm *float64) float64
 
 // sgdVelocityF64AVX2 updates w, and v, with the constants of an sgdStep.
 //

@@ -748,6 +748,96 @@ end:
 	VZEROUPPER
 	RET
 
+// func exchangeF32AVX2(dst []float32, x []float32, norm *float64) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·exchangeF32AVX2(SB), NOSPLIT, $0-64
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   dst_base+0(FP), DI
+	MOVQ   x_base+24(FP), SI
+	MOVQ   dst_len+8(FP), CX
+	XORQ   DX, DX
+	SUBQ   $0x08, CX
+	JLT    single
+
+loop:
+	VMOVUPS      (DI)(DX*1), Y0
+	VMOVUPS      (SI)(DX*1), Y1
+	VMOVUPS      Y1, (DI)(DX*1)
+	VEXTRACTF128 $0x01, Y0, X2
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X0, Y0
+	VEXTRACTF128 $0x01, Y1, X3
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X1, Y1
+	VFMADD231PD  Y0, Y1, Y8
+	VFMADD231PD  Y2, Y3, Y9
+	VFMADD231PD  Y1, Y1, Y10
+	VFMADD231PD  Y3, Y3, Y11
+	ADDQ         $0x20, DX
+	SUBQ         $0x08, CX
+	JGE          loop
+
+single:
+	ADDQ $0x08, CX
+	SUBQ $0x08, CX
+	JLT  edge
+
+singleloop:
+	VMOVUPS      (DI)(DX*1), Y0
+	VMOVUPS      (SI)(DX*1), Y1
+	VMOVUPS      Y1, (DI)(DX*1)
+	VEXTRACTF128 $0x01, Y0, X2
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X0, Y0
+	VEXTRACTF128 $0x01, Y1, X3
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X1, Y1
+	VFMADD231PD  Y0, Y1, Y8
+	VFMADD231PD  Y2, Y3, Y9
+	VFMADD231PD  Y1, Y1, Y10
+	VFMADD231PD  Y3, Y3, Y11
+	ADDQ         $0x20, DX
+	SUBQ         $0x08, CX
+	JGE          singleloop
+
+edge:
+	ADDQ         $0x08, CX
+	JEQ          end
+	NEGQ         CX
+	LEAQ         lanesF32AVX2<>+0(SB), AX
+	VMOVUPS      32(AX)(CX*4), Y15
+	VMASKMOVPS   (DI)(DX*1), Y15, Y0
+	VMASKMOVPS   (SI)(DX*1), Y15, Y1
+	VMASKMOVPS   Y1, Y15, (DI)(DX*1)
+	VEXTRACTF128 $0x01, Y0, X2
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X0, Y0
+	VEXTRACTF128 $0x01, Y1, X3
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X1, Y1
+	VFMADD231PD  Y0, Y1, Y8
+	VFMADD231PD  Y2, Y3, Y9
+	VFMADD231PD  Y1, Y1, Y10
+	VFMADD231PD  Y3, Y3, Y11
+
+end:
+	VADDPD       Y9, Y8, Y8
+	VADDPD       Y11, Y10, Y10
+	VEXTRACTF128 $0x01, Y8, X0
+	VADDPD       X0, X8, X8
+	VHADDPD      X8, X8, X8
+	VEXTRACTF128 $0x01, Y10, X1
+	VADDPD       X1, X10, X10
+	VHADDPD      X10, X10, X10
+	MOVQ         norm+48(FP), AX
+	MOVSD        X10, (AX)
+	MOVSD        X8, ret+56(FP)
+	VZEROUPPER
+	RET
+
 // func sgdVelocityF32AVX2(w []float32, g []float32, v []float32, c *float32)
 // Requires: AVX, FMA3
 TEXT ·sgdVelocityF32AVX2(SB), NOSPLIT, $0-80
@@ -1564,6 +1654,72 @@ end:
 	VADDPD       X9, X8, X8
 	VHADDPD      X8, X8, X8
 	MOVSD        X8, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func exchangeF64AVX2(dst []float64, x []float64, norm *float64) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·exchangeF64AVX2(SB), NOSPLIT, $0-64
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   dst_base+0(FP), DI
+	MOVQ   x_base+24(FP), SI
+	MOVQ   dst_len+8(FP), CX
+	XORQ   DX, DX
+	SUBQ   $0x04, CX
+	JLT    single
+
+loop:
+	VMOVUPD     (DI)(DX*1), Y0
+	VMOVUPD     (SI)(DX*1), Y1
+	VMOVUPD     Y1, (DI)(DX*1)
+	VFMADD231PD Y0, Y1, Y8
+	VFMADD231PD Y1, Y1, Y10
+	ADDQ        $0x20, DX
+	SUBQ        $0x04, CX
+	JGE         loop
+
+single:
+	ADDQ $0x04, CX
+	SUBQ $0x04, CX
+	JLT  edge
+
+singleloop:
+	VMOVUPD     (DI)(DX*1), Y0
+	VMOVUPD     (SI)(DX*1), Y1
+	VMOVUPD     Y1, (DI)(DX*1)
+	VFMADD231PD Y0, Y1, Y8
+	VFMADD231PD Y1, Y1, Y10
+	ADDQ        $0x20, DX
+	SUBQ        $0x04, CX
+	JGE         singleloop
+
+edge:
+	ADDQ        $0x04, CX
+	JEQ         end
+	NEGQ        CX
+	LEAQ        lanesF64AVX2<>+0(SB), AX
+	VMOVUPS     32(AX)(CX*8), Y15
+	VMASKMOVPD  (DI)(DX*1), Y15, Y0
+	VMASKMOVPD  (SI)(DX*1), Y15, Y1
+	VMASKMOVPD  Y1, Y15, (DI)(DX*1)
+	VFMADD231PD Y0, Y1, Y8
+	VFMADD231PD Y1, Y1, Y10
+
+end:
+	VADDPD       Y9, Y8, Y8
+	VADDPD       Y11, Y10, Y10
+	VEXTRACTF128 $0x01, Y8, X0
+	VADDPD       X0, X8, X8
+	VHADDPD      X8, X8, X8
+	VEXTRACTF128 $0x01, Y10, X1
+	VADDPD       X1, X10, X10
+	VHADDPD      X10, X10, X10
+	MOVQ         norm+48(FP), AX
+	MOVSD        X10, (AX)
+	MOVSD        X8, ret+56(FP)
 	VZEROUPPER
 	RET
 

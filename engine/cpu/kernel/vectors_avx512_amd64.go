@@ -62,6 +62,11 @@ func sumF32AVX512(x []float32) float64
 //go:noescape
 func addNormF32AVX512(dst []float32, x []float32) float64
 
+// exchangeF32AVX512 stores x, is Σ dst·x with the old dst and sets norm to Σ x², in float64.
+//
+//go:noescape
+func exchangeF32AVX512(dst []float32, x []float32, norm *float64) float64
+
 // sgdVelocityF32AVX512 updates w, and v, with the constants of an sgdStep.
 //
 //go:noescape
@@ -131,6 +136,11 @@ func sumF64AVX512(x []float64) float64
 //
 //go:noescape
 func addNormF64AVX512(dst []float64, x []float64) float64
+
+// exchangeF64AVX512 stores x, is Σ dst·x with the old dst and sets norm to Σ x², in float64.
+//
+//go:noescape
+func exchangeF64AVX512(dst []float64, x []float64, norm *float64) float64
 
 // sgdVelocityF64AVX512 updates w, and v, with the constants of an sgdStep.
 //

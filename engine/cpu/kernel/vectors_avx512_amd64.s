@@ -744,6 +744,100 @@ end:
 	VZEROUPPER
 	RET
 
+// func exchangeF32AVX512(dst []float32, x []float32, norm *float64) float64
+// Requires: AVX, AVX512F, BMI2, SSE2
+TEXT ·exchangeF32AVX512(SB), NOSPLIT, $0-64
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   dst_base+0(FP), DI
+	MOVQ   x_base+24(FP), SI
+	MOVQ   dst_len+8(FP), CX
+	XORQ   DX, DX
+	SUBQ   $0x10, CX
+	JLT    single
+
+loop:
+	VMOVUPS       (DI)(DX*1), Z0
+	VMOVUPS       (SI)(DX*1), Z1
+	VMOVUPS       Z1, (DI)(DX*1)
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y3
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y1, Z1
+	VFMADD231PD   Z0, Z1, Z8
+	VFMADD231PD   Z2, Z3, Z9
+	VFMADD231PD   Z1, Z1, Z10
+	VFMADD231PD   Z3, Z3, Z11
+	ADDQ          $0x40, DX
+	SUBQ          $0x10, CX
+	JGE           loop
+
+single:
+	ADDQ $0x10, CX
+	SUBQ $0x10, CX
+	JLT  edge
+
+singleloop:
+	VMOVUPS       (DI)(DX*1), Z0
+	VMOVUPS       (SI)(DX*1), Z1
+	VMOVUPS       Z1, (DI)(DX*1)
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y3
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y1, Z1
+	VFMADD231PD   Z0, Z1, Z8
+	VFMADD231PD   Z2, Z3, Z9
+	VFMADD231PD   Z1, Z1, Z10
+	VFMADD231PD   Z3, Z3, Z11
+	ADDQ          $0x40, DX
+	SUBQ          $0x10, CX
+	JGE           singleloop
+
+edge:
+	ADDQ          $0x10, CX
+	JEQ           end
+	MOVQ          $-1, AX
+	BZHIQ         CX, AX, AX
+	KMOVW         AX, K1
+	VMOVUPS.Z     (DI)(DX*1), K1, Z0
+	VMOVUPS.Z     (SI)(DX*1), K1, Z1
+	VMOVUPS       Z1, K1, (DI)(DX*1)
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y3
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y1, Z1
+	VFMADD231PD   Z0, Z1, Z8
+	VFMADD231PD   Z2, Z3, Z9
+	VFMADD231PD   Z1, Z1, Z10
+	VFMADD231PD   Z3, Z3, Z11
+
+end:
+	VADDPD        Z9, Z8, Z8
+	VADDPD        Z11, Z10, Z10
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPD        Y0, Y8, Y8
+	VEXTRACTF128  $0x01, Y8, X0
+	VADDPD        X0, X8, X8
+	VHADDPD       X8, X8, X8
+	VEXTRACTF64X4 $0x01, Z10, Y1
+	VADDPD        Y1, Y10, Y10
+	VEXTRACTF128  $0x01, Y10, X1
+	VADDPD        X1, X10, X10
+	VHADDPD       X10, X10, X10
+	MOVQ          norm+48(FP), AX
+	MOVSD         X10, (AX)
+	MOVSD         X8, ret+56(FP)
+	VZEROUPPER
+	RET
+
 // func sgdVelocityF32AVX512(w []float32, g []float32, v []float32, c *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·sgdVelocityF32AVX512(SB), NOSPLIT, $0-80
@@ -1556,6 +1650,76 @@ end:
 	VADDPD        X9, X8, X8
 	VHADDPD       X8, X8, X8
 	MOVSD         X8, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func exchangeF64AVX512(dst []float64, x []float64, norm *float64) float64
+// Requires: AVX, AVX512F, BMI2, SSE2
+TEXT ·exchangeF64AVX512(SB), NOSPLIT, $0-64
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   dst_base+0(FP), DI
+	MOVQ   x_base+24(FP), SI
+	MOVQ   dst_len+8(FP), CX
+	XORQ   DX, DX
+	SUBQ   $0x08, CX
+	JLT    single
+
+loop:
+	VMOVUPD     (DI)(DX*1), Z0
+	VMOVUPD     (SI)(DX*1), Z1
+	VMOVUPD     Z1, (DI)(DX*1)
+	VFMADD231PD Z0, Z1, Z8
+	VFMADD231PD Z1, Z1, Z10
+	ADDQ        $0x40, DX
+	SUBQ        $0x08, CX
+	JGE         loop
+
+single:
+	ADDQ $0x08, CX
+	SUBQ $0x08, CX
+	JLT  edge
+
+singleloop:
+	VMOVUPD     (DI)(DX*1), Z0
+	VMOVUPD     (SI)(DX*1), Z1
+	VMOVUPD     Z1, (DI)(DX*1)
+	VFMADD231PD Z0, Z1, Z8
+	VFMADD231PD Z1, Z1, Z10
+	ADDQ        $0x40, DX
+	SUBQ        $0x08, CX
+	JGE         singleloop
+
+edge:
+	ADDQ        $0x08, CX
+	JEQ         end
+	MOVQ        $-1, AX
+	BZHIQ       CX, AX, AX
+	KMOVW       AX, K1
+	VMOVUPD.Z   (DI)(DX*1), K1, Z0
+	VMOVUPD.Z   (SI)(DX*1), K1, Z1
+	VMOVUPD     Z1, K1, (DI)(DX*1)
+	VFMADD231PD Z0, Z1, Z8
+	VFMADD231PD Z1, Z1, Z10
+
+end:
+	VADDPD        Z9, Z8, Z8
+	VADDPD        Z11, Z10, Z10
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPD        Y0, Y8, Y8
+	VEXTRACTF128  $0x01, Y8, X0
+	VADDPD        X0, X8, X8
+	VHADDPD       X8, X8, X8
+	VEXTRACTF64X4 $0x01, Z10, Y1
+	VADDPD        Y1, Y10, Y10
+	VEXTRACTF128  $0x01, Y10, X1
+	VADDPD        X1, X10, X10
+	VHADDPD       X10, X10, X10
+	MOVQ          norm+48(FP), AX
+	MOVSD         X10, (AX)
+	MOVSD         X8, ret+56(FP)
 	VZEROUPPER
 	RET
 

@@ -52,6 +52,7 @@ func vectors(s *isa) {
 	s.dot64()
 	s.sum64()
 	s.addNorm()
+	s.exchange()
 	s.sgd(true)
 	s.sgd(false)
 }
@@ -163,14 +164,19 @@ func (s *isa) total(offset int) {
 	for _, p := range [][2]int{{9, 8}, {11, 10}, {10, 8}} {
 		VADDPD(s.v(p[0]), s.v(p[1]), s.v(p[1]))
 	}
-	if s.masked {
-		VEXTRACTF64X4(operand.Imm(1), s.v(8), ymm[9])
-		VADDPD(ymm[9], ymm[8], ymm[8])
-	}
-	VEXTRACTF128(operand.Imm(1), ymm[8], xmm[9])
-	VADDPD(xmm[9], xmm[8], xmm[8])
-	VHADDPD(xmm[8], xmm[8], xmm[8])
+	s.horizontal(8, 9)
 	MOVSD(xmm[8], operand.NewParamAddr("ret", offset))
+}
+
+// horizontal adds up the float64 lanes of register i into its lowest.
+func (s *isa) horizontal(i, scratch int) {
+	if s.masked {
+		VEXTRACTF64X4(operand.Imm(1), s.v(i), ymm[scratch])
+		VADDPD(ymm[scratch], ymm[i], ymm[i])
+	}
+	VEXTRACTF128(operand.Imm(1), ymm[i], xmm[scratch])
+	VADDPD(xmm[scratch], xmm[i], xmm[i])
+	VHADDPD(xmm[i], xmm[i], xmm[i])
 }
 
 // zeroSums clears accumulators 8 to 11.
@@ -236,6 +242,37 @@ func (s *isa) addNorm() {
 		VFMADD231PD(s.v(4*u+2), s.v(4*u+2), s.v(9+2*u))
 	})
 	s.total(48)
+	ret()
+}
+
+// exchange writes dst = x, Σ dst·x with the old dst, and Σ x², in float64.
+func (s *isa) exchange() {
+	s.function("exchange", fmt.Sprintf("func(dst, x []%s, norm *float64) float64", s.scalar),
+		"stores x, is Σ dst·x with the old dst and sets norm to Σ x², in float64.")
+	s.zeroSums()
+	s.flatLoop("dst x", 1, func(_ int, load, store func(int, reg.VecPhysical)) {
+		load(0, s.v(0))
+		load(1, s.v(1))
+		store(0, s.v(1))
+		if s.size == 8 {
+			VFMADD231PD(s.v(0), s.v(1), s.v(8))
+			VFMADD231PD(s.v(1), s.v(1), s.v(10))
+			return
+		}
+		s.widen(0, 0, 2)
+		s.widen(1, 1, 3)
+		VFMADD231PD(s.v(0), s.v(1), s.v(8))
+		VFMADD231PD(s.v(2), s.v(3), s.v(9))
+		VFMADD231PD(s.v(1), s.v(1), s.v(10))
+		VFMADD231PD(s.v(3), s.v(3), s.v(11))
+	})
+	VADDPD(s.v(9), s.v(8), s.v(8))
+	VADDPD(s.v(11), s.v(10), s.v(10))
+	s.horizontal(8, 0)
+	s.horizontal(10, 1)
+	MOVQ(operand.NewParamAddr("norm", 48), reg.RAX)
+	MOVSD(xmm[10], mem(reg.RAX, nil, 0, 0))
+	MOVSD(xmm[8], operand.NewParamAddr("ret", 56))
 	ret()
 }
 
