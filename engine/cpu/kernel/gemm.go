@@ -180,6 +180,7 @@ const (
 	enoughBlocks = 16      // blocks that balance over the threads of a small machine
 	aliasBytes   = 4096    // strides that are multiples of it crowd one set of the first-level cache
 	packRows     = 1500    // rows of C from which B is read often enough to be packed; fewer read it in place
+	packAliased  = 256     // the same where the stride of B crowds the cache
 )
 
 // depthOf cuts k into equal pieces of at most maxDepth.
@@ -195,7 +196,11 @@ func (t *gemmTask[T]) planDirect() {
 	t.depth = depthOf(t.K)
 	t.vecs = k.tiles.vecs
 	t.packed = t.Packed
-	if t.packed == nil && (t.TransB || t.M >= packRows) {
+	enough := packRows
+	if t.LDB*k.size%aliasBytes == 0 {
+		enough = packAliased
+	}
+	if t.packed == nil && (t.TransB || t.M >= enough) {
 		k.PackB(&k.packedB, t.K, t.N, t.B, t.LDB, t.TransB)
 		t.packed = &k.packedB
 	}
