@@ -130,8 +130,10 @@ func newTrainer[T engine.Float](set *data.Set, c Case) (Trainer, error) {
 		data.OneHot(s.Input(1)[:len(indices)*set.Classes], set.Train, indices, set.Classes)
 	})
 	return &trainer[T]{
-		session: s, sampler: sampler, update: optim.Update{LR: LearningRate},
-		monitor: measure.NewMonitor(objective, measure.Config{Select: selection, Seed: Seed}),
+		session: s, sampler: sampler, update: optim.Update{LR: LearningRate}, line: record.Step{LR: LearningRate},
+		monitor: measure.NewMonitor(objective, measure.Config{
+			Select: selection, Seed: Seed, Plain: true, Converge: selection.Converged(),
+		}),
 	}, nil
 }
 
@@ -179,12 +181,16 @@ func (t *trainer[T]) Step() (float64, error) {
 		return 0, fmt.Errorf("bench: step %d: %w", t.at, err)
 	}
 	t.session.Update(nil, t.update)
+	if err := t.monitor.Updated(&t.line); err != nil {
+		return 0, fmt.Errorf("bench: step %d: %w", t.at, err)
+	}
 	t.at++
 	return t.line.Loss, nil
 }
 
 func (t *trainer[T]) Work() int {
-	return stepWork(t.session.Program(), len(t.indices), t.line.Flatness.HV)
+	products, _ := t.line.Flatness.Get("hv").Get()
+	return stepWork(t.session.Program(), len(t.indices), int(products))
 }
 
 func (t *trainer[T]) Close() { t.session.Close() }

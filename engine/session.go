@@ -94,6 +94,9 @@ func (s *Session[T]) Update(velocity []T, u optim.Update) { s.machine.Step(veloc
 // Dot returns Σ aᵢbᵢ, accumulated in float64 in a fixed order.
 func (s *Session[T]) Dot(a, b []T) float64 { return s.machine.Dot(a, b) }
 
+// DistanceSq returns Σ (aᵢ − bᵢ)², accumulated in float64 in a fixed order.
+func (s *Session[T]) DistanceSq(a, b []T) float64 { return s.machine.DistanceSq(a, b) }
+
 // Exchange stores old = x and returns in the same pass Σ oldᵢxᵢ, with what old
 // was, and Σ xᵢ², each as Dot does.
 func (s *Session[T]) Exchange(old, x []T) (dot, normSq float64) { return s.machine.Exchange(old, x) }

@@ -29,6 +29,7 @@ type cli struct {
 	Train    trainCommand    `cmd:"" help:"Train a network and log noise and flatness at every step."`
 	Probe    probeCommand    `cmd:"" help:"Measure noise and flatness of fixed weights on fixed samples."`
 	Spectrum spectrumCommand `cmd:"" help:"Estimate the density of the eigenvalues of the Hessian, and plot it."`
+	Measures measuresCommand `cmd:"" help:"List the quantities that can be measured, with definitions and costs."`
 	Bench    benchCommand    `cmd:"" help:"Time training steps of this machine, by model, batch, threads and quantities."`
 	Data     dataCommand     `cmd:"" help:"List, fetch, verify and describe data sets."`
 	Devices  devicesCommand  `cmd:"" help:"List what runs can compute on."`

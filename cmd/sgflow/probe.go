@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -27,7 +28,8 @@ estimate with its standard error unless --exact-trace is given.
 Examples:
 
   sgflow probe --model cnn --weights runs/cnn/checkpoints/weights.safetensors --indices 0:1000
-  sgflow probe --model mlp:784-16-10 --split test --top 5 --exact-trace --json`
+  sgflow probe --model mlp:784-16-10 --split test --top 5 --exact-trace --json
+  sgflow probe --weights runs/mlp/checkpoints/weights.safetensors --samples all --measure noise`
 }
 
 func (probeCommand) defaults() any {
@@ -59,35 +61,34 @@ func (c *probeCommand) Run(a *app) error {
 func probeTable(r *measure.ProbeResult) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	row := func(name string, o record.Opt) {
-		if x, ok := o.Get(); ok {
-			fmt.Fprintf(w, "%s\t%.6g\n", name, x)
-		}
-	}
-	with := func(name string, o record.Opt, what string, e record.Opt) {
-		if x, ok := o.Get(); ok {
-			y, _ := e.Get()
-			fmt.Fprintf(w, "%s\t%.6g\t%s %.2g\n", name, x, what, y)
-		}
-	}
 	fmt.Fprintf(w, "samples\t%s\n", grouped(r.Samples))
 	fmt.Fprintf(w, "parameters\t%s\n", grouped(r.Params))
-	row("loss", record.Some(r.Loss))
-	row("accuracy", r.Accuracy)
-	n, f := &r.Noise, &r.Flatness
-	row("grad_norm_sq", n.GradNormSq)
-	row("grad_var_trace", n.GradVarTrace)
-	row("grad_norm_sq_unbiased", n.GradNormSqUnbiased)
-	row("noise_scale", n.NoiseScale)
-	row("fisher_trace", n.FisherTrace)
-	with("lambda_max", f.LambdaMax, "residual", f.LambdaMaxResidual)
-	for i, x := range f.TopEigenvalues[min(1, len(f.TopEigenvalues)):] {
-		fmt.Fprintf(w, "eigenvalue %d\t%.6g\n", i+2, x)
+	fmt.Fprintf(w, "loss\t%.6g\n", r.Loss)
+	if x, ok := r.Accuracy.Get(); ok {
+		fmt.Fprintf(w, "accuracy\t%.6g\n", x)
 	}
-	row("lambda_min", f.LambdaMin)
-	with("trace", f.Trace, "standard error", f.TraceStderr)
-	row("batch_sharpness", f.BatchSharpness)
-	fmt.Fprintf(w, "Hessian-vector products\t%d\n", f.HV)
+	numberRows(w, r.Noise)
+	numberRows(w, r.Flatness.Numbers)
+	for i := 1; i < len(r.Flatness.TopEigenvalues); i++ {
+		fmt.Fprintf(w, "eigenvalue %d\t%.6g\tresidual %.2g\n", i+1, r.Flatness.TopEigenvalues[i], r.Flatness.TopResiduals[i])
+	}
 	_ = w.Flush() // a strings.Builder takes every write
 	return b.String()
+}
+
+// numberRows prints a row a number, and its error behind it.
+func numberRows(w io.Writer, list record.Numbers) {
+	for _, x := range list {
+		if strings.HasSuffix(x.Name, "_residual") || strings.HasSuffix(x.Name, "_stderr") {
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%.6g", x.Name, x.X)
+		if e, ok := list.Get(x.Name + "_residual").Get(); ok {
+			fmt.Fprintf(w, "\tresidual %.2g", e)
+		}
+		if e, ok := list.Get(x.Name + "_stderr").Get(); ok {
+			fmt.Fprintf(w, "\tstandard error %.2g", e)
+		}
+		fmt.Fprintln(w)
+	}
 }

@@ -23,8 +23,7 @@ type report struct {
 	began, shown            time.Time
 	samples                 int // since shown
 	rate                    float64
-	noise                   record.Noise // the last of each that was measured
-	flatness                record.Flatness
+	noise, flatness         record.Numbers // the last that were measured
 }
 
 func newReport(w io.Writer) *report { return &report{console: newConsole(w), now: time.Now} }
@@ -82,11 +81,11 @@ func measures(c *train.Config) string {
 // Stepped shows the step if the last one shown is old enough: a tenth of a
 // second on a terminal; elsewhere a second, and more as the run gets older.
 func (r *report) Stepped(s *record.Step) {
-	if _, ok := s.Noise.GradNormSq.Get(); ok {
-		r.noise = s.Noise
+	if len(s.Noise) > 0 {
+		r.noise = append(r.noise[:0], s.Noise...)
 	}
-	if s.Flatness.HV > 0 {
-		r.flatness = s.Flatness
+	if len(s.Flatness) > 0 {
+		r.flatness = append(r.flatness[:0], s.Flatness...)
 	}
 	r.samples += s.Samples
 	now := r.now()
@@ -128,7 +127,7 @@ func (r *report) fields(s *record.Step, now time.Time, l labels) []string {
 	if x, ok := r.noiseScale(); ok {
 		fields = append(fields, l.noise+short(x))
 	}
-	if x, ok := r.flatness.LambdaMax.Get(); ok {
+	if x, ok := r.flatness.Get("lambda_max").Get(); ok {
 		fields = append(fields, l.lambda+short(x))
 	}
 	left := now.Sub(r.began).Seconds() / float64(done-r.first) * float64(r.steps-done)
@@ -137,10 +136,10 @@ func (r *report) fields(s *record.Step, now time.Time, l labels) []string {
 
 // noiseScale returns the averaged noise scale, or the last batch's.
 func (r *report) noiseScale() (float64, bool) {
-	if x, ok := r.noise.NoiseScaleEMA.Get(); ok {
+	if x, ok := r.noise.Get("noise_scale_ema").Get(); ok {
 		return x, true
 	}
-	return r.noise.NoiseScale.Get()
+	return r.noise.Get("noise_scale").Get()
 }
 
 // EpochEnded prints a line for the epoch, except where epochs are single
@@ -176,16 +175,16 @@ func (r *report) table(s *record.Summary) string {
 	if x, ok := r.noiseScale(); ok {
 		row("noise scale", "%s samples", short(x))
 	}
-	opt("gradient variance", r.noise.GradVarTrace)
-	if x, ok := r.flatness.LambdaMax.Get(); ok {
-		residual, _ := r.flatness.LambdaMaxResidual.Get()
+	opt("gradient variance", r.noise.Get("grad_var_trace"))
+	if x, ok := r.flatness.Get("lambda_max").Get(); ok {
+		residual, _ := r.flatness.Get("lambda_max_residual").Get()
 		row("lambda_max", "%s (residual %s)", short(x), short(residual))
 	}
-	if x, ok := r.flatness.Trace.Get(); ok {
-		stderr, _ := r.flatness.TraceStderr.Get()
+	if x, ok := r.flatness.Get("trace").Get(); ok {
+		stderr, _ := r.flatness.Get("trace_stderr").Get()
 		row("Hessian trace", "%s ± %s", short(x), short(stderr))
 	}
-	opt("batch sharpness", r.flatness.BatchSharpness)
+	opt("batch sharpness", r.flatness.Get("batch_sharpness"))
 	row("steps", "%s in %s", grouped(s.Steps), clock(s.Seconds))
 	row("folder", "%s", s.Out)
 	_ = w.Flush() // a strings.Builder takes every write

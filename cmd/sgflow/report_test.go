@@ -63,8 +63,8 @@ func TestProgressFits80Columns(t *testing.T) {
 	b.Reset()
 	clock = clock.Add(time.Minute)
 	r.Stepped(&record.Step{Step: 3999, Epoch: 4, Samples: 64e4, Loss: 0.12345, Accuracy: record.Some(0.984),
-		Noise:    record.Noise{GradNormSq: record.Some(1), NoiseScaleEMA: record.Some(1234)},
-		Flatness: record.Flatness{LambdaMax: record.Some(12.345), HV: 3}})
+		Noise:    record.Numbers{{Name: "grad_norm_sq", X: 1}, {Name: "noise_scale_ema", X: 1234}},
+		Flatness: record.Numbers{{Name: "lambda_max", X: 12.345}, {Name: "hv", X: 3}}})
 	if got, want := b.String(), "\rep 5/5  4000/4690  loss 0.123  acc 98%  noise 1,234  lmax 12.3  10.7k/s  10.3s\x1b[K"; got != want {
 		t.Errorf("written %q, want %q", got, want)
 	}

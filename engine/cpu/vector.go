@@ -15,6 +15,15 @@ func (m *Machine[T]) Dot(a, b []T) float64 {
 	return m.kernels.Dot(a, b)
 }
 
+// DistanceSq returns Σ (aᵢ − bᵢ)², in float64 throughout. a and b have the same
+// length.
+func (m *Machine[T]) DistanceSq(a, b []T) float64 {
+	if len(a) != len(b) {
+		panic(badLengths)
+	}
+	return m.kernels.DistanceSq(a, b)
+}
+
 // Exchange stores old = x and returns in the same pass Σ oldᵢ·xᵢ, with what old
 // was, and Σ xᵢ², each as Dot does. old and x have the same length.
 func (m *Machine[T]) Exchange(old, x []T) (dot, normSq float64) {

@@ -1,6 +1,8 @@
 package measure
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -22,10 +24,14 @@ type Config struct {
 	Select Selection
 	// Every is the number of steps from one measurement of flatness to the
 	// next; noise is measured at every step. With 1, lambda_max is followed
-	// from step to step (see eigenStream); with more, each measurement
-	// iterates until the residual is at most Tol·|lambda_max| or MaxProducts
-	// Hessian-vector products are spent.
-	Every       int
+	// from step to step (see eigenStream); with more, or with Converge, each
+	// measurement iterates until the residual is at most Tol·|lambda_max| or
+	// MaxProducts Hessian-vector products are spent.
+	Every    int
+	Converge bool
+	// PerDecade, where above 0, replaces Every: flatness is measured at this
+	// many steps a decade, evenly spaced on a logarithmic scale.
+	PerDecade   int
 	Window      int     // trace is the mean of the last so many probes
 	Tol         float64 // relative residual at which an eigenvalue counts as found
 	MaxProducts int
@@ -33,6 +39,9 @@ type Config struct {
 	// Subset names fixed samples whose mean loss flatness is measured of; nil
 	// means the current batch.
 	Subset []int32
+	// Momentum of the optimizer; Plain is set where its update is −lr·ḡ.
+	Momentum float64
+	Plain    bool
 }
 
 func (c *Config) setDefaults() {
@@ -50,6 +59,22 @@ func (c *Config) setDefaults() {
 	}
 }
 
+// due reports whether flatness is measured at the step.
+func (c *Config) due(step int) bool {
+	if c.PerDecade == 0 {
+		return step%c.Every == 0
+	}
+	if step == 0 {
+		return true
+	}
+	// The first step of each interval of 1/PerDecade on the scale of log10(step).
+	bin := func(s int) int { return int(math.Floor(float64(c.PerDecade)*math.Log10(float64(s)) + 1e-9)) }
+	return step == 1 || bin(step) != bin(step-1)
+}
+
+// converge reports whether an eigenvalue is iterated to the tolerance.
+func (c *Config) converge() bool { return c.Converge || c.Every > 1 || c.PerDecade > 0 }
+
 // ErrDiverged is returned when loss or gradient stop being finite.
 var ErrDiverged = errors.New("measure: training diverged")
 
@@ -58,165 +83,178 @@ var ErrDiverged = errors.New("measure: training diverged")
 type Monitor[T engine.Float] struct {
 	c Config
 	o *Objective[T]
+	p Point[T]
+	m memory[T]
+	s Step
 
-	layers  []GradientNoise
-	average noiseAverage
-	last    []T // the last step's gradient
-	hasLast bool
-	lastSq  float64
+	noise, flatness, updated []*Quantity
+	needs, flatNeeds         Need
+	spent                    map[*Quantity]*Spent
+}
 
-	stream  eigenStream[T]
-	hg, tmp []T
-	scratch []T
-	window  []float64 // the last values of zᵀHz, oldest first
-	probes  uint64    // how many probes have been drawn
+// Spent is what a quantity has cost.
+type Spent struct {
+	Times int           // how often it was measured
+	Time  time.Duration // in all
 }
 
 // NewMonitor returns a monitor of the steps taken with o.
 func NewMonitor[T engine.Float](o *Objective[T], c Config) *Monitor[T] {
 	c.setDefaults()
-	m := &Monitor[T]{c: c, o: o, layers: make([]GradientNoise, 0, len(o.s.Program().Params))}
-	p := len(o.s.Params())
-	if c.Select.Has("grad_cosine") {
-		m.last = make([]T, p)
-	}
-	if c.Select.Flatness() {
-		m.stream = newEigenStream[T](p)
-		m.hg, m.tmp, m.scratch = make([]T, p), m.stream.d, m.stream.hd // free between its steps
-		m.window = make([]float64, 0, c.Window)
+	m := &Monitor[T]{c: c, o: o, m: newMemory[T](), spent: map[*Quantity]*Spent{}}
+	m.s = Step{Momentum: c.Momentum, Plain: c.Plain}
+	m.p = Point[T]{ctx: context.Background(), o: o, c: &m.c, memory: &m.m, step: &m.s}
+	m.noise, m.flatness = c.Select.of(Noise, false), c.Select.of(Flatness, false)
+	m.updated = c.Select.of(Noise, true)
+	m.needs = needs(m.noise) | needs(m.updated)
+	m.flatNeeds = needs(m.flatness)
+	for _, q := range c.Select.list {
+		m.spent[q] = &Spent{}
 	}
 	return m
 }
 
 // Step computes loss and gradient of the samples and measures what is due.
-// It fills out's Samples, Loss, Accuracy, Noise, Flatness, Layers and the
-// times of noise and flatness, and leaves ḡ in the objective. The error is
-// ErrDiverged, wrapped, where the loss is not finite, or the gradient where
-// its noise is measured.
+// out.LR is the step's learning rate. It fills out's Samples, Loss, Accuracy,
+// Noise, Flatness, Layers and the times of what it measured, and leaves ḡ in
+// the objective. The error is ErrDiverged, wrapped, where a number is not
+// finite.
 func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
-	out.Noise, out.Flatness, out.Layers = record.Noise{}, record.Flatness{}, out.Layers[:0]
-	out.MS = record.MS{}
-	due := m.c.Select.Flatness() && step%m.c.Every == 0
-	if due && m.c.Subset != nil {
+	out.Noise, out.Flatness, out.MS = out.Noise[:0], out.Flatness[:0], out.MS[:0]
+	m.s.LR = out.LR
+	due := len(m.flatness) > 0 && m.c.due(step)
+	subset := due && m.c.Subset != nil
+	if subset {
 		start := time.Now()
-		m.o.Gradient(m.c.Subset, false)
-		if finite(m.o.s.NormSq(m.o.Grad())) {
-			m.flatness(&out.Flatness)
+		if err := m.at(m.c.Subset, m.flatNeeds); err != nil {
+			return err
 		}
-		out.MS.Flatness = record.Some(milliseconds(start))
-	}
-	noise := m.c.Select.Noise()
-	loss, correct := m.o.Gradient(indices, noise)
-	out.Samples, out.Loss = len(indices), loss
-	out.Accuracy = opt(float64(correct)/float64(len(indices)), correct >= 0)
-	if !finite(loss) {
-		return fmt.Errorf("%w: loss %g", ErrDiverged, loss)
-	}
-	if noise {
-		start := time.Now()
-		if gradSq := m.noise(out); !finite(gradSq) {
-			return fmt.Errorf("%w: loss %g, squared gradient norm %g", ErrDiverged, loss, gradSq)
+		if err := m.measureFlatness(out, start); err != nil {
+			return err
 		}
-		out.MS.Noise = record.Some(milliseconds(start))
 	}
-	if due && m.c.Subset == nil {
-		start := time.Now()
-		m.flatness(&out.Flatness)
-		out.MS.Flatness = record.Some(milliseconds(start))
+	want := m.needs
+	if due && !subset {
+		want |= m.flatNeeds
+	}
+	if err := m.at(indices, want); err != nil {
+		return err
+	}
+	out.Samples, out.Loss = len(indices), m.p.loss
+	out.Accuracy = opt(float64(m.p.correct)/float64(len(indices)), m.p.correct >= 0)
+	start := time.Now()
+	if err := m.measure(m.noise, &out.Noise, out); err != nil {
+		return err
+	}
+	if len(m.noise) > 0 {
+		out.MS.Set("noise", milliseconds(start))
+	}
+	if m.needs&SampleNorms != 0 && m.p.hasNoise && m.o.normsOK {
+		out.Layers = recordLayers(m.o.s, m.p.layers, out.Layers)
+	}
+	if due && !subset {
+		if err := m.measureFlatness(out, time.Now()); err != nil {
+			return err
+		}
+	}
+	if len(m.updated) > 0 && !m.c.Plain {
+		m.p.before = grow(m.p.before, len(m.o.s.Params()))
+		copy(m.p.before, m.o.s.Params())
 	}
 	return nil
 }
 
-func milliseconds(start time.Time) float64 { return float64(time.Since(start)) / 1e6 }
-
-// noise fills the noise of the batch just evaluated and returns ‖ḡ‖².
-func (m *Monitor[T]) noise(out *record.Step) (gradSq float64) {
-	total, layers, dot := m.o.noise(m.layers[:0], m.last)
-	m.layers = layers
-	if m.o.normsOK {
-		recordNoise(total, &out.Noise)
-		m.average.add(total)
-		out.Noise.NoiseScaleEMA = opt(m.average.scale())
-		out.Layers = recordLayers(m.o.s, layers, out.Layers)
-	} else {
-		out.Noise.GradNormSq = record.Some(total.NormSq)
+// Updated measures what depends on the step's update, which was made since
+// Step, and adds it to out.
+func (m *Monitor[T]) Updated(out *record.Step) error {
+	if len(m.updated) == 0 {
+		return nil
 	}
-	gradSq = total.NormSq
-	if m.last != nil {
-		if norm := math.Sqrt(gradSq * m.lastSq); m.hasLast && norm > 0 {
-			out.Noise.GradCosine = record.Some(dot / norm)
-		}
-		m.hasLast, m.lastSq = true, gradSq
-	}
-	m.keepSelected(&out.Noise)
-	return gradSq
+	return m.measure(m.updated, &out.Noise, out)
 }
 
-// keepSelected drops what was computed along the way but not asked for.
-func (m *Monitor[T]) keepSelected(n *record.Noise) {
-	for name, v := range map[string]*record.Opt{
-		"grad_norm_sq": &n.GradNormSq, "grad_var_trace": &n.GradVarTrace, "grad_norm_sq_unbiased": &n.GradNormSqUnbiased,
-		"noise_scale": &n.NoiseScale, "noise_scale_ema": &n.NoiseScaleEMA, "fisher_trace": &n.FisherTrace, "grad_cosine": &n.GradCosine,
-	} {
-		if !m.c.Select.Has(name) {
-			*v = record.Opt{}
-		}
+// at evaluates the samples and begins a point there.
+func (m *Monitor[T]) at(indices []int32, want Need) error {
+	loss, correct := m.o.Gradient(indices, want&SampleNorms != 0)
+	if !finite(loss) {
+		return fmt.Errorf("%w: loss %g", ErrDiverged, loss)
 	}
+	m.p.begin(loss, correct, len(indices))
+	return nil
 }
 
-// flatness fills the flatness of the samples of the objective's last Gradient.
-func (m *Monitor[T]) flatness(out *record.Flatness) {
-	s, g := m.o.s, m.o.Grad()
-	sel := m.c.Select
-	var gg, gHg float64
-	if sel.Has("batch_sharpness") || sel.Has("lambda_max") {
-		m.o.Product(m.hg, g)
-		gg, gHg = s.NormSq(g), s.Dot(g, m.hg)
-		if sel.Has("batch_sharpness") && gg > 0 {
-			out.BatchSharpness = record.Some(gHg / gg)
-		}
+// measureFlatness measures the flatness of the samples of the objective's last
+// Gradient; the time counts from start.
+func (m *Monitor[T]) measureFlatness(out *record.Step, start time.Time) error {
+	if err := m.measure(m.flatness, &out.Flatness, out); err != nil {
+		return err
 	}
-	if sel.Has("trace") {
-		m.trace(out)
+	if m.flatNeeds&Products != 0 {
+		out.Flatness.Set("hv", float64(m.o.Products()))
 	}
-	if sel.Has("lambda_max") {
-		est, ok := m.lambdaMax(gg, gHg)
-		out.LambdaMax, out.LambdaMaxResidual = opt(est.value, ok), opt(est.residual, ok)
-	}
-	out.HV = m.o.Products()
+	out.MS.Set("flatness", milliseconds(start))
+	return nil
 }
 
-// trace draws one probe and averages the window.
-func (m *Monitor[T]) trace(out *record.Flatness) {
-	q := quadratic(m.o, m.c.Seed, m.probes, m.tmp, m.scratch)
-	m.probes++
-	if len(m.window) == m.c.Window {
-		copy(m.window, m.window[1:])
-		m.window = m.window[:len(m.window)-1]
+// measure measures a list of quantities and times each.
+func (m *Monitor[T]) measure(list []*Quantity, group *record.Numbers, out *record.Step) error {
+	m.p.out = group
+	for _, q := range list {
+		start := time.Now()
+		if err := run(q.measure, &m.p); err != nil {
+			return fmt.Errorf("measure: %s: %w", q.Name, err)
+		}
+		if !m.p.ok {
+			return fmt.Errorf("%w: loss %g, %s %g", ErrDiverged, m.p.loss, m.p.bad.Name, m.p.bad.X)
+		}
+		took := time.Since(start)
+		m.spent[q].Times++
+		m.spent[q].Time += took
+		out.MS = append(out.MS, record.Number{Name: q.Name, X: inMilliseconds(took)})
 	}
-	m.window = append(m.window, q)
-	tr, stderr, ok := mean(m.window)
-	out.Trace, out.TraceStderr = record.Some(tr), opt(stderr, ok)
+	return nil
 }
 
-// lambdaMax follows the eigenvalue for one step, or iterates to tolerance.
-func (m *Monitor[T]) lambdaMax(gg, gHg float64) (estimate, bool) {
-	est, ok := m.stream.step(m.o, m.o.Grad(), m.hg, gg, gHg)
-	if !ok || m.c.Every == 1 {
-		return est, ok
-	}
-	for m.o.Products() < m.c.MaxProducts && est.residual > m.c.Tol*math.Abs(est.value) {
-		l := lanczos[T]{o: m.o, sign: 1, k: 1, basis: 12, tol: m.c.Tol / 2, maxSteps: m.c.MaxProducts - m.o.Products() - 1}
-		if l.maxSteps < 1 {
-			break
+func milliseconds(start time.Time) float64 { return inMilliseconds(time.Since(start)) }
+
+// inMilliseconds rounds to a microsecond, which is as much as a log should say.
+func inMilliseconds(d time.Duration) float64 { return math.Round(float64(d)/1e3) / 1e3 }
+
+// Cost is what a quantity cost in a run.
+type Cost struct {
+	Name  string  `json:"name"`
+	Times int     `json:"times"` // how often it was measured
+	MS    float64 `json:"ms"`    // mean of those times
+	Bytes int     `json:"bytes"` // what it remembers from step to step
+}
+
+// Costs returns the cost of each selected quantity in this process, in the
+// order of the registry. What quantities share counts for the first of them.
+func (m *Monitor[T]) Costs() []Cost {
+	var list []Cost
+	for _, q := range m.c.Select.list {
+		s := m.spent[q]
+		c := Cost{Name: q.Name, Times: s.Times, Bytes: m.m.bytes(q.Name)}
+		if s.Times > 0 {
+			c.MS = inMilliseconds(s.Time / time.Duration(s.Times))
 		}
-		pairs, _ := l.run(m.stream.u) // fails only by a tick, and there is none
-		copy(m.stream.u, pairs[0].Vector)
-		// The pair's own product gives the residual that is reported.
-		m.o.Product(m.stream.hd, m.stream.u)
-		est.value = m.o.s.Dot(m.stream.u, m.stream.hd)
-		m.o.s.Axpy(-est.value, m.stream.u, m.stream.hd)
-		est.residual = math.Sqrt(m.o.s.NormSq(m.stream.hd))
+		list = append(list, c)
 	}
-	return est, true
+	return list
+}
+
+// State returns what a checkpoint must hold for Restore. The tensors share the
+// monitor's memory: write them before the next step.
+func (m *Monitor[T]) State() ([]record.Tensor, json.RawMessage, error) { return m.m.save() }
+
+// Restore continues from a State saved by a monitor of the same Config.
+func (m *Monitor[T]) Restore(c *record.Checkpoint, text json.RawMessage) error {
+	return m.m.restore(c, text)
+}
+
+func opt(v float64, ok bool) record.Opt {
+	if !ok {
+		return record.Opt{}
+	}
+	return record.Some(v)
 }

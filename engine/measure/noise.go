@@ -82,58 +82,18 @@ func (o *Objective[T]) noise(layers []GradientNoise, last []T) (total GradientNo
 	return total, layers, dot
 }
 
-// emaDecay is the weight of the past in the exponential averages behind
-// noise_scale_ema: a memory of about a hundred steps.
-const emaDecay = 0.99
-
-// noiseAverage keeps exponential averages of tr Σ̂ and of ‖ḡ‖² − tr Σ̂/n, whose
-// ratio is far steadier than that of one batch (McCandlish et al. 2018,
-// appendix A.1). Both start at zero, so the ratio needs no bias correction.
-type noiseAverage struct {
-	Var  float64 `json:"var"`
-	Norm float64 `json:"norm"`
-}
-
-func (a *noiseAverage) add(g GradientNoise) {
-	v, ok := g.VarTrace()
-	if !ok {
-		return
-	}
-	n, _ := g.NormSqUnbiased()
-	a.Var = emaDecay*a.Var + (1-emaDecay)*v
-	a.Norm = emaDecay*a.Norm + (1-emaDecay)*n
-}
-
-func (a *noiseAverage) scale() (float64, bool) {
-	if a.Norm <= 0 {
-		return 0, false
-	}
-	return a.Var / a.Norm, true
-}
-
-func opt(v float64, ok bool) record.Opt {
-	if !ok {
-		return record.Opt{}
-	}
-	return record.Some(v)
-}
-
-// recordNoise fills the contract's quantities that follow from g.
-func recordNoise(g GradientNoise, out *record.Noise) {
-	out.GradNormSq = record.Some(g.NormSq)
-	out.GradVarTrace = opt(g.VarTrace())
-	out.GradNormSqUnbiased = opt(g.NormSqUnbiased())
-	out.NoiseScale = opt(g.Scale())
-	out.FisherTrace = record.Some(g.MeanSampleNormSq)
-}
-
 // recordLayers fills one record a parameter, reusing layers.
 func recordLayers[T engine.Float](s *engine.Session[T], by []GradientNoise, layers record.Layers) record.Layers {
-	layers = layers[:0]
+	params := s.Program().Params
+	for len(layers) < len(by) {
+		layers = append(layers, record.Layer{Name: params[len(layers)].Name})
+	}
 	for k, g := range by {
-		layers = append(layers, record.Layer{
-			Name: s.Program().Params[k].Name, GradNormSq: record.Some(g.NormSq), GradVarTrace: opt(g.VarTrace()),
-		})
+		v := append(layers[k].Numbers[:0], record.Number{Name: "grad_norm_sq", X: g.NormSq})
+		if x, ok := g.VarTrace(); ok {
+			v = append(v, record.Number{Name: "grad_var_trace", X: x})
+		}
+		layers[k].Numbers = v
 	}
 	return layers
 }

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -19,6 +20,7 @@ type ProbeConfig struct {
 	Tol         float64 // relative residual of eigenpairs; default 1e-5 (float64: 1e-7)
 	MaxProducts int     // most products for the eigenvalues at either end; default 1000
 	Seed        uint64
+	Select      Selection // default "all"
 	// Progress, if not nil, is called now and then with what is being
 	// computed and how many products have been done.
 	Progress func(stage string, products int)
@@ -26,27 +28,40 @@ type ProbeConfig struct {
 
 // ProbeResult is what Probe measures, as `sgflow probe` prints it.
 type ProbeResult struct {
-	Loss     float64       `json:"loss"`
-	Accuracy record.Opt    `json:"accuracy,omitzero"`
-	Samples  int           `json:"samples"`
-	Params   int           `json:"params"`
-	Noise    record.Noise  `json:"noise"`
-	Flatness ProbeFlatness `json:"flatness"`
-	Layers   record.Layers `json:"layers"`
+	Loss     float64        `json:"loss"`
+	Accuracy record.Opt     `json:"accuracy,omitzero"`
+	Samples  int            `json:"samples"`
+	Params   int            `json:"params"`
+	Noise    record.Numbers `json:"noise,omitempty"`
+	Flatness ProbeFlatness  `json:"flatness"`
+	Layers   record.Layers  `json:"layers,omitempty"`
 }
 
 // ProbeFlatness is the flatness of one point in detail.
 type ProbeFlatness struct {
-	LambdaMax         record.Opt `json:"lambda_max,omitzero"`
-	LambdaMaxResidual record.Opt `json:"lambda_max_residual,omitzero"`
-	Trace             record.Opt `json:"trace,omitzero"`
-	TraceStderr       record.Opt `json:"trace_stderr,omitzero"`
-	BatchSharpness    record.Opt `json:"batch_sharpness,omitzero"`
-	HV                int        `json:"hv"`
-	TopEigenvalues    []float64  `json:"top_eigenvalues"`
-	TopResiduals      []float64  `json:"top_residuals"`
-	LambdaMin         record.Opt `json:"lambda_min,omitzero"`
-	LambdaMinResidual record.Opt `json:"lambda_min_residual,omitzero"`
+	Numbers        record.Numbers
+	TopEigenvalues []float64 // largest first
+	TopResiduals   []float64 // ‖Hv − λv‖ of each
+}
+
+// MarshalJSON writes the numbers and the two lists as one object.
+func (f ProbeFlatness) MarshalJSON() ([]byte, error) {
+	text, err := f.Numbers.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	lists, err := json.Marshal(struct {
+		TopEigenvalues []float64 `json:"top_eigenvalues,omitempty"`
+		TopResiduals   []float64 `json:"top_residuals,omitempty"`
+	}{f.TopEigenvalues, f.TopResiduals})
+	if err != nil || len(lists) == 2 {
+		return text, err
+	}
+	if len(text) > 2 {
+		lists[0] = ','
+		return append(text[:len(text)-1], lists...), nil
+	}
+	return lists, nil
 }
 
 // ErrNotConverged is returned, with the result so far, where eigenvalues were
@@ -55,29 +70,66 @@ var ErrNotConverged = errors.New("measure: eigenvalues not found to the toleranc
 
 // Probe measures noise and flatness of the mean loss of the samples at the
 // session's parameters: noise exactly, eigenvalues by Lanczos iteration to
-// tolerance, the trace by Hutchinson's estimator or exactly.
+// tolerance, the trace by Hutchinson's estimator or exactly, and whatever else
+// c selects.
 func Probe[T engine.Float](ctx context.Context, o *Objective[T], indices []int32, c ProbeConfig) (*ProbeResult, error) {
 	c.setDefaults(isDouble[T]())
 	s := o.s
 	loss, correct := o.Gradient(indices, true)
-	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+	if !finite(loss) {
 		return nil, fmt.Errorf("%w: the loss is %g", ErrDiverged, loss)
 	}
 	r := &ProbeResult{Loss: loss, Samples: len(indices), Params: len(s.Params())}
 	r.Accuracy = opt(float64(correct)/float64(len(indices)), correct >= 0)
-	total, layers, ok := o.Noise(nil)
-	if ok {
-		recordNoise(total, &r.Noise)
-		r.Layers = recordLayers(s, layers, nil)
+
+	m := newMemory[T]()
+	point := &Point[T]{ctx: ctx, o: o, c: &Config{Select: c.Select, Seed: c.Seed, Converge: true, Tol: c.Tol, MaxProducts: c.MaxProducts, Window: c.Probes}, memory: &m}
+	point.begin(loss, correct, len(indices))
+	if total, ok := point.Noise(); ok {
+		r.Layers = recordLayers(s, point.layers, nil)
 	} else {
-		r.Noise.GradNormSq = record.Some(total.NormSq)
+		r.Noise.Set("grad_norm_sq", total.NormSq)
 	}
-	if !s.Program().HasProduct() {
+	measure := func(q *Quantity) error {
+		c.Progress(q.Name, o.Products())
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := run(q.measure, point); err != nil {
+			return fmt.Errorf("measure: %s: %w", q.Name, err)
+		}
+		if !point.ok {
+			return fmt.Errorf("%w: %s is %g", ErrDiverged, point.bad.Name, point.bad.X)
+		}
+		return nil
+	}
+	point.out = &r.Noise
+	for _, q := range c.Select.of(Noise, false) {
+		if q.Needs&Training == 0 && r.Noise.Get(q.LogKeys()[0]).IsZero() {
+			if err := measure(q); err != nil {
+				return r, err
+			}
+		}
+	}
+	if !s.Program().HasProduct() || len(c.Select.of(Flatness, false)) == 0 {
 		return r, nil
 	}
 	p := &prober[T]{ctx: ctx, o: o, c: c, a: make([]T, len(s.Params())), b: make([]T, len(s.Params()))}
-	err := p.flatness(&r.Flatness, total.NormSq)
-	r.Flatness.HV = o.Products()
+	err := p.flatness(&r.Flatness, point.gradNormSq())
+	if err != nil && !errors.Is(err, ErrNotConverged) {
+		return r, err
+	}
+	// What the prober measures in its own, more thorough way is not measured
+	// again.
+	point.out = &r.Flatness.Numbers
+	for _, q := range c.Select.of(Flatness, false) {
+		if q != &lambdaMax && q != &trace && q != &batchSharpness && q.Needs&Training == 0 {
+			if err := measure(q); err != nil {
+				return r, err
+			}
+		}
+	}
+	r.Flatness.Numbers.Set("hv", float64(o.Products()))
 	return r, err
 }
 
@@ -103,6 +155,9 @@ func (c *ProbeConfig) setDefaults(double bool) {
 	if c.MaxProducts < 1 {
 		c.MaxProducts = 1000
 	}
+	if c.Select.list == nil {
+		c.Select, _ = ParseSelection("all") // which is a selection
+	}
 	if c.Progress == nil {
 		c.Progress = func(string, int) {}
 	}
@@ -117,12 +172,12 @@ type prober[T engine.Float] struct {
 }
 
 func (p *prober[T]) flatness(out *ProbeFlatness, gradSq float64) error {
-	s := p.o.s
+	s, n := p.o.s, &out.Numbers
 	if gradSq > 0 {
 		p.o.Product(p.a, p.o.Grad())
-		out.BatchSharpness = record.Some(s.Dot(p.a, p.o.Grad()) / gradSq)
+		n.Set("batch_sharpness", s.Dot(p.a, p.o.Grad())/gradSq)
 	}
-	if err := p.trace(out); err != nil {
+	if err := p.trace(n); err != nil {
 		return err
 	}
 	top, err := p.extremes(p.c.Top, 1, "largest eigenvalues")
@@ -131,20 +186,22 @@ func (p *prober[T]) flatness(out *ProbeFlatness, gradSq float64) error {
 		out.TopResiduals = append(out.TopResiduals, e.residual)
 	}
 	if len(top) > 0 {
-		out.LambdaMax, out.LambdaMaxResidual = record.Some(top[0].value), record.Some(top[0].residual)
+		n.Set("lambda_max", top[0].value)
+		n.Set("lambda_max_residual", top[0].residual)
 	}
 	if err != nil && !errors.Is(err, ErrNotConverged) {
 		return err
 	}
 	bottom, err2 := p.extremes(1, -1, "smallest eigenvalue")
 	if len(bottom) > 0 {
-		out.LambdaMin, out.LambdaMinResidual = record.Some(bottom[0].value), record.Some(bottom[0].residual)
+		n.Set("lambda_min", bottom[0].value)
+		n.Set("lambda_min_residual", bottom[0].residual)
 	}
 	return errors.Join(err, err2)
 }
 
 // trace is exact, or the mean over independent probes with its standard error.
-func (p *prober[T]) trace(out *ProbeFlatness) error {
+func (p *prober[T]) trace(out *record.Numbers) error {
 	if p.c.ExactTrace {
 		sum := 0.0
 		for i := range p.a {
@@ -156,7 +213,8 @@ func (p *prober[T]) trace(out *ProbeFlatness) error {
 			p.o.Product(p.b, p.a)
 			sum += float64(p.b[i])
 		}
-		out.Trace, out.TraceStderr = record.Some(sum), record.Some(0)
+		out.Set("trace", sum)
+		out.Set("trace_stderr", 0)
 		return nil
 	}
 	values := make([]float64, p.c.Probes)
@@ -167,7 +225,10 @@ func (p *prober[T]) trace(out *ProbeFlatness) error {
 		values[k] = quadratic(p.o, p.c.Seed, uint64(k), p.a, p.b)
 	}
 	m, stderr, ok := mean(values)
-	out.Trace, out.TraceStderr = record.Some(m), opt(stderr, ok)
+	out.Set("trace", m)
+	if ok {
+		out.Set("trace_stderr", stderr)
+	}
 	return nil
 }
 

@@ -8,59 +8,90 @@ import (
 	"sgflow/engine/nearest"
 )
 
-// The quantities that training can measure, by the names of the log.
-var (
-	noiseNames = []string{
-		"grad_norm_sq", "grad_var_trace", "grad_norm_sq_unbiased", "noise_scale", "noise_scale_ema", "fisher_trace", "grad_cosine",
-	}
-	flatnessNames = []string{"lambda_max", "trace", "batch_sharpness"}
-)
-
 // Selection is a set of quantities to measure. The zero value is none.
-type Selection struct{ names []string }
+type Selection struct {
+	text string
+	list []*Quantity // in the order of the registry
+}
 
-// ParseSelection reads "none", "noise", "all", or a comma list of quantities.
+// ParseSelection reads "none", "all" (the sets noise and flatness), or a comma
+// list of sets and quantities.
 func ParseSelection(text string) (Selection, error) {
-	switch text {
-	case "none":
+	s := Selection{text: text}
+	if text == "none" {
 		return Selection{}, nil
-	case "noise":
-		return Selection{noiseNames}, nil
-	case "all":
-		return Selection{slices.Concat(noiseNames, flatnessNames)}, nil
 	}
-	all := slices.Concat(noiseNames, flatnessNames)
-	var s Selection
+	chosen := map[*Quantity]bool{}
 	for _, name := range strings.Split(text, ",") {
 		name = strings.TrimSpace(name)
-		if !slices.Contains(all, name) {
-			return Selection{}, fmt.Errorf("measure: no quantity %q; did you mean %s? Choose none, noise, all, or a comma list of %s",
-				name, nearest.Name(name, all), strings.Join(all, ", "))
+		found := false
+		for _, q := range quantities {
+			if q.Name == name || slices.Contains(q.Sets, name) ||
+				name == "all" && (slices.Contains(q.Sets, setNoise) || slices.Contains(q.Sets, setFlatness)) {
+				chosen[q], found = true, true
+			}
 		}
-		s.names = append(s.names, name)
+		if !found {
+			return Selection{}, unknownQuantity(name)
+		}
+	}
+	for _, q := range quantities {
+		if chosen[q] {
+			s.list = append(s.list, q)
+		}
 	}
 	return s, nil
 }
 
-// Has reports whether the quantity is selected.
-func (s Selection) Has(name string) bool { return slices.Contains(s.names, name) }
+func unknownQuantity(name string) error {
+	known := append([]string{"none", "all"}, setNames...)
+	for _, q := range quantities {
+		known = append(known, q.Name)
+	}
+	return fmt.Errorf("measure: no quantity %q; did you mean %s? `sgflow measures` lists what there is", name, nearest.Name(name, known))
+}
 
-// Noise reports whether any quantity needs per-sample gradients or ḡ.
-func (s Selection) Noise() bool { return slices.ContainsFunc(noiseNames, s.Has) }
+// Has reports whether the quantity is selected.
+func (s Selection) Has(name string) bool {
+	return slices.ContainsFunc(s.list, func(q *Quantity) bool { return q.Name == name })
+}
+
+// Quantities returns the selected quantities in the order of the registry.
+func (s Selection) Quantities() []*Quantity { return s.list }
+
+// of returns the quantities of a group that are measured before the update,
+// or, with updated, after it.
+func (s Selection) of(g Group, updated bool) []*Quantity {
+	var list []*Quantity
+	for _, q := range s.list {
+		if q.Group == g && (q.Needs&Updated != 0) == updated {
+			list = append(list, q)
+		}
+	}
+	return list
+}
+
+// needs returns what the quantities need together.
+func needs(list []*Quantity) (n Need) {
+	for _, q := range list {
+		n |= q.Needs
+	}
+	return n
+}
+
+// Converged reports whether the selection asks for eigenvalues iterated to
+// their tolerance at every step, as the set full does.
+func (s Selection) Converged() bool {
+	return slices.Contains(strings.Split(s.text, ","), setFull)
+}
 
 // Flatness reports whether any quantity needs Hessian-vector products.
-func (s Selection) Flatness() bool { return slices.ContainsFunc(flatnessNames, s.Has) }
+func (s Selection) Flatness() bool { return needs(s.list)&Products != 0 }
 
 // String returns the selection as ParseSelection reads it.
 func (s Selection) String() string {
-	switch len(s.names) {
-	case 0:
+	if len(s.list) == 0 {
 		return "none"
-	case len(noiseNames) + len(flatnessNames):
-		return "all"
 	}
-	if slices.Equal(s.names, noiseNames) {
-		return "noise"
-	}
-	return strings.Join(s.names, ",")
+	return s.text
 }

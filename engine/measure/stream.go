@@ -22,14 +22,34 @@ import (
 //   - Where every batch has its own (wᵀu)² < ½, d is the residual of ḡ, which
 //     makes the step two steps of Lanczos' method from ḡ.
 type eigenStream[T engine.Float] struct {
-	u     []T  // where the next top eigenvector is expected, of unit norm
-	warm  bool // u holds a direction
-	lasts bool // w was close to u at the last step
-	d, hd []T  // scratch: the second direction and its product
+	u     []T       // where the next top eigenvector is expected, of unit norm
+	flags []float64 // warm and lasts, below, as numbers that a checkpoint holds
+	d, hd []T       // scratch: the second direction and its product
 }
 
-func newEigenStream[T engine.Float](p int) eigenStream[T] {
-	return eigenStream[T]{u: make([]T, p), d: make([]T, p), hd: make([]T, p)}
+// Indices of flags.
+const (
+	warm  = iota // u holds a direction
+	lasts        // w was close to u at the last step
+)
+
+// newEigenStream continues the stream that the point remembers.
+func newEigenStream[T engine.Float](p *Point[T]) eigenStream[T] {
+	const vector, state = "lambda_max.vector", "lambda_max.state"
+	u, _ := p.vector(vector, len(p.o.Grad()))
+	flags := p.list(state)
+	if flags == nil {
+		flags = make([]float64, 2)
+		p.remember(state, flags)
+	}
+	return eigenStream[T]{u: u, flags: flags, d: p.temporary(0), hd: p.temporary(1)}
+}
+
+func flag(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
 }
 
 // estimate is a Ritz pair's value and residual.
@@ -38,12 +58,13 @@ type estimate struct{ value, residual float64 }
 // step takes the gradient, its product hg = H·ḡ, gg = ‖ḡ‖² and gHg = ḡᵀHḡ and
 // returns the estimate at this point; ok is false where ḡ = 0 and no earlier
 // direction is known.
-func (e *eigenStream[T]) step(o *Objective[T], g, hg []T, gg, gHg float64) (est estimate, ok bool) {
+func (e eigenStream[T]) step(o *Objective[T], g, hg []T, gg, gHg float64) (est estimate, ok bool) {
 	s := o.Session()
-	if gg == 0 && !e.warm {
+	isWarm := e.flags[warm] == 1
+	if gg == 0 && !isWarm {
 		return est, false
 	}
-	if e.warm && (e.lasts || gg == 0) {
+	if isWarm && (e.flags[lasts] == 1 || gg == 0) {
 		copy(e.d, e.u)
 	} else {
 		copy(e.d, hg)
@@ -82,12 +103,12 @@ func (e *eigenStream[T]) step(o *Objective[T], g, hg []T, gg, gHg float64) (est 
 	est.residual = math.Sqrt(s.NormSq(e.hd))
 
 	overlap, _ := s.Exchange(e.u, e.d)
-	e.lasts = e.warm && overlap*overlap >= 0.5
+	e.flags[lasts] = flag(isWarm && overlap*overlap >= 0.5)
 	if spread := est.value - min(theta2, 0); spread > 0 {
 		s.Axpy(1/spread, e.hd, e.u)
 		s.Scale(1/math.Sqrt(s.NormSq(e.u)), e.u)
 	}
-	e.warm = true
+	e.flags[warm] = 1
 	return est, true
 }
 

@@ -33,6 +33,9 @@ type Config struct {
 	WeightDecay float64
 }
 
+// Plain reports whether the update is −lr·ḡ and nothing else.
+func (c Config) Plain() bool { return c.Momentum == 0 && c.WeightDecay == 0 }
+
 // Validate returns an error that names the first setting that makes no
 // optimizer, and nil where all are sound.
 func (c Config) Validate() error {

@@ -25,12 +25,13 @@ func (e *lineEncoder) step(s *Step) ([]byte, error) {
 	e.integer("step", s.Step)
 	e.integer("epoch", s.Epoch)
 	e.integer("samples", s.Samples)
-	top, noise, flatness, ms := s.scalars(), s.Noise.scalars(), s.Flatness.scalars(), s.MS.scalars()
+	top := s.scalars()
 	e.numbers(top[:])
-	e.group("noise", noise[:])
-	e.group("flatness", flatness[:])
+	for _, g := range s.groups() {
+		e.group(g.name, g.values)
+	}
 	e.layers(s.Layers)
-	e.group("ms", ms[:])
+	e.group("ms", s.MS)
 	line, err := e.end()
 	if err != nil {
 		return nil, fmt.Errorf("step %d: %w", s.Step, err)
@@ -88,24 +89,36 @@ func (e *lineEncoder) numbers(list []scalar) {
 	}
 }
 
-// group adds list as an object, or nothing where all of it is absent.
-func (e *lineEncoder) group(name string, list []scalar) {
-	for _, s := range list {
-		if s.value.ok {
-			e.key(name)
-			e.buf = append(e.buf, '{')
-			e.numbers(list)
-			e.buf = append(e.buf, '}')
-			return
+// values adds the numbers of v.
+func (e *lineEncoder) values(v Numbers) {
+	for i := range v {
+		if !finite(v[i].X) && e.err == nil {
+			e.err = fmt.Errorf("%s is %v: only finite numbers are logged", v[i].Name, v[i].X)
 		}
+		e.key(v[i].Name)
+		e.buf = appendFloat(e.buf, v[i].X)
+	}
+}
+
+// group adds v as an object, or nothing where it is empty.
+func (e *lineEncoder) group(name string, v Numbers) {
+	if len(v) == 0 {
+		return
+	}
+	good := e.err == nil
+	e.key(name)
+	e.buf = append(e.buf, '{')
+	e.values(v)
+	e.buf = append(e.buf, '}')
+	if good && e.err != nil {
+		e.err = fmt.Errorf("%s/%w", name, e.err)
 	}
 }
 
 func (e *lineEncoder) layers(layers Layers) {
 	opened := false
 	for i := range layers {
-		layer := &layers[i]
-		if !layer.GradNormSq.ok && !layer.GradVarTrace.ok {
+		if len(layers[i].Numbers) == 0 {
 			continue
 		}
 		if !opened {
@@ -113,12 +126,7 @@ func (e *lineEncoder) layers(layers Layers) {
 			e.buf = append(e.buf, '{')
 			opened = true
 		}
-		good := e.err == nil
-		list := layer.scalars()
-		e.group(layer.Name, list[:])
-		if good && e.err != nil {
-			e.err = fmt.Errorf("layer %s: %w", layer.Name, e.err)
-		}
+		e.group(layers[i].Name, layers[i].Numbers)
 	}
 	if opened {
 		e.buf = append(e.buf, '}')

@@ -16,18 +16,18 @@ import (
 func fullStep() *Step {
 	return &Step{
 		Step: 7, Epoch: 1, Samples: 64, LR: 0.1, Loss: 2.31, Accuracy: Some(0.109375),
-		Noise: Noise{
-			GradNormSq: Some(1.5), GradVarTrace: Some(20), GradNormSqUnbiased: Some(1.1875), NoiseScale: Some(16.842105263157894),
-			NoiseScaleEMA: Some(17), FisherTrace: Some(21), GradCosine: Some(-0.25),
+		Noise: Numbers{
+			{"grad_norm_sq", 1.5}, {"grad_var_trace", 20}, {"grad_norm_sq_unbiased", 1.1875}, {"noise_scale", 16.842105263157894},
+			{"noise_scale_ema", 17}, {"fisher_trace", 21}, {"grad_cosine", -0.25},
 		},
-		Flatness: Flatness{
-			LambdaMax: Some(12), LambdaMaxResidual: Some(1e-9), Trace: Some(90), TraceStderr: Some(3), BatchSharpness: Some(11.5), HV: 3,
+		Flatness: Numbers{
+			{"lambda_max", 12}, {"lambda_max_residual", 1e-9}, {"trace", 90}, {"trace_stderr", 3}, {"batch_sharpness", 11.5}, {"hv", 3},
 		},
 		Layers: Layers{
-			{Name: "fc2.weight", GradNormSq: Some(1), GradVarTrace: Some(2)},
-			{Name: "fc1.bias", GradNormSq: Some(0)},
+			{"fc2.weight", Numbers{{"grad_norm_sq", 1}, {"grad_var_trace", 2}}},
+			{"fc1.bias", Numbers{{"grad_norm_sq", 0}}},
 		},
-		MS: MS{Step: Some(0.5), Noise: Some(0.125), Flatness: Some(1e21)},
+		MS: Numbers{{"step", 0.5}, {"noise", 0.125}, {"flatness", 1e21}},
 	}
 }
 
@@ -52,11 +52,10 @@ func TestWhatWasNotMeasuredIsAbsent(t *testing.T) {
 		want string
 	}{
 		{Step{Samples: 1, LR: 1, Loss: 2}, `{"step":0,"epoch":0,"samples":1,"lr":1,"loss":2}`},
-		{Step{Noise: Noise{GradNormSq: Some(0)}}, `{"step":0,"epoch":0,"samples":0,"lr":0,"loss":0,"noise":{"grad_norm_sq":0}}`},
-		{Step{Flatness: Flatness{Trace: Some(1)}}, `{"step":0,"epoch":0,"samples":0,"lr":0,"loss":0,"flatness":{"trace":1,"hv":0}}`},
-		{Step{Flatness: Flatness{HV: 2}}, `{"step":0,"epoch":0,"samples":0,"lr":0,"loss":0,"flatness":{"hv":2}}`},
-		{Step{Layers: Layers{{Name: "a"}, {Name: "b", GradVarTrace: Some(1)}, {Name: "c"}}}, `{"step":0,"epoch":0,"samples":0,"lr":0,"loss":0,"layers":{"b":{"grad_var_trace":1}}}`},
-		{Step{Layers: Layers{{Name: "a"}}}, `{"step":0,"epoch":0,"samples":0,"lr":0,"loss":0}`},
+		{Step{Noise: Numbers{{"grad_norm_sq", 0}}}, `{"step":0,"epoch":0,"samples":0,"lr":0,"loss":0,"noise":{"grad_norm_sq":0}}`},
+		{Step{Flatness: Numbers{{"hv", 2}}}, `{"step":0,"epoch":0,"samples":0,"lr":0,"loss":0,"flatness":{"hv":2}}`},
+		{Step{Layers: Layers{{Name: "a"}, {"b", Numbers{{"grad_var_trace", 1}}}, {Name: "c"}}}, `{"step":0,"epoch":0,"samples":0,"lr":0,"loss":0,"layers":{"b":{"grad_var_trace":1}}}`},
+		{Step{Noise: Numbers{}, Layers: Layers{{Name: "a"}}}, `{"step":0,"epoch":0,"samples":0,"lr":0,"loss":0}`},
 	} {
 		line, err := e.step(&test.s)
 		if err != nil || string(line) != test.want+"\n" {
@@ -74,11 +73,11 @@ func TestNumbersThatAreNotFiniteAreRefusedByName(t *testing.T) {
 	for want, s := range map[string]Step{
 		"step 3: loss is NaN":                        {Step: 3, Loss: nan},
 		"step 0: lr is +Inf":                         {LR: inf},
-		"step 0: noise/noise_scale is NaN":           {Noise: Noise{NoiseScale: Some(nan)}},
-		"step 0: flatness/trace is -Inf":             {Flatness: Flatness{Trace: Some(-inf)}},
-		"step 0: ms/step is +Inf":                    {MS: MS{Step: Some(inf)}},
-		"layer fc1.weight: grad_var_trace is +Inf":   {Layers: Layers{{Name: "fc1.weight", GradVarTrace: Some(inf)}}},
-		"step 0: loss is NaN: only finite numbers a": {Loss: nan, Layers: Layers{{Name: "later", GradNormSq: Some(inf)}}},
+		"step 0: noise/noise_scale is NaN":           {Noise: Numbers{{"noise_scale", nan}}},
+		"step 0: flatness/trace is -Inf":             {Flatness: Numbers{{"trace", -inf}}},
+		"step 0: ms/step is +Inf":                    {MS: Numbers{{"step", inf}}},
+		"step 0: fc1.weight/grad_var_trace is +Inf":  {Layers: Layers{{"fc1.weight", Numbers{{"grad_var_trace", inf}}}}},
+		"step 0: loss is NaN: only finite numbers a": {Loss: nan, Layers: Layers{{"later", Numbers{{"grad_norm_sq", inf}}}}},
 	} {
 		var e lineEncoder
 		if _, err := e.step(&s); err == nil || !strings.Contains(err.Error(), want) {
@@ -124,22 +123,24 @@ func drawOpt(t *rapid.T, name string) Opt {
 	return Opt{}
 }
 
+// drawNumbers returns a group that a line can hold; an empty one is nil.
+func drawNumbers(t *rapid.T) (v Numbers) {
+	for _, name := range rapid.SliceOfNDistinct(rapid.StringMatching("[a-z_]{4,9}"), 0, 4, rapid.ID).Draw(t, "names") {
+		v = append(v, Number{name, rapid.Float64().Filter(finite).Draw(t, name)})
+	}
+	return v
+}
+
 func drawStep(t *rapid.T) Step {
 	var s Step
 	s.Step, s.Epoch, s.Samples = rapid.IntRange(0, 1e9).Draw(t, "step"), rapid.Int().Draw(t, "epoch"), rapid.Int().Draw(t, "samples")
 	s.LR, s.Loss = rapid.Float64().Filter(finite).Draw(t, "lr"), rapid.Float64().Filter(finite).Draw(t, "loss")
 	s.Accuracy = drawOpt(t, "accuracy")
-	for _, group := range []any{&s.Noise, &s.Flatness, &s.MS} {
-		v := reflect.ValueOf(group).Elem()
-		for i := range v.NumField() {
-			if o, ok := v.Field(i).Addr().Interface().(*Opt); ok {
-				*o = drawOpt(t, v.Type().Field(i).Name)
-			}
-		}
+	for _, group := range []*Numbers{&s.Noise, &s.Flatness, &s.MS} {
+		*group = drawNumbers(t)
 	}
-	s.Flatness.HV = rapid.IntRange(0, 50).Draw(t, "hv")
 	for _, name := range rapid.SliceOfNDistinct(rapid.String(), 0, 4, rapid.ID).Draw(t, "layers") {
-		s.Layers = append(s.Layers, Layer{Name: strings.ToValidUTF8(name, "?"), GradNormSq: Some(1), GradVarTrace: drawOpt(t, "layer")})
+		s.Layers = append(s.Layers, Layer{strings.ToValidUTF8(name, "?"), append(drawNumbers(t), Number{"one", 1})})
 	}
 	return s
 }
@@ -221,5 +222,21 @@ func TestOptIsANumberOrAbsent(t *testing.T) {
 	var o Opt
 	if err := json.Unmarshal([]byte(`"1"`), &o); err == nil {
 		t.Error("a string is read as a number")
+	}
+}
+
+func TestNumbersAreFoundAndReplacedByName(t *testing.T) {
+	var v Numbers
+	v.Set("a", 1)
+	v.Set("b", 2)
+	v.Set("a", 3)
+	if x, ok := v.Get("a").Get(); !ok || x != 3 || len(v) != 2 {
+		t.Errorf("%v", v)
+	}
+	if !v.Get("c").IsZero() {
+		t.Error("an unknown name is there")
+	}
+	if text, err := json.Marshal(Numbers{{"x", math.NaN()}}); err == nil {
+		t.Errorf("NaN is marshalled as %s", text)
 	}
 }

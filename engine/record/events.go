@@ -59,17 +59,15 @@ func (e *eventEncoder) version(wall time.Time) []byte {
 func (e *eventEncoder) step(s *Step, wall time.Time) []byte {
 	e.begin(wall)
 	e.summary = e.summary[:0]
-	top, noise, flatness, ms := s.scalars(), s.Noise.scalars(), s.Flatness.scalars(), s.MS.scalars()
-	for _, list := range [...][]scalar{top[:], noise[:], flatness[:], ms[:]} {
-		for _, s := range list {
-			e.scalar(s.value, s.tag)
-		}
+	for _, s := range s.scalars() {
+		e.scalar(s.value, s.tag)
 	}
+	for _, g := range s.groups() {
+		e.values(g.values, "", g.name)
+	}
+	e.values(s.MS, "", "ms")
 	for i := range s.Layers {
-		layer := &s.Layers[i]
-		for _, s := range layer.scalars() {
-			e.scalar(s.value, "layers/", layer.Name, "/", s.tag)
-		}
+		e.values(s.Layers[i].Numbers, "layers/", s.Layers[i].Name)
 	}
 	e.at(s.Step)
 	return e.end()
@@ -89,10 +87,20 @@ func (e *eventEncoder) epoch(ep *Epoch, wall time.Time) []byte {
 // scalar adds a number, if it is there, under the tag that the parts make.
 // TensorBoard's numbers are float32.
 func (e *eventEncoder) scalar(value Opt, tag ...string) {
-	x, ok := value.Get()
-	if !ok {
-		return
+	if x, ok := value.Get(); ok {
+		e.number(x, tag...)
 	}
+}
+
+// values adds numbers under the tags that prefix, group, a slash and their
+// names make.
+func (e *eventEncoder) values(v Numbers, prefix, group string) {
+	for i := range v {
+		e.number(v[i].X, prefix, group, "/", v[i].Name)
+	}
+}
+
+func (e *eventEncoder) number(x float64, tag ...string) {
 	length := 0
 	for _, part := range tag {
 		length += len(part)

@@ -129,7 +129,7 @@ func TestEventsHoldTheScalarsOfTheLog(t *testing.T) {
 	if err := f.Step(fullStep(), wall); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Step(&Step{Step: 1 << 40, Loss: 3, Flatness: Flatness{HV: 2}}, wall.Add(time.Second)); err != nil {
+	if err := f.Step(&Step{Step: 1 << 40, Loss: 3, Flatness: Numbers{{"hv", 2}}}, wall.Add(time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Epoch(&Epoch{Epoch: 1, Step: 8, TestAccuracy: Some(0.5), Seconds: 2}, wall); err != nil {

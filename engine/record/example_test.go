@@ -22,7 +22,7 @@ func Example() {
 		return
 	}
 	step := record.Step{Samples: 64, LR: 0.1, Loss: 2.31, Accuracy: record.Some(0.125)}
-	step.Noise.GradNormSq = record.Some(1.5)
+	step.Noise.Set("grad_norm_sq", 1.5)
 	if err := folder.Step(&step, time.Now()); err != nil {
 		fmt.Println(err)
 	}

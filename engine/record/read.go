@@ -1,7 +1,6 @@
 package record
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 )
@@ -40,15 +39,11 @@ func (l Layers) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			text = append(text, ',')
 		}
-		name, err := json.Marshal(layer.Name)
+		value, err := layer.Numbers.MarshalJSON()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("layer %s: %w", layer.Name, err)
 		}
-		value, err := json.Marshal(layer)
-		if err != nil {
-			return nil, err
-		}
-		text = append(append(append(text, name...), ':'), value...)
+		text = append(append(appendString(text, layer.Name), ':'), value...)
 	}
 	return append(text, '}'), nil
 }
@@ -56,24 +51,12 @@ func (l Layers) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads an object of layers and keeps its order.
 func (l *Layers) UnmarshalJSON(text []byte) error {
 	*l = nil
-	d := json.NewDecoder(bytes.NewReader(text))
-	open, err := d.Token()
-	if err != nil {
-		return err
-	}
-	if open != json.Delim('{') {
-		return fmt.Errorf("record: layers are %v, not an object", open)
-	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return err
-		}
-		layer := Layer{Name: name.(string)} // a key of an object
-		if err := d.Decode(&layer); err != nil {
+	return eachMember(text, func(name string, d *json.Decoder) error {
+		layer := Layer{Name: name}
+		if err := d.Decode(&layer.Numbers); err != nil {
 			return err
 		}
 		*l = append(*l, layer)
-	}
-	return nil
+		return nil
+	})
 }

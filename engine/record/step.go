@@ -1,65 +1,33 @@
 package record
 
 // Step is a line of steps.jsonl: what was measured at one step, before its
-// update. Numbers that were not measured are absent, and so is a group with
-// nothing in it. Every number means what the field's comment says, with n
-// samples in the batch, gᵢ the gradient of sample i's loss, ḡ their mean and
-// H the Hessian of the mean loss.
+// update. What was not measured is absent, and so is a group with nothing in
+// it. What the numbers in the groups mean is said by the quantities of package
+// measure.
 type Step struct {
 	Step     int     `json:"step"`    // counted from 0
 	Epoch    int     `json:"epoch"`   // counted from 0
-	Samples  int     `json:"samples"` // n
+	Samples  int     `json:"samples"` // in the batch
 	LR       float64 `json:"lr"`
 	Loss     float64 `json:"loss"`              // mean over the batch
 	Accuracy Opt     `json:"accuracy,omitzero"` // share of the batch classified rightly
 
-	Noise    Noise    `json:"noise"`
-	Flatness Flatness `json:"flatness"`
-	// Layers holds parameters in the model's order. The slice is the
-	// caller's, and may be used again for the next step.
-	Layers Layers `json:"layers"`
-	MS     MS     `json:"ms"`
+	// The slices of the groups are the caller's, and may be used again for the
+	// next step.
+	Noise    Numbers `json:"noise,omitempty"`    // of the batch's gradient
+	Flatness Numbers `json:"flatness,omitempty"` // of the loss, with "hv", the Hessian-vector products it took
+	Layers   Layers  `json:"layers,omitempty"`   // in the model's order
+	MS       Numbers `json:"ms,omitempty"`       // where the time went, in milliseconds
 }
 
-// Noise is the noise in the gradient of one batch.
-type Noise struct {
-	GradNormSq         Opt `json:"grad_norm_sq,omitzero"`          // ‖ḡ‖²
-	GradVarTrace       Opt `json:"grad_var_trace,omitzero"`        // tr Σ̂ = Σ‖gᵢ − ḡ‖²/(n−1)
-	GradNormSqUnbiased Opt `json:"grad_norm_sq_unbiased,omitzero"` // ‖ḡ‖² − tr Σ̂/n
-	NoiseScale         Opt `json:"noise_scale,omitzero"`           // tr Σ̂ / grad_norm_sq_unbiased
-	NoiseScaleEMA      Opt `json:"noise_scale_ema,omitzero"`       // the same of exponential averages
-	FisherTrace        Opt `json:"fisher_trace,omitzero"`          // Σ‖gᵢ‖²/n
-	GradCosine         Opt `json:"grad_cosine,omitzero"`           // cosine between this ḡ and the last
-}
-
-// Flatness is the curvature of the loss.
-type Flatness struct {
-	LambdaMax         Opt `json:"lambda_max,omitzero"`          // largest eigenvalue λ of H
-	LambdaMaxResidual Opt `json:"lambda_max_residual,omitzero"` // ‖Hv − λv‖
-	Trace             Opt `json:"trace,omitzero"`               // tr H, estimated
-	TraceStderr       Opt `json:"trace_stderr,omitzero"`        // its standard error
-	BatchSharpness    Opt `json:"batch_sharpness,omitzero"`     // ḡᵀHḡ/‖ḡ‖²
-	// HV counts the Hessian-vector products spent on this step's flatness.
-	// It is logged, 0 included, wherever the group is.
-	HV int `json:"hv"`
-}
-
-// Layer is the noise in the gradient of one parameter.
+// Layer is what was measured of one parameter.
 type Layer struct {
-	Name         string `json:"-"` // as in the model: "fc1.weight"
-	GradNormSq   Opt    `json:"grad_norm_sq,omitzero"`
-	GradVarTrace Opt    `json:"grad_var_trace,omitzero"`
+	Name    string // as in the model: "fc1.weight"
+	Numbers Numbers
 }
 
 // Layers is a JSON object of layers by name, in the order of the slice.
 type Layers []Layer
-
-// MS is where the time of a step went, in milliseconds.
-type MS struct {
-	Step     Opt `json:"step,omitzero"` // all of it
-	Noise    Opt `json:"noise,omitzero"`
-	Flatness Opt `json:"flatness,omitzero"`
-}
 
 // Epoch is a line of epochs.jsonl.
 type Epoch struct {
@@ -82,8 +50,9 @@ type scalar struct {
 	value Opt
 }
 
-// The methods named scalars list the numbers of a group in the order of their
-// keys: the one list of them, for the lines and the events alike.
+// The methods named scalars list the numbers of a line that are fields, in the
+// order of their keys: the one list of them, for the lines and the events
+// alike.
 
 func (s *Step) scalars() [3]scalar {
 	return [...]scalar{
@@ -93,51 +62,14 @@ func (s *Step) scalars() [3]scalar {
 	}
 }
 
-func (n *Noise) scalars() [7]scalar {
-	return [...]scalar{
-		{"noise/grad_norm_sq", n.GradNormSq},
-		{"noise/grad_var_trace", n.GradVarTrace},
-		{"noise/grad_norm_sq_unbiased", n.GradNormSqUnbiased},
-		{"noise/noise_scale", n.NoiseScale},
-		{"noise/noise_scale_ema", n.NoiseScaleEMA},
-		{"noise/fisher_trace", n.FisherTrace},
-		{"noise/grad_cosine", n.GradCosine},
-	}
+// group is an object of numbers of a step's line; its name is also the first
+// part of the tags of its numbers.
+type group struct {
+	name   string
+	values Numbers
 }
 
-func (f *Flatness) scalars() [6]scalar {
-	list := [...]scalar{
-		{"flatness/lambda_max", f.LambdaMax},
-		{"flatness/lambda_max_residual", f.LambdaMaxResidual},
-		{"flatness/trace", f.Trace},
-		{"flatness/trace_stderr", f.TraceStderr},
-		{"flatness/batch_sharpness", f.BatchSharpness},
-		{tag: "flatness/hv"},
-	}
-	measured := f.HV != 0
-	for _, s := range list {
-		measured = measured || s.value.ok
-	}
-	if measured {
-		list[5].value = Some(float64(f.HV))
-	}
-	return list
-}
-
-func (m *MS) scalars() [3]scalar {
-	return [...]scalar{
-		{"ms/step", m.Step},
-		{"ms/noise", m.Noise},
-		{"ms/flatness", m.Flatness},
-	}
-}
-
-func (l *Layer) scalars() [2]scalar {
-	return [...]scalar{
-		{"grad_norm_sq", l.GradNormSq},
-		{"grad_var_trace", l.GradVarTrace},
-	}
-}
+func (s *Step) groups() [2]group { return [...]group{{"noise", s.Noise}, {"flatness", s.Flatness}} }
 
 func (e *Epoch) scalars() [5]scalar {
 	return [...]scalar{

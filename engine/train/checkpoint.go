@@ -36,7 +36,7 @@ func (t *trainer[T]) saveDue(ended bool) bool {
 func (t *trainer[T]) save() error {
 	t.clock()
 	if norm := t.session.NormSq(t.session.Params()); math.IsNaN(norm) || math.IsInf(norm, 0) {
-		return t.diverged("the weights are not finite")
+		return t.diverged(errors.New("the weights are not finite"))
 	}
 	tensors, monitor, err := t.monitor.State()
 	if err != nil {

@@ -53,8 +53,9 @@ type Config struct {
 	Warmup      int     `json:"warmup" help:"Steps in which the rate rises linearly to the schedule."`
 	Sampling    string  `json:"sampling" help:"Batches: shuffle (each epoch a permutation), replacement, or full (the whole training set each step)."`
 
-	Measure         string  `json:"measure" help:"What to measure: none, noise, all, or a comma list of quantities."`
+	Measure         string  `json:"measure" help:"What to measure: none, all, or a comma list of sets (noise, flatness, economy, business, full) and quantities; see sgflow measures."`
 	MeasureEvery    int     `json:"measure-every" help:"Flatness every K steps; noise is every step."`
+	MeasureLog      int     `json:"measure-log" help:"Flatness at this many steps a decade, evenly spaced on a logarithmic scale, instead of every K steps; 0 is off."`
 	FlatnessSamples int     `json:"flatness-samples" help:"Measure flatness on this many training samples, chosen once; 0 is the current batch."`
 	FlatnessTol     float64 `json:"flatness-tol" help:"Residual, as a share of lambda_max, at which lambda_max is good (with --measure-every above 1)."`
 	FlatnessIters   int     `json:"flatness-iters" help:"Most Hessian-vector products for one lambda_max (with --measure-every above 1)."`
@@ -130,6 +131,7 @@ func (c *Config) validateCounts() error {
 		{"steps", c.Steps, 0},
 		{"warmup", c.Warmup, 0},
 		{"measure-every", c.MeasureEvery, 1},
+		{"measure-log", c.MeasureLog, 0},
 		{"flatness-samples", c.FlatnessSamples, 0},
 		{"flatness-iters", c.FlatnessIters, 1},
 		{"flatness-window", c.FlatnessWindow, 1},

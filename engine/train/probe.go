@@ -24,6 +24,8 @@ type ProbeConfig struct {
 
 	Split      string `json:"split" help:"Half of the data set: train or test."`
 	Indices    string `json:"indices" help:"Samples A to B−1 of the split, as A:B; all where not given."`
+	Samples    string `json:"samples" help:"How many samples, from the split's first: a number, or all. Not together with --indices."`
+	Measure    string `json:"measure" help:"What to measure: all, or a comma list of sets and quantities; see sgflow measures."`
 	Top        int    `json:"top" help:"How many of the largest eigenvalues to find."`
 	Probes     int    `json:"probes" help:"Random probes for the estimate of the trace."`
 	ExactTrace bool   `json:"exact-trace" help:"Compute the trace exactly, with one Hessian-vector product for every parameter."`
@@ -31,7 +33,7 @@ type ProbeConfig struct {
 
 // DefaultProbe returns the configuration of a probe of which nothing is asked.
 func DefaultProbe() ProbeConfig {
-	return ProbeConfig{Problem: Default().Problem, Split: splitTrain, Top: 1, Probes: 32}
+	return ProbeConfig{Problem: Default().Problem, Split: splitTrain, Samples: "all", Measure: "all", Top: 1, Probes: 32}
 }
 
 // Validate does for a probe what [Problem.Validate] does for its problem,
@@ -47,8 +49,31 @@ func (c *ProbeConfig) Validate() error {
 		return badValue("top", c.Top, "give 1 or more")
 	case c.Probes < 2:
 		return badValue("probes", c.Probes, "give 2 or more: one has no standard error")
+	case c.Indices != "" && c.Samples != samplesAll:
+		return badValue("samples", c.Samples, "--indices says which samples already")
 	}
-	return nil
+	_, err := c.selection()
+	return err
+}
+
+// samplesAll is the value of --samples for the whole split.
+const samplesAll = "all"
+
+// selection returns what c asks to measure.
+func (c *ProbeConfig) selection() (measure.Selection, error) {
+	s, err := measure.ParseSelection(c.Measure)
+	if err != nil {
+		return s, request(err)
+	}
+	for _, q := range s.Quantities() {
+		if q.Name == c.Measure && q.Needs&measure.Training != 0 {
+			return s, badValue("measure", c.Measure, "it belongs to steps of training: use sgflow train")
+		}
+	}
+	if c.Measure == "none" {
+		return s, badValue("measure", c.Measure, "a probe of nothing: give all, or what to measure")
+	}
+	return s, nil
 }
 
 // Probe measures noise and flatness of the mean loss of the samples that c
@@ -96,14 +121,25 @@ func probe[T engine.Float](ctx context.Context, p *problem, c *ProbeConfig, prog
 		return nil, err
 	}
 	o := measure.NewObjective(s, filler(p, s, split))
+	selection, err := c.selection()
+	if err != nil {
+		return nil, err
+	}
 	return measure.Probe(ctx, o, indices, measure.ProbeConfig{
-		Top: c.Top, Probes: c.Probes, ExactTrace: c.ExactTrace, Seed: c.Seed, Progress: progress,
+		Select: selection, Top: c.Top, Probes: c.Probes, ExactTrace: c.ExactTrace, Seed: c.Seed, Progress: progress,
 	})
 }
 
 // samples returns the indices into split that c names.
 func (c *ProbeConfig) samples(split *data.Split) ([]int32, error) {
 	from, to := 0, split.N
+	if c.Samples != samplesAll {
+		n, err := strconv.Atoi(c.Samples)
+		if err != nil || n < 1 || n > split.N {
+			return nil, badValue("samples", c.Samples, "the split has %d samples: give 1 to %d, or all", split.N, split.N)
+		}
+		to = n
+	}
 	if c.Indices != "" {
 		a, b, ok := strings.Cut(c.Indices, ":")
 		var errA, errB error

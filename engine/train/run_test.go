@@ -34,13 +34,13 @@ func TestRunLearnsAndFillsTheRunFolder(t *testing.T) {
 		t.Fatalf("%d steps, %v", len(steps), err)
 	}
 	for i, line := range steps {
-		_, noise := line.Noise.GradVarTrace.Get()
-		_, flat := line.Flatness.LambdaMax.Get()
+		_, noise := line.Noise.Get("grad_var_trace").Get()
+		_, flat := line.Flatness.Get("lambda_max").Get()
 		if line.Step != i || line.Epoch != i/10 || line.Samples != 32 || line.LR != 0.1 || !noise || !flat || len(line.Layers) != 4 {
 			t.Fatalf("line %d is %+v", i, line)
 		}
 	}
-	if _, ok := steps[1].Noise.GradCosine.Get(); !ok {
+	if _, ok := steps[1].Noise.Get("grad_cosine").Get(); !ok {
 		t.Error("the second step has no cosine with the first")
 	}
 	epochs, err := record.ReadEpochs(filepath.Join(c.Out, "epochs.jsonl"))

@@ -63,7 +63,7 @@ func TestGradientDescentGoesToTheEdgeOfStability(t *testing.T) {
 	edge := 2 / c.LR
 	mean := func(from, to int) (lambda, loss float64) {
 		for _, s := range steps[from:to] {
-			x, _ := s.Flatness.LambdaMax.Get()
+			x, _ := s.Flatness.Get("lambda_max").Get()
 			lambda += x / float64(to-from)
 			loss += s.Loss / float64(to-from)
 		}

@@ -37,9 +37,9 @@ func TestSpectrumAgreesWithProbe(t *testing.T) {
 		}
 	}
 	f := want.Flatness
-	trace, _ := f.Trace.Get()
-	largest, _ := f.LambdaMax.Get()
-	least, _ := f.LambdaMin.Get()
+	trace, _ := f.Numbers.Get("trace").Get()
+	largest, _ := f.Numbers.Get("lambda_max").Get()
+	least, _ := f.Numbers.Get("lambda_min").Get()
 	near("loss", got.Loss, want.Loss, 1e-13)
 	near("trace", got.Trace, trace, 1e-10) // rounding
 	near("lambda_max", got.LambdaMax, largest, 1e-6)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"sgflow/data"
@@ -93,6 +94,7 @@ func newTrainer[T engine.Float](c *Config, p *problem, r Reporter) (*trainer[T],
 	t.monitor = measure.NewMonitor(measure.NewObjective(t.session, filler(p, t.session, p.train)), measure.Config{
 		Select: selection, Every: c.MeasureEvery, Window: c.FlatnessWindow,
 		Tol: c.FlatnessTol, MaxProducts: c.FlatnessIters, Seed: c.Seed, Subset: subset,
+		PerDecade: c.MeasureLog, Converge: selection.Converged(), Momentum: c.Momentum, Plain: c.optimizer().Plain(),
 	})
 	t.progress.Summary = record.Summary{Device: p.device.Name, Params: len(t.session.Params())}
 	return t, nil
@@ -155,15 +157,18 @@ func (t *trainer[T]) advance() error {
 	lr := t.schedule.LR(t.c.LR, t.at, t.steps)
 	t.line.Step, t.line.Epoch, t.line.LR = t.at, t.sampler.Epoch(t.at), lr
 	err := t.monitor.Step(t.at, t.indices, &t.line)
-	if errors.Is(err, measure.ErrDiverged) || err == nil && !finite(&t.line) {
-		return t.diverged(fmt.Sprintf("loss %g, not everything measured is finite", t.line.Loss))
+	if err == nil {
+		t.session.Update(t.velocity, t.optimizer.Update(lr))
+		err = t.monitor.Updated(&t.line)
+	}
+	if errors.Is(err, measure.ErrDiverged) {
+		return t.diverged(err)
 	}
 	if err != nil {
 		return fmt.Errorf("train: step %d: %w", t.at, err)
 	}
-	t.session.Update(t.velocity, t.optimizer.Update(lr))
 	now := time.Now()
-	t.line.MS.Step = record.Some(float64(now.Sub(began)) / 1e6)
+	t.line.MS.Set("step", math.Round(float64(now.Sub(began))/1e3)/1e3)
 	if err := t.folder.Step(&t.line, now); err != nil {
 		return t.failed(err)
 	}
@@ -190,7 +195,7 @@ func (t *trainer[T]) endEpoch() error {
 	s.TrainLoss, s.TrainAccuracy = record.Some(p.Loss/n), record.Some(float64(p.Correct)/n)
 	loss, correct := t.test.Forward(t.tests)
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
-		return t.diverged(fmt.Sprintf("the test loss is %g", loss))
+		return t.diverged(fmt.Errorf("the test loss is %g", loss))
 	}
 	s.TestLoss, s.TestAccuracy = record.Some(loss), record.Some(float64(correct)/float64(len(t.tests)))
 	t.clock()
@@ -229,28 +234,15 @@ func (t *trainer[T]) finish() error {
 }
 
 // diverged is the error of a run whose numbers stopped being finite.
-func (t *trainer[T]) diverged(what string) error {
+func (t *trainer[T]) diverged(what error) error {
 	return fmt.Errorf("train: step %d: training diverged at learning rate %g: %s; try a lower --lr, or --warmup. "+
-		"The log and the checkpoint of step %d are kept in %s", t.at, t.line.LR, what, t.saved, t.folder.Dir())
+		"The log and the checkpoint of step %d are kept in %s",
+		t.at, t.line.LR, strings.TrimPrefix(what.Error(), measure.ErrDiverged.Error()+": "), t.saved, t.folder.Dir())
 }
 
 // failed adds to an error of the run folder how to go on.
 func (t *trainer[T]) failed(err error) error {
 	return fmt.Errorf("train: %w; what was logged is kept: when that is put right, go on with `sgflow train --resume %s`", err, t.folder.Dir())
-}
-
-// finite reports whether all that was measured in a step is.
-func finite(s *record.Step) bool {
-	f, n := &s.Flatness, &s.Noise
-	for _, o := range [...]record.Opt{
-		f.LambdaMax, f.LambdaMaxResidual, f.Trace, f.TraceStderr, f.BatchSharpness,
-		n.GradVarTrace, n.GradNormSqUnbiased, n.NoiseScale, n.NoiseScaleEMA, n.FisherTrace,
-	} {
-		if x, _ := o.Get(); math.IsNaN(x) || math.IsInf(x, 0) {
-			return false
-		}
-	}
-	return true
 }
 
 // info describes the run to the reporter.

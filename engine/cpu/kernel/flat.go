@@ -13,6 +13,7 @@ const (
 	opScale
 	opAxpy
 	opDot
+	opDistance
 	opNorm
 	opExchange
 	opSGD
@@ -74,6 +75,8 @@ func (t *flatTask[T]) Do(i, _ int) {
 		v.axpy(dst, t.a, x)
 	case opDot:
 		t.kernels.sums[i] = v.dot(x, y)
+	case opDistance:
+		t.kernels.sums[i] = v.distance(x, y)
 	case opNorm:
 		t.kernels.sums[i] = v.dot(x, x)
 	case opExchange:
@@ -146,6 +149,12 @@ func (k *Kernels[T]) Axpy(y []T, a T, x []T) {
 // Dot is Σ x·y over len(x) elements, with products and sums in float64.
 func (k *Kernels[T]) Dot(x, y []T) float64 {
 	k.flat = flatTask[T]{op: opDot, x: x, y: y[:len(x)]}
+	return k.total(len(x))
+}
+
+// DistanceSq is Σ (x−y)² over len(x) elements, in float64 throughout.
+func (k *Kernels[T]) DistanceSq(x, y []T) float64 {
+	k.flat = flatTask[T]{op: opDistance, x: x, y: y[:len(x)]}
 	return k.total(len(x))
 }
 

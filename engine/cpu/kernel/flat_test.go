@@ -46,6 +46,13 @@ func testFlat[T Float](t *testing.T, k *Kernels[T]) {
 		if got := k.Dot(x, y); math.Abs(got-dot) > float64(n)*0x1p-52*size {
 			t.Fatalf("dot of %d: %v, want %v", n, got, dot)
 		}
+		var apart float64
+		for i := range x {
+			apart += (float64(x[i]) - float64(y[i])) * (float64(x[i]) - float64(y[i]))
+		}
+		if got := k.DistanceSq(x, y); math.Abs(got-apart) > float64(n)*0x1p-52*apart {
+			t.Fatalf("squared distance of %d: %v, want %v", n, got, apart)
+		}
 		if got := k.NormSq(x); math.Abs(got-norm) > float64(n)*0x1p-52*norm {
 			t.Fatalf("norm of %d: %v, want %v", n, got, norm)
 		}

@@ -16,6 +16,7 @@ type vectorSet[T Float] struct {
 	scale    func(dst []T, a T, x []T)          // a·x
 	axpy     func(dst []T, a T, x []T)          // dst + a·x
 	dot      func(x, y []T) float64             // Σ x·y, in float64
+	distance func(x, y []T) float64             // Σ (x−y)², in float64
 	sum      func(x []T) float64                // Σ x, in float64
 	addNorm  func(dst, x []T) float64           // dst += x; Σ x², in float64
 	sgd      func(c *sgdStep[T], w, g, v []T)   // see SGD
@@ -74,6 +75,7 @@ func portableVectors[T Float]() vectorSet[T] {
 			}
 		},
 		dot:      dotPortable[T],
+		distance: distancePortable[T],
 		sum:      sumPortable[T],
 		addNorm:  addNormPortable[T],
 		exchange: exchangePortable[T],
@@ -97,6 +99,15 @@ func dotPortable[T Float](x, y []T) float64 {
 		s[0] += float64(x[i]) * float64(y[i])
 	}
 	return (s[0] + s[1]) + (s[2] + s[3])
+}
+
+func distancePortable[T Float](x, y []T) (s float64) {
+	y = y[:len(x)]
+	for i, v := range x {
+		d := float64(v) - float64(y[i])
+		s += d * d
+	}
+	return s
 }
 
 func sumPortable[T Float](x []T) float64 {

@@ -595,6 +595,101 @@ end:
 	VZEROUPPER
 	RET
 
+// func distanceF32AVX2(x []float32, y []float32) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·distanceF32AVX2(SB), NOSPLIT, $0-56
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   x_base+0(FP), DI
+	MOVQ   y_base+24(FP), SI
+	MOVQ   x_len+8(FP), CX
+	XORQ   DX, DX
+	SUBQ   $0x10, CX
+	JLT    single
+
+loop:
+	VMOVUPS      (DI)(DX*1), Y0
+	VMOVUPS      (SI)(DX*1), Y1
+	VEXTRACTF128 $0x01, Y0, X2
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X0, Y0
+	VEXTRACTF128 $0x01, Y1, X3
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X1, Y1
+	VSUBPD       Y1, Y0, Y0
+	VSUBPD       Y3, Y2, Y2
+	VFMADD231PD  Y0, Y0, Y8
+	VFMADD231PD  Y2, Y2, Y9
+	VMOVUPS      32(DI)(DX*1), Y4
+	VMOVUPS      32(SI)(DX*1), Y5
+	VEXTRACTF128 $0x01, Y4, X6
+	VCVTPS2PD    X6, Y6
+	VCVTPS2PD    X4, Y4
+	VEXTRACTF128 $0x01, Y5, X7
+	VCVTPS2PD    X7, Y7
+	VCVTPS2PD    X5, Y5
+	VSUBPD       Y5, Y4, Y4
+	VSUBPD       Y7, Y6, Y6
+	VFMADD231PD  Y4, Y4, Y10
+	VFMADD231PD  Y6, Y6, Y11
+	ADDQ         $0x40, DX
+	SUBQ         $0x10, CX
+	JGE          loop
+
+single:
+	ADDQ $0x10, CX
+	SUBQ $0x08, CX
+	JLT  edge
+
+singleloop:
+	VMOVUPS      (DI)(DX*1), Y0
+	VMOVUPS      (SI)(DX*1), Y1
+	VEXTRACTF128 $0x01, Y0, X2
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X0, Y0
+	VEXTRACTF128 $0x01, Y1, X3
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X1, Y1
+	VSUBPD       Y1, Y0, Y0
+	VSUBPD       Y3, Y2, Y2
+	VFMADD231PD  Y0, Y0, Y8
+	VFMADD231PD  Y2, Y2, Y9
+	ADDQ         $0x20, DX
+	SUBQ         $0x08, CX
+	JGE          singleloop
+
+edge:
+	ADDQ         $0x08, CX
+	JEQ          end
+	NEGQ         CX
+	LEAQ         lanesF32AVX2<>+0(SB), AX
+	VMOVUPS      32(AX)(CX*4), Y15
+	VMASKMOVPS   (DI)(DX*1), Y15, Y0
+	VMASKMOVPS   (SI)(DX*1), Y15, Y1
+	VEXTRACTF128 $0x01, Y0, X2
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X0, Y0
+	VEXTRACTF128 $0x01, Y1, X3
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X1, Y1
+	VSUBPD       Y1, Y0, Y0
+	VSUBPD       Y3, Y2, Y2
+	VFMADD231PD  Y0, Y0, Y8
+	VFMADD231PD  Y2, Y2, Y9
+
+end:
+	VADDPD       Y9, Y8, Y8
+	VADDPD       Y11, Y10, Y10
+	VADDPD       Y10, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VADDPD       X9, X8, X8
+	VHADDPD      X8, X8, X8
+	MOVSD        X8, ret+48(FP)
+	VZEROUPPER
+	RET
+
 // func sumF32AVX2(x []float32) float64
 // Requires: AVX, SSE2
 TEXT ·sumF32AVX2(SB), NOSPLIT, $0-32
@@ -1524,6 +1619,69 @@ edge:
 	VMASKMOVPD  (DI)(DX*1), Y15, Y0
 	VMASKMOVPD  (SI)(DX*1), Y15, Y1
 	VFMADD231PD Y0, Y1, Y8
+
+end:
+	VADDPD       Y9, Y8, Y8
+	VADDPD       Y11, Y10, Y10
+	VADDPD       Y10, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X9
+	VADDPD       X9, X8, X8
+	VHADDPD      X8, X8, X8
+	MOVSD        X8, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func distanceF64AVX2(x []float64, y []float64) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·distanceF64AVX2(SB), NOSPLIT, $0-56
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   x_base+0(FP), DI
+	MOVQ   y_base+24(FP), SI
+	MOVQ   x_len+8(FP), CX
+	XORQ   DX, DX
+	SUBQ   $0x08, CX
+	JLT    single
+
+loop:
+	VMOVUPD     (DI)(DX*1), Y0
+	VMOVUPD     (SI)(DX*1), Y1
+	VSUBPD      Y1, Y0, Y0
+	VFMADD231PD Y0, Y0, Y8
+	VMOVUPD     32(DI)(DX*1), Y4
+	VMOVUPD     32(SI)(DX*1), Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y9
+	ADDQ        $0x40, DX
+	SUBQ        $0x08, CX
+	JGE         loop
+
+single:
+	ADDQ $0x08, CX
+	SUBQ $0x04, CX
+	JLT  edge
+
+singleloop:
+	VMOVUPD     (DI)(DX*1), Y0
+	VMOVUPD     (SI)(DX*1), Y1
+	VSUBPD      Y1, Y0, Y0
+	VFMADD231PD Y0, Y0, Y8
+	ADDQ        $0x20, DX
+	SUBQ        $0x04, CX
+	JGE         singleloop
+
+edge:
+	ADDQ        $0x04, CX
+	JEQ         end
+	NEGQ        CX
+	LEAQ        lanesF64AVX2<>+0(SB), AX
+	VMOVUPS     32(AX)(CX*8), Y15
+	VMASKMOVPD  (DI)(DX*1), Y15, Y0
+	VMASKMOVPD  (SI)(DX*1), Y15, Y1
+	VSUBPD      Y1, Y0, Y0
+	VFMADD231PD Y0, Y0, Y8
 
 end:
 	VADDPD       Y9, Y8, Y8

@@ -587,6 +587,103 @@ end:
 	VZEROUPPER
 	RET
 
+// func distanceF32AVX512(x []float32, y []float32) float64
+// Requires: AVX, AVX512F, BMI2, SSE2
+TEXT ·distanceF32AVX512(SB), NOSPLIT, $0-56
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   x_base+0(FP), DI
+	MOVQ   y_base+24(FP), SI
+	MOVQ   x_len+8(FP), CX
+	XORQ   DX, DX
+	SUBQ   $0x20, CX
+	JLT    single
+
+loop:
+	VMOVUPS       (DI)(DX*1), Z0
+	VMOVUPS       (SI)(DX*1), Z1
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y3
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y1, Z1
+	VSUBPD        Z1, Z0, Z0
+	VSUBPD        Z3, Z2, Z2
+	VFMADD231PD   Z0, Z0, Z8
+	VFMADD231PD   Z2, Z2, Z9
+	VMOVUPS       64(DI)(DX*1), Z4
+	VMOVUPS       64(SI)(DX*1), Z5
+	VEXTRACTF64X4 $0x01, Z4, Y6
+	VCVTPS2PD     Y6, Z6
+	VCVTPS2PD     Y4, Z4
+	VEXTRACTF64X4 $0x01, Z5, Y7
+	VCVTPS2PD     Y7, Z7
+	VCVTPS2PD     Y5, Z5
+	VSUBPD        Z5, Z4, Z4
+	VSUBPD        Z7, Z6, Z6
+	VFMADD231PD   Z4, Z4, Z10
+	VFMADD231PD   Z6, Z6, Z11
+	ADDQ          $0x80, DX
+	SUBQ          $0x20, CX
+	JGE           loop
+
+single:
+	ADDQ $0x20, CX
+	SUBQ $0x10, CX
+	JLT  edge
+
+singleloop:
+	VMOVUPS       (DI)(DX*1), Z0
+	VMOVUPS       (SI)(DX*1), Z1
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y3
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y1, Z1
+	VSUBPD        Z1, Z0, Z0
+	VSUBPD        Z3, Z2, Z2
+	VFMADD231PD   Z0, Z0, Z8
+	VFMADD231PD   Z2, Z2, Z9
+	ADDQ          $0x40, DX
+	SUBQ          $0x10, CX
+	JGE           singleloop
+
+edge:
+	ADDQ          $0x10, CX
+	JEQ           end
+	MOVQ          $-1, AX
+	BZHIQ         CX, AX, AX
+	KMOVW         AX, K1
+	VMOVUPS.Z     (DI)(DX*1), K1, Z0
+	VMOVUPS.Z     (SI)(DX*1), K1, Z1
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y3
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y1, Z1
+	VSUBPD        Z1, Z0, Z0
+	VSUBPD        Z3, Z2, Z2
+	VFMADD231PD   Z0, Z0, Z8
+	VFMADD231PD   Z2, Z2, Z9
+
+end:
+	VADDPD        Z9, Z8, Z8
+	VADDPD        Z11, Z10, Z10
+	VADDPD        Z10, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y9
+	VADDPD        Y9, Y8, Y8
+	VEXTRACTF128  $0x01, Y8, X9
+	VADDPD        X9, X8, X8
+	VHADDPD       X8, X8, X8
+	MOVSD         X8, ret+48(FP)
+	VZEROUPPER
+	RET
+
 // func sumF32AVX512(x []float32) float64
 // Requires: AVX, AVX512F, BMI2, SSE2
 TEXT ·sumF32AVX512(SB), NOSPLIT, $0-32
@@ -1514,6 +1611,71 @@ edge:
 	VMOVUPD.Z   (DI)(DX*1), K1, Z0
 	VMOVUPD.Z   (SI)(DX*1), K1, Z1
 	VFMADD231PD Z0, Z1, Z8
+
+end:
+	VADDPD        Z9, Z8, Z8
+	VADDPD        Z11, Z10, Z10
+	VADDPD        Z10, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y9
+	VADDPD        Y9, Y8, Y8
+	VEXTRACTF128  $0x01, Y8, X9
+	VADDPD        X9, X8, X8
+	VHADDPD       X8, X8, X8
+	MOVSD         X8, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func distanceF64AVX512(x []float64, y []float64) float64
+// Requires: AVX, AVX512F, BMI2, SSE2
+TEXT ·distanceF64AVX512(SB), NOSPLIT, $0-56
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   x_base+0(FP), DI
+	MOVQ   y_base+24(FP), SI
+	MOVQ   x_len+8(FP), CX
+	XORQ   DX, DX
+	SUBQ   $0x10, CX
+	JLT    single
+
+loop:
+	VMOVUPD     (DI)(DX*1), Z0
+	VMOVUPD     (SI)(DX*1), Z1
+	VSUBPD      Z1, Z0, Z0
+	VFMADD231PD Z0, Z0, Z8
+	VMOVUPD     64(DI)(DX*1), Z4
+	VMOVUPD     64(SI)(DX*1), Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z9
+	ADDQ        $0x80, DX
+	SUBQ        $0x10, CX
+	JGE         loop
+
+single:
+	ADDQ $0x10, CX
+	SUBQ $0x08, CX
+	JLT  edge
+
+singleloop:
+	VMOVUPD     (DI)(DX*1), Z0
+	VMOVUPD     (SI)(DX*1), Z1
+	VSUBPD      Z1, Z0, Z0
+	VFMADD231PD Z0, Z0, Z8
+	ADDQ        $0x40, DX
+	SUBQ        $0x08, CX
+	JGE         singleloop
+
+edge:
+	ADDQ        $0x08, CX
+	JEQ         end
+	MOVQ        $-1, AX
+	BZHIQ       CX, AX, AX
+	KMOVW       AX, K1
+	VMOVUPD.Z   (DI)(DX*1), K1, Z0
+	VMOVUPD.Z   (SI)(DX*1), K1, Z1
+	VSUBPD      Z1, Z0, Z0
+	VFMADD231PD Z0, Z0, Z8
 
 end:
 	VADDPD        Z9, Z8, Z8

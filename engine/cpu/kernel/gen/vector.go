@@ -50,6 +50,7 @@ func vectors(s *isa) {
 	s.flat("axpy", "func(dst, x []%s, a %[1]s)", "stores dst+a·x.", 2, func() { s.bcast(operand.NewParamAddr("a", 48), s.v(constant)) },
 		func(v []reg.VecPhysical) { s.fma(v[1], s.v(constant), v[0]) })
 	s.dot64()
+	s.distance64()
 	s.sum64()
 	s.addNorm()
 	s.exchange()
@@ -201,6 +202,29 @@ func (s *isa) dot64() {
 		s.widen(4*u+1, 4*u+1, 4*u+3)
 		VFMADD231PD(s.v(4*u), s.v(4*u+1), s.v(8+2*u))
 		VFMADD231PD(s.v(4*u+2), s.v(4*u+3), s.v(9+2*u))
+	})
+	s.total(48)
+	ret()
+}
+
+// distance64 writes Σ (x−y)² in float64.
+func (s *isa) distance64() {
+	s.function("distance", fmt.Sprintf("func(x, y []%s) float64", s.scalar), "is Σ (x−y)² in float64.")
+	s.zeroSums()
+	s.flatLoop("x y", 2, func(u int, load, _ func(int, reg.VecPhysical)) {
+		load(0, s.v(4*u))
+		load(1, s.v(4*u+1))
+		if s.size == 8 {
+			VSUBPD(s.v(4*u+1), s.v(4*u), s.v(4*u))
+			VFMADD231PD(s.v(4*u), s.v(4*u), s.v(8+u))
+			return
+		}
+		s.widen(4*u, 4*u, 4*u+2)
+		s.widen(4*u+1, 4*u+1, 4*u+3)
+		VSUBPD(s.v(4*u+1), s.v(4*u), s.v(4*u))
+		VSUBPD(s.v(4*u+3), s.v(4*u+2), s.v(4*u+2))
+		VFMADD231PD(s.v(4*u), s.v(4*u), s.v(8+2*u))
+		VFMADD231PD(s.v(4*u+2), s.v(4*u+2), s.v(9+2*u))
 	})
 	s.total(48)
 	ret()

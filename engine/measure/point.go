@@ -1,0 +1,187 @@
+package measure
+
+import (
+	"context"
+	"math"
+
+	"sgflow/engine"
+	"sgflow/engine/record"
+)
+
+// Point is where quantities are measured: parameters, a set of samples, and
+// what was computed there. What several quantities need is computed when the
+// first asks for it.
+type Point[T engine.Float] struct {
+	ctx context.Context
+	o   *Objective[T]
+	c   *Config
+	*memory[T]
+
+	// Of the point: mean loss, the number of samples classified rightly (−1
+	// where not known), the samples.
+	loss    float64
+	correct int
+	n       int
+	step    *Step // of training the point belongs to; nil elsewhere
+
+	out *record.Numbers // the group that log writes to
+	bad record.Number   // the first number that was not finite
+	ok  bool            // there was none
+
+	noise     GradientNoise
+	layers    []GradientNoise
+	lastDot   float64 // Σ ḡⱼ·(the last ḡ)ⱼ, where the last one is kept
+	hasNoise  bool
+	total     []float64 // ‖gᵢ‖²
+	hasTotal  bool
+	dots      []float64 // gᵢᵀḡ
+	hasDots   bool
+	losses    []float64
+	hasLosses bool
+	hg        []T // H·ḡ
+	gHg       float64
+	hasHG     bool
+	tr, trErr float64 // of trace
+	trErrOK   bool
+	hasTrace  bool
+	sorted    []float64
+	slopes    []float64
+	signs     []float64
+	before    []T // θ before the step's update, where that is not −LR·ḡ
+	scratch   [2][]T
+}
+
+// Step is what quantities know of the step of training that a point belongs to.
+type Step struct {
+	LR       float64
+	Momentum float64
+	// Plain is set where the update is −LR·ḡ and nothing else.
+	Plain bool
+}
+
+// begin starts a new point at the objective's last Gradient.
+func (p *Point[T]) begin(loss float64, correct, n int) {
+	p.loss, p.correct, p.n = loss, correct, n
+	p.hasNoise, p.hasTotal, p.hasDots, p.hasLosses, p.hasHG, p.hasTrace = false, false, false, false, false, false
+	p.ok = true
+}
+
+// log writes a number under a key of the quantity at hand. One that is not
+// finite is kept for the error instead.
+func (p *Point[T]) log(name string, x float64) {
+	if !finite(x) {
+		if p.ok {
+			p.bad, p.ok = record.Number{Name: name, X: x}, false
+		}
+		return
+	}
+	*p.out = append(*p.out, record.Number{Name: name, X: x})
+}
+
+// logIf is log where ok; the quantity is absent otherwise.
+func (p *Point[T]) logIf(name string, x float64, ok bool) {
+	if ok {
+		p.log(name, x)
+	}
+}
+
+// Noise returns the noise of the gradient. Where per-sample gradients do not
+// exist, only NormSq is valid, and ok false.
+func (p *Point[T]) Noise() (g GradientNoise, ok bool) {
+	if !p.hasNoise {
+		var last []T
+		if p.step != nil && p.c.Select.Has(gradCosine.Name) {
+			last, _ = p.vector(lastGradient, len(p.o.Grad()))
+		}
+		p.noise, p.layers, p.lastDot = p.o.noise(p.layers[:0], last)
+		p.hasNoise = true
+	}
+	return p.noise, p.o.normsOK
+}
+
+// SampleNormSq returns ‖gᵢ‖² of all samples, nil where per-sample gradients do
+// not exist.
+func (p *Point[T]) SampleNormSq() []float64 {
+	if !p.o.normsOK {
+		return nil
+	}
+	if !p.hasTotal {
+		p.total = grow(p.total, p.n)
+		clear(p.total)
+		for k := range p.o.norms {
+			for i, x := range p.o.SampleNorms(k) {
+				p.total[i] += x
+			}
+		}
+		p.hasTotal = true
+	}
+	return p.total
+}
+
+// GradientProduct returns H·ḡ and ḡᵀHḡ.
+func (p *Point[T]) GradientProduct() (hg []T, gHg float64) {
+	if !p.hasHG {
+		p.hg = grow(p.hg, len(p.o.Grad()))
+		p.o.Product(p.hg, p.o.Grad())
+		p.gHg = p.o.s.Dot(p.o.Grad(), p.hg)
+		p.hasHG = true
+	}
+	return p.hg, p.gHg
+}
+
+// gradNormSq returns ‖ḡ‖².
+func (p *Point[T]) gradNormSq() float64 {
+	if p.hasNoise {
+		return p.noise.NormSq
+	}
+	return p.o.s.NormSq(p.o.Grad())
+}
+
+// window adds x to the values remembered under the name, of which it keeps the
+// last Config.Window, and returns them, oldest first.
+func (p *Point[T]) window(name string, x float64) []float64 {
+	w := p.list(name)
+	if cap(w) < p.c.Window {
+		w = append(make([]float64, 0, p.c.Window), w...)
+	}
+	if len(w) >= p.c.Window {
+		copy(w, w[1:])
+		w = w[:p.c.Window-1]
+	}
+	w = append(w, x)
+	p.remember(name, w)
+	return w
+}
+
+// temporary returns the k-th scratch vector of P elements; any quantity may
+// overwrite it.
+func (p *Point[T]) temporary(k int) []T {
+	p.scratch[k] = grow(p.scratch[k], len(p.o.Grad()))
+	return p.scratch[k]
+}
+
+// variance returns the unbiased variance of x, of two values or more, and
+// their mean.
+func variance(x []float64) (v, mean float64) {
+	for _, a := range x {
+		mean += a
+	}
+	n := float64(len(x))
+	mean /= n
+	for _, a := range x {
+		v += (a - mean) * (a - mean)
+	}
+	return v / (n - 1), mean
+}
+
+// quantile returns the q-quantile of sorted x by linear interpolation between
+// order statistics (Hyndman & Fan 1996, definition 7, the default of NumPy).
+func quantile(x []float64, q float64) float64 {
+	at := q * float64(len(x)-1)
+	i := int(math.Floor(at))
+	if i+1 >= len(x) {
+		return x[len(x)-1]
+	}
+	f := at - float64(i)
+	return x[i]*(1-f) + x[i+1]*f
+}

@@ -1,0 +1,27 @@
+package measure
+
+// quantities is the registry, in the order in which quantities are measured
+// and logged.
+var quantities = []*Quantity{
+	&gradNormSq,
+	&gradVarTrace,
+	&gradNormSqUnbiased,
+	&noiseScale,
+	&noiseScaleEMA,
+	&fisherTrace,
+	&gradCosine,
+	&sampleNorms,
+	&normTest,
+	&temperature,
+	&cabs,
+	&distance,
+	&updateSize,
+	&lambdaMax,
+	&trace,
+	&batchSharpness,
+	&ticTrace,
+}
+
+// Quantities returns the registry: all that can be measured, in the order of
+// the log. The entries are not to be changed.
+func Quantities() []*Quantity { return quantities }
