@@ -64,6 +64,11 @@ func ExampleCompile() {
 	//     1  norms.b1[n]                        += bias_norms   t19  (n×32×1)
 	//     2  norms.w2[n]                        += dense_norms  ‖t28‖²·‖t20‖²  (rows of 32, 10)
 	//     3  norms.b2[n]                        += bias_norms   t20  (n×10×1)
+	// per-sample gradients:
+	//        w1                                 =  n·xᵢ⊗t19ᵢ
+	//        b1                                 =  n·t19ᵢ
+	//        w2                                 =  n·t28ᵢ⊗t20ᵢ
+	//        b2                                 =  n·t20ᵢ
 }
 
 // A convolutional network written with stock Gorgonia ops only: the nodes that

@@ -192,3 +192,10 @@ func TestProductsAgreeWithFiniteDifferencesOfGradients(t *testing.T) {
 		})
 	}
 }
+
+// penalty adds the sum of the squares of the first parameter to the loss.
+func penalty(n *stockNet) *stockNet {
+	squares := gorgonia.Must(gorgonia.Sum(gorgonia.Must(gorgonia.Square(n.params[0]))))
+	n.loss = gorgonia.Must(gorgonia.Add(n.loss, squares))
+	return n
+}

@@ -92,6 +92,10 @@ func (b *binder[T]) bind(in program.Instr) (bound, error) {
 		r = bindDenseNorms(b, in)
 	case *program.BiasNorms:
 		r = bindBiasNorms(b, in)
+	case *program.ConvSamples:
+		r = bindConvSamples(b, in)
+	case *program.BiasSamples:
+		r = bindBiasSamples(b, in)
 	default:
 		return nil, fmt.Errorf("no rule for instruction %T", in)
 	}

@@ -17,10 +17,8 @@ type conv[T Float] struct {
 	perSample  []float64
 }
 
-func bindConv[T Float](b *binder[T], in *program.Conv) bound {
-	g := in.Geom
-	x, y := each(g.InC*g.InH*g.InW), each(g.OutC*g.OutH*g.OutW)
-	w := whole(g.OutC * g.InC * g.KH * g.KW)
+// bindGeom prepares the convolution of geometry g.
+func bindGeom[T Float](b *binder[T], g program.ConvGeom) *kernel.Conv[T] {
 	k, err := kernel.NewConv[T](kernel.ConvGeom{
 		Batch: b.m.capacity, InC: g.InC, InH: g.InH, InW: g.InW, OutC: g.OutC, KH: g.KH, KW: g.KW,
 		StrideH: g.StrideH, StrideW: g.StrideW, PadH: g.PadH, PadW: g.PadW, DilH: g.DilH, DilW: g.DilW,
@@ -31,7 +29,14 @@ func bindConv[T Float](b *binder[T], in *program.Conv) bound {
 	case k.OutH() != g.OutH || k.OutW() != g.OutW:
 		b.fail("the windows make %d×%d outputs, not %d×%d", k.OutH(), k.OutW(), g.OutH, g.OutW)
 	}
-	c := &conv[T]{m: b.m, dir: in.Dir, c: k, accumulate: in.Accumulate}
+	return k
+}
+
+func bindConv[T Float](b *binder[T], in *program.Conv) bound {
+	g := in.Geom
+	x, y := each(g.InC*g.InH*g.InW), each(g.OutC*g.OutH*g.OutW)
+	w := whole(g.OutC * g.InC * g.KH * g.KW)
+	c := &conv[T]{m: b.m, dir: in.Dir, c: bindGeom(b, g), accumulate: in.Accumulate}
 	switch in.Dir {
 	case program.ConvForward:
 		c.out, c.a, c.b = b.real(in.Out, y), b.real(in.A, x), b.real(in.B, w)

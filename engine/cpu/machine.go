@@ -39,9 +39,12 @@ type Machine[T Float] struct {
 	logits  operand[T]
 	norms   [][]float64 // by parameter, nil where there is no rule
 	noise   bool        // the run in progress computes norms
-	batch   int         // of the last Gradient, 0 when there is none to multiply with
+	loaded  int         // samples of the last run
+	batch   int         // of the last backward pass, 0 when a Forward followed it
+	pulled  bool        // that was a Pullback, with which there is no product
 	curved  bool        // Curvature has run for it
-	profile *profile    // nil when off
+	sampled sampled[T]
+	profile *profile // nil when off
 }
 
 // The texts of the panics that wrong calls cause.
@@ -52,6 +55,10 @@ const (
 	noGradient = "cpu: Product without a Gradient before it"
 	noHessian  = "cpu: the program has no Hessian-vector product"
 	noLogits   = "cpu: the program names no logits"
+	noSamples  = "cpu: per-sample gradients without a Gradient or Pullback before"
+	noKept     = "cpu: CrossDots without a KeepSamples before"
+	badSamples = "cpu: slice does not have an element for each sample of the last backward pass"
+	badGram    = "cpu: Gram matrix is not n×n for the n samples of the last backward pass"
 )
 
 // New makes a machine for p. It returns an error where p holds an instruction
@@ -107,6 +114,14 @@ func (m *Machine[T]) bind(layout program.Layout) error {
 		list, err := b.bindPhase(ph)
 		m.phases[ph] = list
 		errs = append(errs, err)
+	}
+	b.err = nil
+	m.sampled.list = b.bindFactors()
+	errs = append(errs, b.err)
+	for k := range p.Buffers {
+		if p.Buffers[k].Role == program.SampleRows {
+			m.sampled.lazy = append(m.sampled.lazy, program.BufferID(k))
+		}
 	}
 	for _, id := range p.Inputs {
 		if m.own[id] == nil {
@@ -203,7 +218,7 @@ func (m *Machine[T]) checkBatch(n int) {
 // predictions. It panics where n is not in 1..Capacity.
 func (m *Machine[T]) Forward(n int) {
 	m.checkBatch(n)
-	m.batch, m.curved = 0, false
+	m.loaded, m.batch, m.pulled, m.curved, m.sampled.made = n, 0, false, false, false
 	m.run(program.Forward, n)
 }
 

@@ -55,7 +55,7 @@ type memory[T Float] struct {
 	vector, product []T // of the Product call in progress
 	reals           []T
 	indices         []int32
-	own             map[program.BufferID]*[]T       // inputs, constants; logits, which outlive a run
+	own             map[program.BufferID]*[]T       // inputs, constants; logits, which outlive a run; sample rows, made at their first use
 	doubles         map[program.BufferID]*[]float64 // scalars and norms
 }
 
@@ -76,6 +76,8 @@ func newMemory[T Float](p *program.Program, capacity int) (*memory[T], program.L
 			s := aligned[float64](b.Len(capacity))
 			m.doubles[id] = &s
 		case b.Type != program.Real:
+		case b.Role == program.SampleRows:
+			m.own[id] = new([]T)
 		case b.Role == program.Input, b.Role == program.Constant, b.Role == program.Temporary && id == p.Logits:
 			s := aligned[T](b.Len(capacity))
 			m.own[id] = &s

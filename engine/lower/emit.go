@@ -13,15 +13,15 @@ type emitter struct {
 	buffers  map[*value]program.BufferID // of values that are not reshapes
 	indices  map[*value]program.BufferID // argmax positions of max pools
 	phases   map[*value]program.Phase
-	grads    []program.BufferID // of each parameter
-	outputs  []program.BufferID // Hessian-vector product of each parameter
-	normsOf  map[*value]program.BufferID
+	grads    []program.BufferID            // of each parameter
+	outputs  []program.BufferID            // Hessian-vector product of each parameter
+	ruled    map[*value]*program.Parameter // of gradients whose samples' norms and factors are known
 	lossRoot *value
 }
 
 // emit makes the program that computes r.
 func (g *graph) emit(p *program.Program, r *roots) error {
-	e := &emitter{p: p, buffers: map[*value]program.BufferID{}, indices: map[*value]program.BufferID{}, normsOf: map[*value]program.BufferID{}, lossRoot: base(r.loss)}
+	e := &emitter{p: p, buffers: map[*value]program.BufferID{}, indices: map[*value]program.BufferID{}, ruled: map[*value]*program.Parameter{}, lossRoot: base(r.loss)}
 	list := g.live(r)
 	e.assignPhases(list, r)
 	e.leafBuffers(g.values)
@@ -187,8 +187,8 @@ func inPlace(v *value) []*value {
 	return nil
 }
 
-// sampleNorms finds for each parameter the rule that gives ‖gᵢ‖² without
-// forming gᵢ, and makes the buffer for it.
+// sampleNorms finds for each parameter the rule that gives ‖gᵢ‖² and the factors
+// of gᵢ without forming gᵢ, and makes the buffer for the norms.
 func (e *emitter) sampleNorms(r *roots) {
 	for i, v := range r.grads {
 		e.p.Params[i].Norms = program.None
@@ -201,7 +201,7 @@ func (e *emitter) sampleNorms(r *roots) {
 		}
 		id := e.newBuffer(program.Buffer{Name: e.p.Params[i].Name, Role: program.SampleNorms, Type: program.Double, Batched: true})
 		e.p.Params[i].Norms = id
-		e.normsOf[b] = id
+		e.ruled[b] = &e.p.Params[i]
 	}
 }
 

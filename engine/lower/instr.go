@@ -75,8 +75,9 @@ func (e *emitter) matMul(v *value, o op.MatMul) {
 		TransA: o.TransA, TransB: o.TransB, Accumulate: e.accumulate(v), Epilogue: e.epilogue(v),
 	}
 	e.add(e.phases[v], in)
-	if norms, ok := e.normsOf[v]; ok {
-		e.add(program.Noise, &program.DenseNorms{Norms: norms, A: in.A, B: in.B, ACols: a.shape[1], BCols: b.shape[1]})
+	if q := e.ruled[v]; q != nil {
+		e.add(program.Noise, &program.DenseNorms{Norms: q.Norms, A: in.A, B: in.B, ACols: a.shape[1], BCols: b.shape[1]})
+		q.Factors = &program.Factors{A: in.A, B: in.B}
 	}
 }
 
@@ -85,10 +86,20 @@ func (e *emitter) conv(v *value, o op.Conv) {
 		Dir: program.ConvDir(o.Dir), Geom: convGeom(o.Geom), Out: e.buf(v), A: e.buf(v.args[0]), B: e.buf(v.args[1]),
 		Accumulate: e.accumulate(v), Norms: program.None, Epilogue: e.epilogue(v),
 	}
-	if norms, ok := e.normsOf[v]; ok {
-		in.Norms = norms
-	}
 	e.add(e.phases[v], in)
+	if q := e.ruled[v]; q != nil {
+		in.Norms = q.Norms
+		g := in.Geom
+		rows := e.sampleRows(q, g.OutC, g.InC, g.KH, g.KW)
+		e.add(program.Samples, &program.ConvSamples{Geom: g, Out: rows, A: in.A, B: in.B})
+	}
+}
+
+// sampleRows makes the buffer for the rows of a parameter's sample gradients.
+func (e *emitter) sampleRows(q *program.Parameter, shape ...int) program.BufferID {
+	id := e.newBuffer(program.Buffer{Name: q.Name, Role: program.SampleRows, Batched: true, Shape: shape})
+	q.Factors = &program.Factors{A: id, B: program.None}
+	return id
 }
 
 func convGeom(c op.ConvGeom) program.ConvGeom {
@@ -152,9 +163,17 @@ func (e *emitter) sum(v *value, o op.Sum) {
 		return
 	}
 	e.add(e.phases[v], &program.SumBias{Out: e.buf(v), X: e.buf(x), Outer: axis(x, 0), Channels: channels, Inner: inner})
-	if norms, ok := e.normsOf[v]; ok {
-		e.add(program.Noise, &program.BiasNorms{Norms: norms, X: e.buf(x), Channels: channels, Inner: inner})
+	q := e.ruled[v]
+	if q == nil {
+		return
 	}
+	e.add(program.Noise, &program.BiasNorms{Norms: q.Norms, X: e.buf(x), Channels: channels, Inner: inner})
+	if inner == 1 {
+		q.Factors = &program.Factors{A: e.buf(x), B: program.None}
+		return
+	}
+	rows := e.sampleRows(q, channels)
+	e.add(program.Samples, &program.BiasSamples{Out: rows, X: e.buf(x), Channels: channels, Inner: inner})
 }
 
 // reduce sums x over axes of large, or repeats it along them.

@@ -24,10 +24,11 @@ const (
 	Vector                  // a slice of v
 	Product                 // a slice of H·v
 	SampleNorms             // ‖gᵢ‖² for one parameter, n float64
+	SampleRows              // gᵢ/n for one parameter, n rows; made by the Samples phase
 	Scalar                  // one float64 result: loss or count
 )
 
-var roleNames = [...]string{"temp", "input", "const", "param", "grad", "vector", "product", "norms", "scalar"}
+var roleNames = [...]string{"temp", "input", "const", "param", "grad", "vector", "product", "norms", "rows", "scalar"}
 
 // String returns the role's short name.
 func (r Role) String() string { return roleNames[r] }

@@ -15,10 +15,13 @@
 //	Noise      …             → ‖gᵢ‖² of every sample, for each parameter
 //	Curvature  …             → what Hessian-vector products need but no v
 //	Product    v             → H·v
+//	Samples    …             → rows of per-sample gradients that no buffer holds yet
 //
 // A phase reads what the earlier ones left in their buffers, so a backend may
 // run Product many times after one run of the others: every product at the
 // same point reuses the activations of the forward and the backward pass.
+// Samples runs where per-sample gradients are asked for, at most once after a
+// Gradient: it makes what their factors ([Factors]) lack.
 //
 // The package imports no backend and executes nothing.
 package program

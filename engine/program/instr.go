@@ -1,5 +1,7 @@
 package program
 
+import "fmt"
+
 // Instr is one instruction. The concrete types below are all there are; a
 // backend switches on them when it binds a Program to memory. What they read
 // and write is in operands.go, how they print in listing.go.
@@ -110,6 +112,12 @@ type ConvGeom struct {
 	StrideH, StrideW int
 	PadH, PadW       int
 	DilH, DilW       int
+}
+
+// String returns the geometry for listings, "1×28×28 → 16×24×24, k5×5 s1 p0".
+func (g ConvGeom) String() string {
+	return fmt.Sprintf("%d×%d×%d → %d×%d×%d, k%d×%d s%d p%d",
+		g.InC, g.InH, g.InW, g.OutC, g.OutH, g.OutW, g.KH, g.KW, g.StrideH, g.PadH)
 }
 
 // Conv is a convolution or one of its two adjoints. The operands are by

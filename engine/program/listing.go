@@ -17,6 +17,8 @@ func (p *Program) name(id BufferID) string {
 			return "Hv." + b.Name
 		case SampleNorms:
 			return "norms." + b.Name
+		case SampleRows:
+			return "rows." + b.Name
 		}
 		return b.Name
 	}
@@ -42,6 +44,13 @@ func (p *Program) String() string {
 				assign = "+="
 			}
 			fmt.Fprintf(&b, "  %3d  %-34s %-2s %-12s %s\n", k, strings.Join(out, ", "), assign, in.mnemonic(), in.args(p))
+		}
+	}
+	header := "per-sample gradients:\n"
+	for _, q := range p.Params {
+		if q.Factors != nil {
+			fmt.Fprintf(&b, "%s       %-34s =  %s\n", header, q.Name, q.Factors.format(p))
+			header = ""
 		}
 	}
 	return b.String()
@@ -121,9 +130,7 @@ func (i *MatMul) args(p *Program) string {
 	return fmt.Sprintf("%s·%s%s  (%s×%s×%s)", a, b, i.Epilogue.args(p), i.M, i.N, i.K)
 }
 func (i *Conv) args(p *Program) string {
-	g := i.Geom
-	s := fmt.Sprintf("%s, %s%s  (%d×%d×%d → %d×%d×%d, k%d×%d s%d p%d)", p.name(i.A), p.name(i.B), i.Epilogue.args(p),
-		g.InC, g.InH, g.InW, g.OutC, g.OutH, g.OutW, g.KH, g.KW, g.StrideH, g.PadH)
+	s := fmt.Sprintf("%s, %s%s  (%s)", p.name(i.A), p.name(i.B), i.Epilogue.args(p), i.Geom)
 	if i.Norms != None {
 		s += "  norms " + p.name(i.Norms)
 	}

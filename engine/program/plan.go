@@ -19,8 +19,9 @@ const align = 16
 
 // Plan assigns arena offsets to the temporaries of p for batches of up to
 // capacity samples, reusing the space of buffers whose last reader has run.
-// A buffer that a later phase reads lives until the end of the last phase
-// that reads it, since that phase may be run again.
+// A buffer that a later phase reads, and a factor of per-sample gradients, lives
+// until the end of the program: phases may be run again, in any order in which
+// each finds what it reads.
 //
 // The method is first-fit over buffers sorted by size, largest first
 // (Pisarchyk & Lee 2020, arXiv:2001.03288, "greedy by size").
@@ -35,11 +36,13 @@ func (p *Program) Plan(capacity int) Layout {
 		start, end int
 	}
 	spans := map[BufferID]*span{}
-	phaseEnd := [NumPhases]int{}
 	phaseOf := map[BufferID]Phase{}
+	end := 0
+	for _, list := range p.Phases {
+		end += len(list)
+	}
 	t := 0
 	for ph, list := range p.Phases {
-		phaseEnd[ph] = t + len(list)
 		for _, in := range list {
 			for _, id := range append(Reads(in), Writes(in)...) {
 				b := &p.Buffers[id]
@@ -54,10 +57,20 @@ func (p *Program) Plan(capacity int) Layout {
 				}
 				s.end = max(s.end, t)
 				if Phase(ph) != phaseOf[id] {
-					s.end = max(s.end, phaseEnd[ph])
+					s.end = end
 				}
 			}
 			t++
+		}
+	}
+	for _, q := range p.Params {
+		if q.Factors == nil {
+			continue
+		}
+		for _, id := range some(q.Factors.A, q.Factors.B) {
+			if s := spans[id]; s != nil {
+				s.end = end
+			}
 		}
 	}
 	order := make([]*span, 0, len(spans))

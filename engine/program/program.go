@@ -10,10 +10,11 @@ const (
 	Noise
 	Curvature
 	HessianProduct
+	Samples
 	NumPhases
 )
 
-var phaseNames = [...]string{"forward", "gradient", "noise", "curvature", "product"}
+var phaseNames = [...]string{"forward", "gradient", "noise", "curvature", "product", "samples"}
 
 // String returns the phase's name.
 func (p Phase) String() string { return phaseNames[p] }
@@ -29,6 +30,10 @@ type Parameter struct {
 	// phase, or None where the graph uses the parameter in a way for which
 	// no rule exists: then gradients are to be taken one sample at a time.
 	Norms BufferID
+
+	// Factors says how the gradients of single samples are had without a
+	// backward pass for each; nil where Norms is None.
+	Factors *Factors
 }
 
 // Program is a compiled model. It is immutable once made and may be shared
@@ -51,6 +56,17 @@ type Program struct {
 
 // Buffer returns the buffer named by id.
 func (p *Program) Buffer(id BufferID) *Buffer { return &p.Buffers[id] }
+
+// Factored reports whether the gradients of single samples are known, as
+// factors, for every parameter.
+func (p *Program) Factored() bool {
+	for _, q := range p.Params {
+		if q.Factors == nil {
+			return false
+		}
+	}
+	return !p.BatchCoupled
+}
 
 // HasProduct reports whether the program can compute Hessian-vector products.
 func (p *Program) HasProduct() bool { return len(p.Phases[HessianProduct]) > 0 }

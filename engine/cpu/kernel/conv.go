@@ -193,6 +193,7 @@ const (
 	convForward convOp = iota
 	convInput
 	convWeight
+	convSamples
 	convReduce // adds the groups' weight gradients up
 	convLayout // lays weights out for convInput
 )
@@ -286,6 +287,16 @@ func (k *Kernels[T]) ConvWeight(c *Conv[T], n int, dw, x, dy []T, acc bool, perS
 	k.runConv(k.conv.pieces)
 }
 
+// ConvSamples stores the gradient of sample i's Σ y⊙dy in w in rows[i], for n
+// samples: rows is n×(OutC·InC·KH·KW). Their sum is what ConvWeight makes.
+func (k *Kernels[T]) ConvSamples(c *Conv[T], n int, rows, x, dy []T) {
+	c.checkConv(n, x, dy, rows)
+	rows = rows[:n*c.OutC*c.depth]
+	k.conv = convTask[T]{Conv: c, kernels: k, op: convSamples, n: n, pieces: c.pieceCount(n), x: x, y: dy, w: rows}
+	k.conv.last = 2*k.conv.lastRun() >= k.tiles.lanes
+	k.runConv(k.conv.pieces)
+}
+
 // runConv runs the task and forgets the caller's slices.
 func (k *Kernels[T]) runConv(pieces int) {
 	k.pool.Run(pieces, &k.conv)
@@ -311,6 +322,8 @@ func (t *convTask[T]) Do(i, worker int) {
 			t.input(lo, hi, worker)
 		case convWeight:
 			t.weight(i, lo, hi, worker)
+		case convSamples:
+			t.samples(lo, hi, worker)
 		}
 	}
 }

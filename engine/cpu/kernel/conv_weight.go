@@ -21,28 +21,58 @@ func (t *convTask[T]) weight(group, lo, hi, worker int) {
 	if t.sample != nil {
 		own, flags = k.scratch(worker, 1, size), 0
 	}
-	var buf []T
-	if t.last {
-		buf = k.scratch(worker, 0, t.lastH*t.lastW*t.InC)
-		if t.PadH > 0 || t.PadW > 0 {
-			clear(buf)
-		}
-	} else {
-		buf = t.shiftBuffer(worker)
-	}
-	x := &k.work[worker].tile
+	buf := t.inputBuffer(worker)
 	for i := lo; i < hi; i++ {
-		*x = tile{k: t.outPlane, lda: t.outPlane * k.size, ldc: t.depth * k.size, flags: flags}
-		in := t.x[i*t.InC*t.inPlane:]
-		dy := t.y[i*t.OutC*t.outPlane:]
-		if t.last {
-			t.weightLast(x, own, dy, t.channelsLast(in, buf))
-		} else {
-			t.weightDots(x, own, dy, t.shift(in, buf))
-		}
+		t.oneWeight(i, own, buf, flags, worker)
 		if t.sample != nil {
 			t.sample[i] = k.vec.addNorm(part, own)
 		}
+	}
+}
+
+// samples stores the weight gradients of samples [lo,hi), each in its row of t.w.
+func (t *convTask[T]) samples(lo, hi, worker int) {
+	k := t.kernels
+	size := t.OutC * t.depth
+	buf := t.inputBuffer(worker)
+	for i := lo; i < hi; i++ {
+		row := t.w[i*size:][:size]
+		if !t.last {
+			t.oneWeight(i, row, buf, 0, worker)
+			continue
+		}
+		own := k.scratch(worker, 1, size)
+		t.oneWeight(i, own, buf, 0, worker)
+		for o := range t.OutC {
+			k.tiles.transpose(ptr(row, o*t.depth), ptr(own, o*t.depth), t.taps*k.size, t.InC*k.size, t.taps, t.InC)
+		}
+	}
+}
+
+// inputBuffer is the worker's room for a sample's input in the layout that
+// oneWeight wants.
+func (t *convTask[T]) inputBuffer(worker int) []T {
+	if !t.last {
+		return t.shiftBuffer(worker)
+	}
+	buf := t.kernels.scratch(worker, 0, t.lastH*t.lastW*t.InC)
+	if t.PadH > 0 || t.PadW > 0 {
+		clear(buf)
+	}
+	return buf
+}
+
+// oneWeight computes the weight gradient of sample i, channels last if t.last.
+func (t *convTask[T]) oneWeight(i int, dst, buf []T, flags, worker int) {
+	k := t.kernels
+	x := &k.work[worker].tile
+	*x = tile{k: t.outPlane, lda: t.outPlane * k.size, ldc: t.depth * k.size, flags: flags}
+	in := t.x[i*t.InC*t.inPlane:]
+	dy := t.y[i*t.OutC*t.outPlane:]
+	if t.last {
+		t.weightLast(x, dst, dy, t.channelsLast(in, buf))
+	} else {
+		t.weightDots(x, dst, dy, t.shift(in, buf))
 	}
 }
 

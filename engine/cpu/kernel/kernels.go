@@ -22,6 +22,7 @@ type Kernels[T Float] struct {
 	flat    flatTask[T]
 	rowwise rowTask[T]
 	planes  planeTask[T]
+	gram    gramTask[T]
 	sums    []float64 // partial sums by block
 	squares []float64 // the same, of squares, where an operation has two sums
 	parts   []T       // partial results by group
