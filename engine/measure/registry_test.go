@@ -1,0 +1,327 @@
+package measure
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+	"testing"
+
+	"gonum.org/v1/gonum/mat"
+
+	"sgflow/engine/record"
+	"sgflow/engine/rng"
+)
+
+// state is a step of a short run with everything formed by definition, in
+// dense float64: what quantities are compared with.
+type state struct {
+	o             *Objective[float64] // at theta, for losses elsewhere
+	indices       []int32
+	lr, momentum  float64
+	theta, after  []float64 // before and after the update
+	loss          float64
+	losses        []float64
+	grads         [][]float64 // of each sample
+	mean          []float64
+	h             *mat.SymDense
+	layers        []int // where the parameters end
+	velocity      []float64
+	configuration Config
+}
+
+// stats of the per-sample gradients by definition.
+func (s *state) noise() (normSq, varTrace, fisher float64) { return dense(s.grads, 0, len(s.theta)) }
+
+// logged is what was logged of one quantity. Every key must be looked at.
+type logged struct {
+	t    *testing.T
+	what string
+	list record.Numbers
+	seen map[string]bool
+}
+
+func (l *logged) take(key string) float64 {
+	l.t.Helper()
+	x, ok := l.list.Get(key).Get()
+	if !ok {
+		l.t.Fatalf("%s: %s is absent", l.what, key)
+	}
+	l.seen[key] = true
+	return x
+}
+
+func (l *logged) near(key string, want, tol float64) {
+	l.t.Helper()
+	near(l.t, l.what+": "+key, l.take(key), want, tol)
+}
+
+func (l *logged) absent(keys ...string) {
+	l.t.Helper()
+	for _, key := range keys {
+		if x, ok := l.list.Get(key).Get(); ok {
+			l.t.Errorf("%s: %s is %g, want it absent", l.what, key, x)
+		}
+	}
+}
+
+// references holds, for every quantity, the check of what step k of a run
+// logged against the definition.
+var references = map[string]func(l *logged, run []*state, k int){
+	"grad_norm_sq": func(l *logged, run []*state, k int) {
+		l.near("grad_norm_sq", dot(run[k].mean, run[k].mean), 1e-10)
+	},
+	"grad_var_trace": func(l *logged, run []*state, k int) {
+		_, v, _ := run[k].noise()
+		l.near("grad_var_trace", v, 1e-10)
+	},
+	"grad_norm_sq_unbiased": func(l *logged, run []*state, k int) {
+		g, v, _ := run[k].noise()
+		want := g - v/float64(len(run[k].grads))
+		if got := l.take("grad_norm_sq_unbiased"); math.Abs(got-want) > 1e-10*g { // what it is a difference of
+			l.t.Errorf("%s: %g, want %g", l.what, got, want)
+		}
+	},
+	"noise_scale": func(l *logged, run []*state, k int) {
+		g, v, _ := run[k].noise()
+		if d := g - v/float64(len(run[k].grads)); d > 0 {
+			l.near("noise_scale", v/d, 1e-9)
+		} else {
+			l.absent("noise_scale")
+		}
+	},
+	"noise_scale_ema": func(l *logged, run []*state, k int) {
+		var top, bottom float64
+		for _, s := range run[:k+1] {
+			g, v, _ := s.noise()
+			top = 0.99*top + 0.01*v
+			bottom = 0.99*bottom + 0.01*(g-v/float64(len(s.grads)))
+		}
+		if bottom > 0 {
+			l.near("noise_scale_ema", top/bottom, 1e-9)
+		} else {
+			l.absent("noise_scale_ema")
+		}
+	},
+	"fisher_trace": func(l *logged, run []*state, k int) {
+		_, _, f := run[k].noise()
+		l.near("fisher_trace", f, 1e-10)
+	},
+	"grad_cosine": func(l *logged, run []*state, k int) {
+		if k == 0 {
+			l.absent("grad_cosine")
+			return
+		}
+		a, b := run[k].mean, run[k-1].mean
+		l.near("grad_cosine", dot(a, b)/math.Sqrt(dot(a, a)*dot(b, b)), 1e-10)
+	},
+	"sample_norms": func(l *logged, run []*state, k int) {
+		var norms []float64
+		for _, g := range run[k].grads {
+			norms = append(norms, math.Sqrt(dot(g, g)))
+		}
+		sort.Float64s(norms)
+		last := float64(len(norms) - 1)
+		for i, key := range []string{"min", "q1", "median", "q3", "max"} {
+			at := last * float64(i) / 4
+			low, high := norms[int(math.Floor(at))], norms[int(math.Ceil(at))]
+			l.near("sample_norm_"+key, low+(at-math.Floor(at))*(high-low), 1e-10)
+		}
+	},
+	"norm_test": func(l *logged, run []*state, k int) {
+		g, v, _ := run[k].noise()
+		l.near("norm_test", math.Sqrt(v/float64(len(run[k].grads))/g), 1e-10)
+	},
+	"temperature": func(l *logged, run []*state, k int) {
+		s := run[k]
+		l.near("temperature", s.lr/float64(len(s.indices))/(1-s.momentum), 1e-12)
+	},
+	"cabs": func(l *logged, run []*state, k int) {
+		_, v, _ := run[k].noise()
+		l.near("cabs", run[k].lr*v/run[k].loss, 1e-10)
+	},
+	"distance": func(l *logged, run []*state, k int) {
+		l.near("distance", norm(minus(run[k].theta, run[0].theta)), 1e-10)
+	},
+	"update_size": func(l *logged, run []*state, k int) {
+		l.near("update_size", norm(minus(run[k].after, run[k].theta)), 1e-9)
+	},
+	"lambda_max": func(l *logged, run []*state, k int) {
+		e := eigenvalues(l.t, run[k].h)
+		top := e[len(e)-1]
+		l.near("lambda_max", top, 1e-6)
+		if r := l.take("lambda_max_residual"); r > run[k].configuration.Tol*top {
+			l.t.Errorf("%s: residual %g of %g", l.what, r, top)
+		}
+	},
+	"trace": func(l *logged, run []*state, k int) {
+		tr, stderr := denseTrace(run, k)
+		l.near("trace", tr, 1e-7)
+		if k == 0 {
+			l.absent("trace_stderr")
+		} else {
+			l.near("trace_stderr", stderr, 1e-6)
+		}
+	},
+	"tic_trace": func(l *logged, run []*state, k int) {
+		_, _, f := run[k].noise()
+		if tr, _ := denseTrace(run, k); tr > 0 {
+			l.near("tic_trace", f/tr, 1e-7)
+		} else {
+			l.absent("tic_trace")
+		}
+	},
+	"batch_sharpness": func(l *logged, run []*state, k int) {
+		g := mat.NewVecDense(len(run[k].mean), run[k].mean)
+		l.near("batch_sharpness", mat.Inner(g, run[k].h, g)/mat.Dot(g, g), 1e-7)
+	},
+}
+
+// denseTrace is Hutchinson's estimate from the dense Hessians of the window.
+func denseTrace(run []*state, k int) (tr, stderr float64) {
+	c := run[k].configuration
+	var values []float64
+	for i := max(0, k+1-c.Window); i <= k; i++ {
+		z := make([]float64, len(run[i].theta))
+		rng.Signs(z, rng.New(rng.Probes, c.Seed, uint64(i)), 0)
+		v := mat.NewVecDense(len(z), z)
+		values = append(values, mat.Inner(v, run[i].h, v))
+	}
+	tr, stderr, _ = mean(values)
+	return tr, stderr
+}
+
+func dot(a, b []float64) (s float64) {
+	for i := range a {
+		s += a[i] * b[i]
+	}
+	return s
+}
+
+func norm(a []float64) float64 { return math.Sqrt(dot(a, a)) }
+
+func minus(a, b []float64) []float64 {
+	d := slices.Clone(a)
+	for i := range d {
+		d[i] -= b[i]
+	}
+	return d
+}
+
+// optimizers are the updates of the runs.
+var optimizers = map[string]struct{ momentum, decay float64 }{"sgd": {0, 0}, "momentum": {0.9, 0.01}}
+
+// update makes a step of SGD with momentum and weight decay by definition.
+func update(theta, grad, velocity []float64, lr, momentum, decay float64) {
+	for i := range theta {
+		velocity[i] = momentum*velocity[i] + grad[i] + decay*theta[i]
+		theta[i] -= lr * velocity[i]
+	}
+}
+
+// referenceRun takes three steps with batches of different sizes.
+func referenceRun(t *testing.T, build net, c Config, lr, decay float64) []*state {
+	o := objective[float64](t, build, pool)
+	var run []*state
+	velocity := make([]float64, len(o.s.Params()))
+	for k := range 3 {
+		s := &state{o: o, indices: samples(7 + k), lr: lr, momentum: c.Momentum, configuration: c}
+		s.theta = slices.Clone(o.s.Params())
+		s.grads = sampleGradients(o, s.indices)
+		for i := range s.indices {
+			loss, _ := o.Forward(s.indices[i : i+1])
+			s.losses = append(s.losses, loss)
+		}
+		s.h = hessian(o, s.indices)
+		s.loss, _ = o.Gradient(s.indices, false)
+		s.mean = slices.Clone(o.Grad())
+		for _, p := range o.s.Program().Params {
+			s.layers = append(s.layers, p.Offset+p.Size)
+		}
+		update(o.s.Params(), s.mean, velocity, lr, c.Momentum, decay)
+		s.after = slices.Clone(o.s.Params())
+		s.velocity = slices.Clone(velocity)
+		run = append(run, s)
+	}
+	return run
+}
+
+func TestEveryQuantityIsWhatItsFormulaSays(t *testing.T) {
+	const lr = 0.05
+	for name, build := range nets {
+		for optimizer, o := range optimizers {
+			c := Config{
+				Window: 2, Seed: 7, Converge: true, Tol: 1e-5, MaxProducts: 2000,
+				Momentum: o.momentum, Plain: o.momentum == 0 && o.decay == 0,
+			}
+			run := referenceRun(t, build, c, lr, o.decay)
+			for _, q := range quantities {
+				t.Run(fmt.Sprintf("%s/%s/%s", name, optimizer, q.Name), func(t *testing.T) {
+					check := references[q.Name]
+					if check == nil {
+						t.Fatal("the quantity has no reference: add one to references")
+					}
+					c := c
+					c.Select = Selection{text: q.Name, list: []*Quantity{q}}
+					objective := objective[float64](t, build, pool)
+					m := NewMonitor(objective, c)
+					velocity := make([]float64, len(objective.s.Params()))
+					for k, s := range run {
+						out := record.Step{LR: lr}
+						if err := m.Step(k, s.indices, &out); err != nil {
+							t.Fatal(err)
+						}
+						if !slices.Equal(objective.Grad(), s.mean) {
+							t.Fatal("ḡ is not what the update needs")
+						}
+						update(objective.s.Params(), objective.Grad(), velocity, lr, c.Momentum, o.decay)
+						if err := m.Updated(&out); err != nil {
+							t.Fatal(err)
+						}
+						l := &logged{t, fmt.Sprintf("step %d", k), append(out.Noise, out.Flatness...), map[string]bool{"hv": true}}
+						check(l, run, k)
+						for _, x := range l.list {
+							if !l.seen[x.Name] {
+								t.Errorf("step %d: %s was logged and not checked", k, x.Name)
+							}
+							if x.Name != "hv" && !slices.Contains(q.LogKeys(), x.Name) {
+								t.Errorf("step %d: %s is no key of %s", k, x.Name, q.Name)
+							}
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestRegistryIsComplete(t *testing.T) {
+	keys := map[string]string{}
+	for _, q := range quantities {
+		if q.Name == "" || q.Formula == "" || q.Unit == "" || q.Cost == "" || q.measure.single == nil || q.measure.double == nil {
+			t.Errorf("%+v lacks something", q)
+		}
+		if q.Group != Noise && q.Group != Flatness {
+			t.Errorf("%s is in group %q", q.Name, q.Group)
+		}
+		for _, set := range q.Sets {
+			if !slices.Contains(setNames, set) {
+				t.Errorf("%s is in set %q", q.Name, set)
+			}
+		}
+		for _, key := range q.LogKeys() {
+			if other, taken := keys[key]; taken {
+				t.Errorf("%s and %s both log %s", q.Name, other, key)
+			}
+			keys[key] = q.Name
+		}
+		if slices.Contains(setNames, q.Name) || q.Name == "all" || q.Name == "none" {
+			t.Errorf("%s is also the name of a set", q.Name)
+		}
+	}
+	for name := range references {
+		if !slices.ContainsFunc(quantities, func(q *Quantity) bool { return q.Name == name }) {
+			t.Errorf("a reference for %s, which is no quantity", name)
+		}
+	}
+}
