@@ -17,51 +17,86 @@ func (b *binder[T]) checkLoss(kind program.LossKind, classes int) {
 func bindLoss[T Float](b *binder[T], in *program.Loss) bound {
 	b.checkLoss(in.Kind, in.Classes)
 	z, y, out := b.real(in.Z, each(in.Classes)), b.real(in.Y, each(in.Classes)), b.double(in.Out, whole(1))
+	sample := make([]float64, b.m.capacity)
 	if in.Kind == program.MSE {
-		return &squaredError[T]{out, z, y}
+		return &squaredError[T]{out, z, y, in.Classes, sample}
 	}
 	p, _ := bindSoftmaxRows(b, in.Z, in.Classes)
-	return &crossEntropy[T]{out, p, y}
+	return &crossEntropy[T]{out, p, y, sample}
+}
+
+// meanLoss returns the mean of the samples' losses.
+func meanLoss(sample []float64) float64 {
+	sum := 0.0
+	for _, v := range sample {
+		sum += v
+	}
+	return sum / float64(len(sample))
 }
 
 // squaredError computes (1/n) Σᵢ ½‖zᵢ − yᵢ‖².
 type squaredError[T Float] struct {
-	out  operand[float64]
-	z, y operand[T]
+	out     operand[float64]
+	z, y    operand[T]
+	classes int
+	sample  []float64 // ℓᵢ
 }
 
 func (l *squaredError[T]) run(n int) {
-	y := l.y.at(n)
-	sum := 0.0
-	for i, v := range l.z.at(n) {
-		d := float64(v) - float64(y[i])
-		sum += 0.5 * d * d
+	z, y := l.z.at(n), l.y.at(n)
+	for i := range n {
+		zi, yi := z[i*l.classes:(i+1)*l.classes], y[i*l.classes:(i+1)*l.classes]
+		sum := 0.0
+		for c, v := range zi {
+			d := float64(v) - float64(yi[c])
+			sum += 0.5 * d * d
+		}
+		l.sample[i] = sum
 	}
-	l.out.at(n)[0] = sum / float64(n)
+	l.out.at(n)[0] = meanLoss(l.sample[:n])
 }
+
+func (l *squaredError[T]) losses() []float64 { return l.sample }
+
+func (l *squaredError[T]) gradient(out []T, n int) {
+	y := l.y.at(n)
+	for i, v := range l.z.at(n) {
+		out[i] = T(float64(v) - float64(y[i]))
+	}
+}
+
+func (l *squaredError[T]) curvature(out, u []T, _ int) { copy(out, u) }
 
 // crossEntropy computes (1/n) Σᵢ Σ_c yᵢ_c (log Σ exp zᵢ − zᵢ_c), and the
 // softmax for the derivatives.
 type crossEntropy[T Float] struct {
-	out operand[float64]
-	p   *softmaxRows[T]
-	y   operand[T]
+	out    operand[float64]
+	p      *softmaxRows[T]
+	y      operand[T]
+	sample []float64 // ℓᵢ
 }
 
 func (l *crossEntropy[T]) run(n int) {
 	z, y, classes := l.p.z.at(n), l.y.at(n), l.p.classes
-	sum := 0.0
 	for i := range n {
 		zi, yi := z[i*classes:(i+1)*classes], y[i*classes:(i+1)*classes]
 		lse := softmaxRow(l.p.row(i), zi)
+		sum := 0.0
 		for c, v := range yi {
 			if v != 0 {
 				sum += float64(v) * (lse - float64(zi[c]))
 			}
 		}
+		l.sample[i] = sum
 	}
-	l.out.at(n)[0] = sum / float64(n)
+	l.out.at(n)[0] = meanLoss(l.sample[:n])
 }
+
+func (l *crossEntropy[T]) losses() []float64 { return l.sample }
+
+func (l *crossEntropy[T]) gradient(out []T, n int) { l.p.minus(out, l.y.at(n), 1) }
+
+func (l *crossEntropy[T]) curvature(out, u []T, n int) { l.p.tangent(out, u, 1, n) }
 
 // upstream returns the factor g/n of a mean over n samples.
 func upstream[T Float](g *operand[T], n int) float64 {
@@ -102,10 +137,7 @@ func (l *crossEntropyGrad[T]) run(n int) {
 	if !l.shared {
 		l.p.make(n)
 	}
-	out, y, factor := l.out.at(n), l.y.at(n), upstream(&l.g, n)
-	for i := range out {
-		out[i] = T(factor * (l.p.p[i] - float64(y[i])))
-	}
+	l.p.minus(l.out.at(n), l.y.at(n), upstream(&l.g, n))
 }
 
 func bindLossHess[T Float](b *binder[T], in *program.LossHess) bound {
@@ -140,18 +172,7 @@ func (l *crossEntropyHess[T]) run(n int) {
 	if !l.shared {
 		l.p.make(n)
 	}
-	out, u, factor := l.out.at(n), l.u.at(n), upstream(&l.g, n)
-	for i := range n {
-		p := l.p.row(i)
-		ui, oi := u[i*len(p):(i+1)*len(p)], out[i*len(p):(i+1)*len(p)]
-		mean := 0.0
-		for c, v := range p {
-			mean += v * float64(ui[c])
-		}
-		for c, v := range p {
-			oi[c] = T(factor * v * (float64(ui[c]) - mean))
-		}
-	}
+	l.p.tangent(l.out.at(n), l.u.at(n), upstream(&l.g, n), n)
 }
 
 // correct counts the rows in which z and y have their largest element at the

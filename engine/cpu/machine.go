@@ -44,21 +44,25 @@ type Machine[T Float] struct {
 	pulled  bool        // that was a Pullback, with which there is no product
 	curved  bool        // Curvature has run for it
 	sampled sampled[T]
-	profile *profile // nil when off
+	logit   *logits[T] // nil where the program has no LogitLoss
+	profile *profile   // nil when off
 }
 
 // The texts of the panics that wrong calls cause.
 const (
-	badBatch   = "cpu: batch size is not between 1 and the capacity"
-	badLengths = "cpu: vectors differ in length"
-	badVector  = "cpu: vector is not of length P"
-	noGradient = "cpu: Product without a Gradient before it"
-	noHessian  = "cpu: the program has no Hessian-vector product"
-	noLogits   = "cpu: the program names no logits"
-	noSamples  = "cpu: per-sample gradients without a Gradient or Pullback before"
-	noKept     = "cpu: CrossDots without a KeepSamples before"
-	badSamples = "cpu: slice does not have an element for each sample of the last backward pass"
-	badGram    = "cpu: Gram matrix is not n×n for the n samples of the last backward pass"
+	badBatch    = "cpu: batch size is not between 1 and the capacity"
+	badLengths  = "cpu: vectors differ in length"
+	badVector   = "cpu: vector is not of length P"
+	noGradient  = "cpu: no Gradient before, or another run since"
+	noHessian   = "cpu: the program has no Hessian-vector product"
+	noLogits    = "cpu: the program names no logits"
+	noLogitLoss = "cpu: the program's loss is not one of its logits alone"
+	noForward   = "cpu: no samples have been run"
+	noSamples   = "cpu: per-sample gradients without a Gradient or Pullback before"
+	noKept      = "cpu: CrossDots without a KeepSamples before"
+	badSamples  = "cpu: slice does not have an element for each sample of the last run"
+	badLogits   = "cpu: slice does not have an element for each logit of the last run"
+	badGram     = "cpu: Gram matrix is not n×n for the n samples of the last backward pass"
 )
 
 // New makes a machine for p. It returns an error where p holds an instruction
@@ -116,7 +120,7 @@ func (m *Machine[T]) bind(layout program.Layout) error {
 		errs = append(errs, err)
 	}
 	b.err = nil
-	m.sampled.list = b.bindFactors()
+	m.sampled.list, m.logit = b.bindFactors(), b.bindLogits()
 	errs = append(errs, b.err)
 	for k := range p.Buffers {
 		if p.Buffers[k].Role == program.SampleRows {
@@ -218,7 +222,8 @@ func (m *Machine[T]) checkBatch(n int) {
 // predictions. It panics where n is not in 1..Capacity.
 func (m *Machine[T]) Forward(n int) {
 	m.checkBatch(n)
-	m.loaded, m.batch, m.pulled, m.curved, m.sampled.made = n, 0, false, false, false
+	m.loaded, m.batch, m.pulled = n, 0, false
+	m.changed()
 	m.run(program.Forward, n)
 }
 
@@ -227,7 +232,15 @@ func (m *Machine[T]) Forward(n int) {
 // with and without noise. It panics where n is not in 1..Capacity.
 func (m *Machine[T]) Gradient(n int, noise bool) {
 	m.Forward(n)
+	m.backward(m.phases[program.Gradient], noise)
+}
+
+// backward runs list, which is the Gradient phase or like it, for the samples
+// of the last Forward.
+func (m *Machine[T]) backward(list []bound, noise bool) {
+	n := m.loaded
 	m.batch, m.noise = n, noise
+	m.changed()
 	for _, g := range m.gradGaps {
 		clear(m.grad[g.from:g.to])
 	}
@@ -236,9 +249,22 @@ func (m *Machine[T]) Gradient(n int, noise bool) {
 			clear(s)
 		}
 	}
-	m.run(program.Gradient, n)
+	if m.profile != nil && !m.pulled {
+		m.profile.run(program.Gradient, list, n)
+	} else {
+		runList(list, n)
+	}
 	if noise {
 		m.run(program.Noise, n)
+	}
+}
+
+// changed says that what was computed from the activations and the backward
+// pass has to be computed anew when it is needed again.
+func (m *Machine[T]) changed() {
+	m.curved, m.sampled.made = false, false
+	if m.logit != nil {
+		m.logit.tangent.ready = false
 	}
 }
 
@@ -251,7 +277,7 @@ func (m *Machine[T]) Product(out, v []T) {
 	switch {
 	case !m.program.HasProduct():
 		panic(noHessian)
-	case m.batch == 0:
+	case m.batch == 0 || m.pulled:
 		panic(noGradient)
 	case len(out) != m.program.NumParams || len(v) != m.program.NumParams:
 		panic(badVector)
@@ -274,7 +300,11 @@ func (m *Machine[T]) run(ph program.Phase, n int) {
 		m.profile.run(ph, m.phases[ph], n)
 		return
 	}
-	for _, in := range m.phases[ph] {
+	runList(m.phases[ph], n)
+}
+
+func runList(list []bound, n int) {
+	for _, in := range list {
 		in.run(n)
 	}
 }

@@ -39,6 +39,28 @@ func (s *softmaxRows[T]) make(n int) {
 	}
 }
 
+// minus computes out = factor·(p − y) for as many elements as out has.
+func (s *softmaxRows[T]) minus(out, y []T, factor float64) {
+	for i := range out {
+		out[i] = T(factor * (s.p[i] - float64(y[i])))
+	}
+}
+
+// tangent computes out = factor·(p⊙u − p·⟨p,u⟩) for the first n rows. out may be u.
+func (s *softmaxRows[T]) tangent(out, u []T, factor float64, n int) {
+	for i := range n {
+		p := s.row(i)
+		ui, oi := u[i*len(p):(i+1)*len(p)], out[i*len(p):(i+1)*len(p)]
+		mean := 0.0
+		for c, v := range p {
+			mean += v * float64(ui[c])
+		}
+		for c, v := range p {
+			oi[c] = T(factor * v * (float64(ui[c]) - mean))
+		}
+	}
+}
+
 // softmaxRow stores the softmax of z in p and returns log Σ exp z. The largest
 // element is subtracted first, so nothing overflows.
 func softmaxRow[T Float](p []float64, z []T) (logSumExp float64) {
