@@ -8,35 +8,35 @@ import (
 	"sgflow/engine"
 )
 
-// Eigenpair is an eigenvalue of H with how well its vector fits.
+// Eigenpair is an eigenvalue of a symmetric matrix A with how well its vector fits.
 type Eigenpair[T engine.Float] struct {
 	Value    float64
-	Residual float64 // ‖Hv − λv‖ for the unit vector v
+	Residual float64 // ‖Av − λv‖ for the unit vector v
 	Vector   []T     // unit norm
 }
 
-// lanczos finds the k algebraically largest eigenvalues of sign·H by the
+// lanczos finds the k algebraically largest eigenvalues of sign·A by the
 // Lanczos method with full reorthogonalisation and thick restarts (Wu & Simon
 // 2000, "Thick-restart Lanczos method for large symmetric eigenvalue
 // problems"). Memory is `basis` vectors.
 type lanczos[T engine.Float] struct {
-	o        *Objective[T]
-	sign     float64 // −1 to find the smallest eigenvalues of H
+	o        Operator[T] // A
+	sign     float64     // −1 to find the smallest eigenvalues of A
 	k        int
 	basis    int          // most vectors kept, > k+1
 	tol      float64      // stop when every residual ≤ tol·|largest value found|
-	maxSteps int          // most Hessian-vector products
+	maxSteps int          // most products
 	tick     func() error // called before every product, may stop the iteration; nil for none
 
 	q         [][]T // orthonormal basis
 	w         []T
-	t         []float64 // basis×basis projection qᵀ(sign·H)q
+	t         []float64 // basis×basis projection qᵀ(sign·A)q
 	steps     int
 	converged bool
 }
 
 // run iterates from start, which need not be of unit norm, and returns the
-// pairs found with values of H itself, best first. Fewer than k come back if
+// pairs found with values of A itself, best first. Fewer than k come back if
 // the space (all of it, or what start reaches) is smaller. The error is
 // tick's.
 func (l *lanczos[T]) run(start []T) ([]Eigenpair[T], error) {
@@ -77,7 +77,7 @@ func (l *lanczos[T]) prepare(p int) {
 	l.steps = 0
 }
 
-// extend computes w = sign·H·q_m, enters its products with q_0 … q_m in t and
+// extend computes w = sign·A·q_m, enters its products with q_0 … q_m in t and
 // makes it orthogonal to them. beta is ‖w‖ then; closed, with beta = 0, says
 // that q_0 … q_m span an invariant space. The error is tick's.
 func (l *lanczos[T]) extend(m int) (beta float64, closed bool, err error) {
@@ -87,7 +87,7 @@ func (l *lanczos[T]) extend(m int) (beta float64, closed bool, err error) {
 		}
 	}
 	s := l.o.Session()
-	l.o.Product(l.w, l.q[m])
+	l.o.Apply(l.w, l.q[m])
 	if l.sign != 1 {
 		s.Scale(l.sign, l.w)
 	}

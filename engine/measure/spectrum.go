@@ -2,7 +2,6 @@ package measure
 
 import (
 	"context"
-	"fmt"
 	"math"
 
 	"sgflow/engine"
@@ -18,8 +17,8 @@ type SpectrumConfig struct {
 	Sigma  float64 // standard deviation of the Gaussian broadening; default below
 	Points int     // cells of the grid; default 2048
 	Seed   uint64
-	// Progress, if not nil, is called before every Hessian-vector product with
-	// how many of at most total are done.
+	// Progress, if not nil, is called before every product with how many of at
+	// most total are done.
 	Progress func(done, total int)
 }
 
@@ -36,7 +35,7 @@ const (
 const relativeSigma = 0.0031622776601683794
 
 // Quadrature is the Gauss quadrature that Lanczos iteration from one unit
-// vector v makes: vᵀf(H)v ≈ Σᵢ τᵢ f(θᵢ), exact for polynomials of degree up to
+// vector v makes: vᵀf(A)v ≈ Σᵢ τᵢ f(θᵢ), exact for polynomials of degree up to
 // 2m−1 with m nodes (Golub & Welsch 1969). Nodes θᵢ ascend, weights τᵢ are ≥ 0
 // and sum to 1.
 type Quadrature struct {
@@ -53,34 +52,34 @@ func (q Quadrature) Sum(f func(float64) float64) float64 {
 	return sum
 }
 
-// SpectrumResult is the distribution of the P eigenvalues of the Hessian H as
-// `sgflow spectrum` prints it. Errors are standard errors over the probes,
-// absent for a single one.
+// SpectrumResult is the distribution of the P eigenvalues of a symmetric matrix
+// A, normally the Hessian, as `sgflow spectrum` prints it. Errors are standard
+// errors over the probes, absent for a single one.
 type SpectrumResult struct {
 	Loss    float64 `json:"loss"`
 	Samples int     `json:"samples"`
 	Params  int     `json:"params"`
 	Order   int     `json:"order"` // steps asked for; a probe whose space is smaller has fewer nodes
 	Probes  int     `json:"probes"`
-	HV      int     `json:"hv"` // Hessian-vector products in all
+	HV      int     `json:"hv"` // products in all
 
-	// The largest and smallest node of all, with the residuals ‖Hu − θu‖ of
+	// The largest and smallest node of all, with the residuals ‖Au − θu‖ of
 	// their unit vectors u: an eigenvalue lies within the residual.
 	LambdaMax         float64 `json:"lambda_max"`
 	LambdaMaxResidual float64 `json:"lambda_max_residual"`
 	LambdaMin         float64 `json:"lambda_min"`
 	LambdaMinResidual float64 `json:"lambda_min_residual"`
 
-	Trace             float64    `json:"trace"` // tr H
+	Trace             float64    `json:"trace"` // tr A
 	TraceStderr       record.Opt `json:"trace_stderr,omitzero"`
-	FrobeniusSq       float64    `json:"frobenius_sq"` // ‖H‖_F² = tr H²
+	FrobeniusSq       float64    `json:"frobenius_sq"` // ‖A‖_F² = tr A²
 	FrobeniusSqStderr record.Opt `json:"frobenius_sq_stderr,omitzero"`
 
 	Density
 	Quadratures []Quadrature `json:"quadratures"` // one for each probe
 }
 
-// TraceOf estimates tr f(H) = P·E[vᵀf(H)v] by the mean over the probes'
+// TraceOf estimates tr f(A) = P·E[vᵀf(A)v] by the mean over the probes'
 // quadratures, with its standard error, which is absent for a single probe.
 // The error is that of the random probes; that of the quadrature, none for
 // polynomials of degree below twice the order, is not in it.
@@ -93,37 +92,47 @@ func (r *SpectrumResult) TraceOf(f func(float64) float64) (trace float64, stderr
 	return m, opt(e, ok)
 }
 
-// Spectrum estimates the spectral density of the Hessian H of the mean loss of
-// the samples at the session's parameters by stochastic Lanczos quadrature
-// (Ubaru, Chen & Saad 2017; Ghorbani, Krishnan & Xiao 2019, arXiv:1901.10159,
-// algorithm 1). For each probe z_k, of independent entries ±1, Order steps of
-// Lanczos iteration with full reorthogonalisation from v = z_k/√P give the
-// projection T of H; with the eigenpairs T = S·diag(θ)·Sᵀ,
+// Spectrum estimates the spectral density of the Hessian of the mean loss of
+// the samples at the session's parameters: see SpectrumOf. A loss that is not
+// finite ends it with ErrDiverged.
+func Spectrum[T engine.Float](ctx context.Context, o *Objective[T], indices []int32, c SpectrumConfig) (*SpectrumResult, error) {
+	loss, _ := o.Gradient(indices, false)
+	if !finite(loss) {
+		return nil, errLoss(loss)
+	}
+	r, err := SpectrumOf[T](ctx, o, c)
+	if err != nil {
+		return nil, err
+	}
+	r.Loss, r.Samples = loss, len(indices)
+	return r, nil
+}
+
+// SpectrumOf estimates the spectral density of A by stochastic Lanczos
+// quadrature (Ubaru, Chen & Saad 2017; Ghorbani, Krishnan & Xiao 2019,
+// arXiv:1901.10159, algorithm 1). For each probe z_k, of independent entries
+// ±1, Order steps of Lanczos iteration with full reorthogonalisation from
+// v = z_k/√P give the projection T of A; with the eigenpairs T = S·diag(θ)·Sᵀ,
 //
-//	vᵀf(H)v ≈ Σᵢ τᵢ f(θᵢ),  τᵢ = S₁ᵢ²
+//	vᵀf(A)v ≈ Σᵢ τᵢ f(θᵢ),  τᵢ = S₁ᵢ²
 //
 // the first component of each eigenvector (a column of S) squared. The density
 // is the mean over the probes, broadened: see Density. The probes are those of
-// Hutchinson's estimator of the same seed.
+// Hutchinson's estimator of the same seed. Loss and Samples are left out.
 //
-// It takes Order·Probes Hessian-vector products and the memory of Order + 1
-// vectors of parameters. A cancelled context ends it with the context's error,
-// a loss or product that is not finite with ErrDiverged.
-func Spectrum[T engine.Float](ctx context.Context, o *Objective[T], indices []int32, c SpectrumConfig) (*SpectrumResult, error) {
+// It takes Order·Probes products and the memory of Order + 1 vectors of
+// parameters. A cancelled context ends it with the context's error, a product
+// that is not finite with ErrDiverged.
+func SpectrumOf[T engine.Float](ctx context.Context, a Operator[T], c SpectrumConfig) (*SpectrumResult, error) {
 	c.setDefaults()
-	s := o.s
-	loss, _ := o.Gradient(indices, false)
-	if !finite(loss) {
-		return nil, fmt.Errorf("%w: the loss is %g", ErrDiverged, loss)
-	}
-	p := len(s.Params())
+	p := size(a)
 	r := &SpectrumResult{
-		Loss: loss, Samples: len(indices), Params: p, Order: c.Order, Probes: c.Probes,
+		Params: p, Order: c.Order, Probes: c.Probes,
 		LambdaMax: math.Inf(-1), LambdaMin: math.Inf(1),
 	}
 	probe := 0
 	steps := min(c.Order, p)
-	l := &lanczos[T]{o: o, sign: 1, basis: steps}
+	l := &lanczos[T]{o: a, sign: 1, basis: steps}
 	l.tick = func() error {
 		c.Progress(probe*steps+l.steps, c.Probes*steps)
 		return ctx.Err()
@@ -135,6 +144,7 @@ func Spectrum[T engine.Float](ctx context.Context, o *Objective[T], indices []in
 		if err != nil {
 			return nil, err
 		}
+		r.HV += l.steps
 		r.Quadratures = append(r.Quadratures, q)
 		last := len(q.Nodes) - 1
 		if x := q.Nodes[last]; x > r.LambdaMax {
@@ -144,7 +154,6 @@ func Spectrum[T engine.Float](ctx context.Context, o *Objective[T], indices []in
 			r.LambdaMin, r.LambdaMinResidual = x, residuals[0]
 		}
 	}
-	r.HV = o.Products()
 	r.Trace, r.TraceStderr = r.TraceOf(func(x float64) float64 { return x })
 	r.FrobeniusSq, r.FrobeniusSqStderr = r.TraceOf(func(x float64) float64 { return x * x })
 	if c.Sigma <= 0 {
@@ -183,14 +192,14 @@ func defaultSigma(least, largest float64) float64 {
 // be zero, and the residual of each node's Ritz vector.
 func (l *lanczos[T]) quadrature(start []T) (Quadrature, []float64, error) {
 	l.prepare(len(start))
-	l.setVector(0, start, 1/math.Sqrt(l.o.s.NormSq(start)))
+	l.setVector(0, start, 1/math.Sqrt(l.o.Session().NormSq(start)))
 	for m := 1; ; m++ {
 		beta, closed, err := l.extend(m - 1)
 		if err != nil {
 			return Quadrature{}, nil, err
 		}
 		if !finite(beta) {
-			return Quadrature{}, nil, fmt.Errorf("%w: a Hessian-vector product is not finite", ErrDiverged)
+			return Quadrature{}, nil, errProduct
 		}
 		if !closed && m < l.basis {
 			l.setVector(m, l.w, 1/beta)
