@@ -13,6 +13,7 @@ type Objective[T engine.Float] struct {
 
 	indices []int32 // of the last Gradient
 	loaded  bool    // the session holds the activations of all of indices
+	stale   bool    // but its backward pass is not that of their gradient
 
 	grad     []T       // of a set that took several chunks
 	sums     []float64 // running sums over chunks, float64
@@ -21,6 +22,10 @@ type Objective[T engine.Float] struct {
 	normsOK  bool
 	unruled  []int // parameters for which no rule gives sample norms
 	products int
+
+	kept   keptMean
+	mean   []T   // ḡ of KeepSamples, where the session does not keep its factors
+	single [][]T // every sample's gradient, for a Gram matrix without factors
 }
 
 // NewObjective returns the objective of the samples that fill writes: it is
@@ -39,10 +44,10 @@ func NewObjective[T engine.Float](s *engine.Session[T], fill func(indices []int3
 func (o *Objective[T]) Session() *engine.Session[T] { return o.s }
 
 // Forward returns the mean loss of the samples and how many are classified
-// rightly (−1 per chunk where no logits are known, so negative then).
+// rightly (−1 per chunk where no logits are known, so negative then). The last
+// Gradient's samples are still those that Product and SampleNorms speak of.
 func (o *Objective[T]) Forward(indices []int32) (loss float64, correct int) {
 	o.loaded = false
-	o.indices = nil
 	for at := 0; at < len(indices); at += o.s.Capacity() {
 		chunk := indices[at:min(at+o.s.Capacity(), len(indices))]
 		o.fill(chunk)
@@ -65,7 +70,7 @@ func (o *Objective[T]) Gradient(indices []int32, noise bool) (loss float64, corr
 		}
 		o.oneByOne(indices)
 	}
-	o.loaded = len(indices) <= o.s.Capacity()
+	o.loaded, o.stale = o.fits(), false
 	if o.loaded {
 		o.fill(indices)
 		o.s.Gradient(len(indices), o.normsOK)
@@ -96,15 +101,8 @@ func (o *Objective[T]) Grad() []T { return o.s.Grad() }
 // parameters they were evaluated at. out and v must not overlap; v may be Grad.
 func (o *Objective[T]) Product(out, v []T) {
 	o.products++
-	if o.loaded {
-		o.s.Product(out, v)
-		return
-	}
-	if len(o.indices) <= o.s.Capacity() {
-		// Another set went through the session since: bring this one back.
-		o.fill(o.indices)
-		o.s.Gradient(len(o.indices), false)
-		o.loaded = true
+	if o.fits() {
+		o.restore()
 		o.s.Product(out, v)
 		return
 	}
@@ -123,6 +121,31 @@ func (o *Objective[T]) Product(out, v []T) {
 	}
 	round(out, o.sums)
 	copy(o.s.Grad(), o.grad)
+}
+
+// fits reports whether the samples of the last Gradient are one chunk.
+func (o *Objective[T]) fits() bool { return len(o.indices) <= o.s.Capacity() }
+
+// restore brings activations and gradient of a set of one chunk back into the
+// session, where another set or another backward pass took their place.
+func (o *Objective[T]) restore() {
+	if o.loaded && !o.stale {
+		return
+	}
+	o.fill(o.indices)
+	o.s.Gradient(len(o.indices), false)
+	o.loaded, o.stale = true, false
+}
+
+// Restore makes Grad ḡ of the last Gradient again, and the session's backward
+// pass that of its samples, whatever ran since. The parameters must be those of
+// that Gradient.
+func (o *Objective[T]) Restore() {
+	if o.fits() {
+		o.restore()
+	} else {
+		copy(o.s.Grad(), o.grad)
+	}
 }
 
 // Products returns the number of Hessian-vector products since the last Gradient.
