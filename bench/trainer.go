@@ -125,9 +125,14 @@ func newTrainer[T engine.Float](set *data.Set, c Case) (Trainer, error) {
 		}
 	}
 	size := set.Train.Size()
+	var chosen []int32
+	fill := func(from, to int) {
+		data.Gather(s.Input(0)[from*size:to*size], set.Train, chosen[from:to], data.Scale{})
+		data.OneHot(s.Input(1)[from*set.Classes:to*set.Classes], set.Train, chosen[from:to], set.Classes)
+	}
 	objective := measure.NewObjective(s, func(indices []int32) {
-		data.Gather(s.Input(0)[:len(indices)*size], set.Train, indices, data.Scale{})
-		data.OneHot(s.Input(1)[:len(indices)*set.Classes], set.Train, indices, set.Classes)
+		chosen = indices
+		s.Split(len(indices), size, fill)
 	})
 	return &trainer[T]{
 		session: s, sampler: sampler, update: optim.Update{LR: LearningRate}, line: record.Step{LR: LearningRate},

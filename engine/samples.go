@@ -43,3 +43,11 @@ func (s *Session[T]) KeepSamples() (ok bool) { return s.machine.KeepSamples() }
 // kept, of other samples or at other parameters. dst has n elements. It panics
 // without a KeepSamples.
 func (s *Session[T]) CrossDots(dst []float64) (ok bool) { return s.machine.CrossDots(dst) }
+
+// KeptSamples returns a copy of what KeepSamples kept, and of how many samples,
+// for a checkpoint; n is 0 where nothing was.
+func (s *Session[T]) KeptSamples() (n int, data []T) { return s.machine.KeptSamples() }
+
+// SetKeptSamples restores what KeptSamples returned on a session of the same
+// program and capacity.
+func (s *Session[T]) SetKeptSamples(n int, data []T) error { return s.machine.SetKeptSamples(n, data) }

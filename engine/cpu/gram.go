@@ -139,9 +139,7 @@ func (m *Machine[T]) KeepSamples() bool {
 		panic(noGradient)
 	}
 	n, list, k := m.batch, m.sampled.list, &m.sampled.kept
-	if k.a == nil {
-		k.a, k.b, k.mean, k.rows = make([][]T, len(list)), make([][]T, len(list)), make([][]T, len(list)), make([]bool, len(list))
-	}
+	m.makeKept()
 	k.n = n
 	for i := range list {
 		f := &list[i]
@@ -153,6 +151,13 @@ func (m *Machine[T]) KeepSamples() bool {
 		}
 	}
 	return true
+}
+
+// makeKept makes room for what KeepSamples keeps.
+func (m *Machine[T]) makeKept() {
+	if k, n := &m.sampled.kept, len(m.sampled.list); k.a == nil {
+		k.a, k.b, k.mean, k.rows = make([][]T, n), make([][]T, n), make([][]T, n), make([]bool, n)
+	}
 }
 
 // keep stores x in dst, which has room for size elements from its first use on.

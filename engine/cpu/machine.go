@@ -30,6 +30,7 @@ type Machine[T Float] struct {
 	pool    *kernel.Pool
 	kernels *kernel.Kernels[T]
 	signs   signs[T]
+	split   split
 	phases  [program.NumPhases][]bound
 
 	// unwritten parts of ḡ and H·v: no instruction writes them, so they are

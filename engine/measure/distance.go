@@ -34,8 +34,8 @@ var updateSize = Quantity{
 	Formula: "‖Δθ‖ of the step's own update; lr·‖ḡ‖ for plain SGD",
 	Unit:    "parameter",
 	Cost:    "none for plain SGD; else a pass over θ and its copy of before",
-	Needs:   Training | Updated,
-	measure: rule{measureUpdateSize[float32], measureUpdateSize[float64]},
+	Needs:   Training,
+	updated: rule{measureUpdateSize[float32], measureUpdateSize[float64]},
 }
 
 func measureUpdateSize[T engine.Float](p *Point[T]) error {

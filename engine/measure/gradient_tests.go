@@ -29,3 +29,51 @@ func measureNormTest[T engine.Float](p *Point[T]) error {
 	}
 	return nil
 }
+
+var innerProductTest = Quantity{
+	Name:    "inner_product_test",
+	Group:   Noise,
+	Sets:    []string{setEconomy, setBusiness, setFull},
+	Formula: "√(Var(gᵢᵀḡ)/n)/‖ḡ‖², with the unbiased variance over the samples: the smallest θ with which the inner-product test passes; absent for n = 1 and ḡ = 0",
+	Source:  "Bollapragada et al. 2017, arXiv:1710.11258, eq. 2.6",
+	Unit:    "1",
+	Cost:    "0.15 steps for the products gᵢᵀḡ",
+	Needs:   SampleNorms | SampleGrads,
+	measure: rule{measureInnerProductTest[float32], measureInnerProductTest[float64]},
+}
+
+func measureInnerProductTest[T engine.Float](p *Point[T]) error {
+	g, ok := p.Noise()
+	if !ok || p.n < 2 || g.NormSq == 0 {
+		return nil
+	}
+	v, _ := variance(p.MeanDots())
+	p.log("inner_product_test", math.Sqrt(v/float64(p.n))/g.NormSq)
+	return nil
+}
+
+var orthogonalityTest = Quantity{
+	Name:    "orthogonality_test",
+	Group:   Noise,
+	Sets:    []string{setEconomy, setBusiness, setFull},
+	Formula: "√(Σᵢ‖gᵢ − (gᵢᵀḡ/‖ḡ‖²)ḡ‖²/((n−1)n))/‖ḡ‖, the smallest ν with which the orthogonality test passes; absent for n = 1 and ḡ = 0",
+	Source:  "Bollapragada et al. 2017, arXiv:1710.11258, eq. 3.3",
+	Unit:    "1",
+	Cost:    "none beside inner_product_test",
+	Needs:   SampleNorms | SampleGrads,
+	measure: rule{measureOrthogonalityTest[float32], measureOrthogonalityTest[float64]},
+}
+
+func measureOrthogonalityTest[T engine.Float](p *Point[T]) error {
+	g, ok := p.Noise()
+	if !ok || p.n < 2 || g.NormSq == 0 {
+		return nil
+	}
+	norms, sum := p.SampleNormSq(), 0.0
+	for i, d := range p.MeanDots() {
+		sum += max(0, norms[i]-d*d/g.NormSq)
+	}
+	n := float64(p.n)
+	p.log("orthogonality_test", math.Sqrt(sum/((n-1)*n)/g.NormSq))
+	return nil
+}

@@ -104,12 +104,13 @@ func NewMonitor[T engine.Float](o *Objective[T], c Config) *Monitor[T] {
 	m := &Monitor[T]{c: c, o: o, m: newMemory[T](), spent: map[*Quantity]*Spent{}}
 	m.s = Step{Momentum: c.Momentum, Plain: c.Plain}
 	m.p = Point[T]{ctx: context.Background(), o: o, c: &m.c, memory: &m.m, step: &m.s}
-	m.noise, m.flatness = c.Select.of(Noise, false), c.Select.of(Flatness, false)
-	m.updated = c.Select.of(Noise, true)
-	m.needs = needs(m.noise) | needs(m.updated)
-	m.flatNeeds = needs(m.flatness)
+	m.noise, m.flatness = c.Select.of(Noise), c.Select.of(Flatness)
+	m.needs, m.flatNeeds = needs(m.noise), needs(m.flatness)
 	for _, q := range c.Select.list {
 		m.spent[q] = &Spent{}
+		if !q.updated.isZero() {
+			m.updated = append(m.updated, q)
+		}
 	}
 	return m
 }
@@ -143,7 +144,7 @@ func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
 	out.Samples, out.Loss = len(indices), m.p.loss
 	out.Accuracy = opt(float64(m.p.correct)/float64(len(indices)), m.p.correct >= 0)
 	start := time.Now()
-	if err := m.measure(m.noise, &out.Noise, out); err != nil {
+	if err := m.measure(m.noise, false, &out.Noise, out); err != nil {
 		return err
 	}
 	if len(m.noise) > 0 {
@@ -157,7 +158,8 @@ func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
 			return err
 		}
 	}
-	if len(m.updated) > 0 && !m.c.Plain {
+	m.o.Restore()
+	if len(m.updated) > 0 && !(m.c.Plain && m.o.s.Program().Factored()) {
 		m.p.before = grow(m.p.before, len(m.o.s.Params()))
 		copy(m.p.before, m.o.s.Params())
 	}
@@ -170,7 +172,7 @@ func (m *Monitor[T]) Updated(out *record.Step) error {
 	if len(m.updated) == 0 {
 		return nil
 	}
-	return m.measure(m.updated, &out.Noise, out)
+	return m.measure(m.updated, true, &out.Noise, out)
 }
 
 // at evaluates the samples and begins a point there.
@@ -186,7 +188,7 @@ func (m *Monitor[T]) at(indices []int32, want Need) error {
 // measureFlatness measures the flatness of the samples of the objective's last
 // Gradient; the time counts from start.
 func (m *Monitor[T]) measureFlatness(out *record.Step, start time.Time) error {
-	if err := m.measure(m.flatness, &out.Flatness, out); err != nil {
+	if err := m.measure(m.flatness, false, &out.Flatness, out); err != nil {
 		return err
 	}
 	if m.flatNeeds&Products != 0 {
@@ -196,20 +198,34 @@ func (m *Monitor[T]) measureFlatness(out *record.Step, start time.Time) error {
 	return nil
 }
 
-// measure measures a list of quantities and times each.
-func (m *Monitor[T]) measure(list []*Quantity, group *record.Numbers, out *record.Step) error {
+// measure runs the rules of quantities for before the update or after it, and
+// times each.
+func (m *Monitor[T]) measure(list []*Quantity, updated bool, group *record.Numbers, out *record.Step) error {
 	m.p.out = group
 	for _, q := range list {
+		r := q.measure
+		if updated {
+			r = q.updated
+		}
+		if r.isZero() {
+			continue
+		}
 		start := time.Now()
-		if err := run(q.measure, &m.p); err != nil {
+		if err := run(r, &m.p); err != nil {
 			return fmt.Errorf("measure: %s: %w", q.Name, err)
 		}
 		if !m.p.ok {
 			return fmt.Errorf("%w: loss %g, %s %g", ErrDiverged, m.p.loss, m.p.bad.Name, m.p.bad.X)
 		}
 		took := time.Since(start)
-		m.spent[q].Times++
-		m.spent[q].Time += took
+		spent := m.spent[q]
+		spent.Time += took
+		if updated && !q.measure.isZero() { // its second part
+			before, _ := out.MS.Get(q.Name).Get()
+			out.MS.Set(q.Name, before+inMilliseconds(took))
+			continue
+		}
+		spent.Times++
 		out.MS = append(out.MS, record.Number{Name: q.Name, X: inMilliseconds(took)})
 	}
 	return nil
@@ -243,13 +259,35 @@ func (m *Monitor[T]) Costs() []Cost {
 	return list
 }
 
+// keptSamples names what the session keeps for CrossDots, as part of a
+// checkpoint.
+const keptSamples = "kept_samples"
+
 // State returns what a checkpoint must hold for Restore. The tensors share the
 // monitor's memory: write them before the next step.
-func (m *Monitor[T]) State() ([]record.Tensor, json.RawMessage, error) { return m.m.save() }
+func (m *Monitor[T]) State() ([]record.Tensor, json.RawMessage, error) {
+	if n, data := m.o.keptSamples(); n >= 0 {
+		m.m.vectors[keptSamples] = data
+		m.m.setNumber(keptSamples, float64(n))
+		defer m.m.forget(keptSamples)
+	}
+	return m.m.save()
+}
 
 // Restore continues from a State saved by a monitor of the same Config.
 func (m *Monitor[T]) Restore(c *record.Checkpoint, text json.RawMessage) error {
-	return m.m.restore(c, text)
+	if err := m.m.restore(c, text); err != nil {
+		return err
+	}
+	data, ok := m.m.vectors[keptSamples]
+	if !ok {
+		return nil
+	}
+	if err := m.o.setKeptSamples(int(m.m.number(keptSamples)), data); err != nil {
+		return fmt.Errorf("measure: checkpoint: %w", err)
+	}
+	m.m.forget(keptSamples)
+	return nil
 }
 
 func opt(v float64, ok bool) record.Opt {

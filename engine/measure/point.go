@@ -47,7 +47,7 @@ type Point[T engine.Float] struct {
 	sorted    []float64
 	slopes    []float64
 	signs     []float64
-	before    []T // θ before the step's update, where that is not −LR·ḡ
+	before    []T // θ before the step's update, where updated quantities may need it
 	scratch   [2][]T
 }
 
@@ -116,6 +116,26 @@ func (p *Point[T]) SampleNormSq() []float64 {
 		p.hasTotal = true
 	}
 	return p.total
+}
+
+// MeanDots returns gᵢᵀḡ of all samples.
+func (p *Point[T]) MeanDots() []float64 {
+	if !p.hasDots {
+		p.dots = grow(p.dots, p.n)
+		p.o.MeanDots(p.dots)
+		p.hasDots = true
+	}
+	return p.dots
+}
+
+// SampleLosses returns ℓᵢ of all samples.
+func (p *Point[T]) SampleLosses() []float64 {
+	if !p.hasLosses {
+		p.losses = grow(p.losses, p.n)
+		p.o.SampleLosses(p.losses)
+		p.hasLosses = true
+	}
+	return p.losses
 }
 
 // GradientProduct returns H·ḡ and ḡᵀHḡ.

@@ -104,14 +104,14 @@ func Probe[T engine.Float](ctx context.Context, o *Objective[T], indices []int32
 		return nil
 	}
 	point.out = &r.Noise
-	for _, q := range c.Select.of(Noise, false) {
+	for _, q := range c.Select.of(Noise) {
 		if q.Needs&Training == 0 && r.Noise.Get(q.LogKeys()[0]).IsZero() {
 			if err := measure(q); err != nil {
 				return r, err
 			}
 		}
 	}
-	if !s.Program().HasProduct() || len(c.Select.of(Flatness, false)) == 0 {
+	if !s.Program().HasProduct() || len(c.Select.of(Flatness)) == 0 {
 		return r, nil
 	}
 	p := &prober[T]{ctx: ctx, o: o, c: c, a: make([]T, len(s.Params())), b: make([]T, len(s.Params()))}
@@ -122,7 +122,7 @@ func Probe[T engine.Float](ctx context.Context, o *Objective[T], indices []int32
 	// What the prober measures in its own, more thorough way is not measured
 	// again.
 	point.out = &r.Flatness.Numbers
-	for _, q := range c.Select.of(Flatness, false) {
+	for _, q := range c.Select.of(Flatness) {
 		if q != &lambdaMax && q != &trace && q != &batchSharpness && q.Needs&Training == 0 {
 			if err := measure(q); err != nil {
 				return r, err
@@ -130,6 +130,7 @@ func Probe[T engine.Float](ctx context.Context, o *Objective[T], indices []int32
 		}
 	}
 	r.Flatness.Numbers.Set("hv", float64(o.Products()))
+	o.Restore()
 	return r, err
 }
 

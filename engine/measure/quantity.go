@@ -21,9 +21,9 @@ type Quantity struct {
 	Cost    string // beside what it shares with others, in passes of a training step
 	Needs   Need
 
-	// measure logs the quantity at a point. For a quantity of the Updated kind
-	// it runs once the step's update was made.
-	measure rule
+	// measure logs the quantity at a point. Where updated is set, it is run once
+	// more when the step's update was made, instead of or beside measure.
+	measure, updated rule
 }
 
 // Group is the object of a line of the log that a quantity is written to.
@@ -44,11 +44,10 @@ const (
 	SampleGrads                  // products with the gᵢ
 	Products                     // Hessian-vector products, or those with the logits' Jacobian
 	Training                     // a step of training: learning rate, earlier steps
-	Updated                      // the parameters after the step's update
 	Logits                       // a loss of logits that the program knows
 )
 
-var needNames = []string{"sample norms", "sample gradients", "Hessian-vector products", "training", "update", "logits"}
+var needNames = []string{"sample norms", "sample gradients", "Hessian-vector products", "training", "logits"}
 
 // Names returns the needs in words.
 func (n Need) Names() []string {
@@ -79,6 +78,8 @@ type rule struct {
 	single func(*Point[float32]) error
 	double func(*Point[float64]) error
 }
+
+func (r rule) isZero() bool { return r.single == nil }
 
 // run calls r for the type of p.
 func run[T engine.Float](r rule, p *Point[T]) error {

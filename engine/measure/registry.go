@@ -8,18 +8,23 @@ var quantities = []*Quantity{
 	&gradNormSqUnbiased,
 	&noiseScale,
 	&noiseScaleEMA,
+	&noiseScaleInterval,
 	&fisherTrace,
 	&gradCosine,
 	&sampleNorms,
 	&normTest,
+	&innerProductTest,
+	&orthogonalityTest,
 	&temperature,
 	&cabs,
 	&distance,
 	&updateSize,
+	&alpha,
 	&lambdaMax,
 	&trace,
 	&batchSharpness,
 	&ticTrace,
+	&noiseCurvature,
 }
 
 // Quantities returns the registry: all that can be measured, in the order of

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
 
 	"sgflow/engine/record"
 	"sgflow/engine/rng"
@@ -146,6 +148,133 @@ var references = map[string]func(l *logged, run []*state, k int){
 	"update_size": func(l *logged, run []*state, k int) {
 		l.near("update_size", norm(minus(run[k].after, run[k].theta)), 1e-9)
 	},
+	"inner_product_test": func(l *logged, run []*state, k int) {
+		var d []float64
+		for _, g := range run[k].grads {
+			d = append(d, dot(g, run[k].mean))
+		}
+		v, _ := sampleVariance(d)
+		l.near("inner_product_test", math.Sqrt(v/float64(len(d)))/dot(run[k].mean, run[k].mean), 1e-9)
+	},
+	"orthogonality_test": func(l *logged, run []*state, k int) {
+		s, n := run[k], float64(len(run[k].grads))
+		gg, sum := dot(s.mean, s.mean), 0.0
+		for _, g := range s.grads {
+			rest := slices.Clone(g)
+			for i := range rest {
+				rest[i] -= dot(g, s.mean) / gg * s.mean[i]
+			}
+			sum += dot(rest, rest)
+		}
+		l.near("orthogonality_test", math.Sqrt(sum/(n-1)/n/gg), 1e-9)
+	},
+	"noise_scale_interval": func(l *logged, run []*state, k int) {
+		s := run[k]
+		n := len(s.grads)
+		var traces, norms []float64 // without one sample
+		for i := range n {
+			rest := slices.Delete(slices.Clone(s.grads), i, i+1)
+			g, v, _ := dense(rest, 0, len(s.theta))
+			traces, norms = append(traces, v), append(norms, g-v/float64(n-1))
+		}
+		g, v, _ := s.noise()
+		d := g - v/float64(n)
+		scale := float64(n-1) * float64(n-1) / float64(n) // of a variance with n−1 to the jackknife's
+		ss, _ := sampleVariance(traces)
+		dd, _ := sampleVariance(norms)
+		l.near("grad_var_trace_stderr", math.Sqrt(scale*ss), 1e-8)
+		l.near("grad_norm_sq_unbiased_stderr", math.Sqrt(scale*dd), 1e-8)
+		// At an end b of the interval S − bG is t standard errors from zero.
+		t := distuv.StudentsT{Sigma: 1, Nu: float64(n - 1)}.Quantile(0.975)
+		excess := func(b float64) float64 {
+			var x []float64
+			for i := range traces {
+				x = append(x, traces[i]-b*norms[i])
+			}
+			variance, _ := sampleVariance(x)
+			return (v-b*d)*(v-b*d)/(t*t*scale*variance) - 1
+		}
+		for _, key := range []string{"noise_scale_low", "noise_scale_high"} {
+			if b, ok := l.list.Get(key).Get(); ok && b > 0 {
+				if e := excess(b); math.Abs(e) > 1e-6 {
+					l.t.Errorf("%s: %s = %g, where the deviation is off by %g", l.what, key, b, e)
+				}
+			}
+			l.seen[key] = true
+		}
+		if d > 0 && excess(v/d) > -1 {
+			l.t.Errorf("%s: the estimate is not in its interval", l.what)
+		}
+		if _, ok := l.list.Get("noise_scale_high").Get(); ok != (d > t*math.Sqrt(scale*dd)) {
+			l.t.Errorf("%s: an upper end: %v, though ‖G‖² = %g ± %g", l.what, ok, d, math.Sqrt(scale*dd))
+		}
+	},
+	"alpha": func(l *logged, run []*state, k int) {
+		if k == 0 || run[k].momentum > 0 && !run[k].o.s.Program().Factored() {
+			l.absent("alpha")
+			return
+		}
+		a, b := run[k-1], run[k]
+		step := minus(b.theta, a.theta)
+		t := norm(step)
+		end := func(s *state) (f, varF, df, varDF float64) {
+			var slopes []float64
+			for _, g := range s.grads {
+				slopes = append(slopes, dot(g, step)/t)
+			}
+			varF, f = sampleVariance(s.losses)
+			varDF, df = sampleVariance(slopes)
+			return f, varF, df, varDF
+		}
+		f0, vf0, d0, vd0 := end(a)
+		f1, vf1, d1, vd1 := end(b)
+		// Weighted least squares by a QR of the rows divided by their deviations.
+		rows := mat.NewDense(4, 3, []float64{1, 0, 0, 1, t, t * t, 0, 1, 0, 0, 1, 2 * t})
+		y := mat.NewVecDense(4, []float64{f0, f1, d0, d1})
+		for i, v := range []float64{vf0, vf1, vd0, vd1} {
+			for j := range 3 {
+				rows.Set(i, j, rows.At(i, j)/math.Sqrt(v))
+			}
+			y.SetVec(i, y.AtVec(i)/math.Sqrt(v))
+		}
+		var w mat.VecDense
+		if err := w.SolveVec(rows, y); err != nil {
+			l.t.Fatal(err)
+		}
+		if w.AtVec(2) < 0 {
+			l.near("alpha", -1, 1e-12)
+		} else {
+			want := t/(-w.AtVec(1)/(2*w.AtVec(2))) - 1
+			if got := l.take("alpha"); math.Abs(got-want) > 1e-6*(1+math.Abs(want)) { // the fit loses some digits
+				l.t.Errorf("%s: alpha = %g, want %g", l.what, got, want)
+			}
+		}
+	},
+	"noise_curvature": func(l *logged, run []*state, k int) {
+		c := run[k].configuration
+		var values []float64
+		for i := max(0, k+1-c.Window); i <= k; i++ {
+			s := run[i]
+			eps := make([]float64, len(s.grads))
+			rng.Signs(eps, rng.New(rng.Probes, c.Seed, 1<<41+uint64(i)), 0)
+			w := mat.NewVecDense(len(s.theta), nil)
+			for j, g := range s.grads {
+				w.AddScaledVec(w, eps[j]/math.Sqrt(float64(len(eps)-1)), mat.NewVecDense(len(g), minus(g, s.mean)))
+			}
+			values = append(values, mat.Inner(w, s.h, w))
+		}
+		m, stderr, _ := mean(values)
+		l.near("noise_curvature", m, 1e-6)
+		if k > 0 {
+			l.near("noise_curvature_stderr", stderr, 1e-5)
+		}
+		_, v, _ := run[k].noise()
+		if tr, _ := denseTrace(run, k); tr > 0 {
+			l.near("noise_alignment", m/(tr*v/float64(len(run[k].theta))), 1e-6)
+		} else {
+			l.absent("noise_alignment")
+		}
+	},
 	"lambda_max": func(l *logged, run []*state, k int) {
 		e := eigenvalues(l.t, run[k].h)
 		top := e[len(e)-1]
@@ -189,6 +318,12 @@ func denseTrace(run []*state, k int) (tr, stderr float64) {
 	}
 	tr, stderr, _ = mean(values)
 	return tr, stderr
+}
+
+// sampleVariance is the variance with n−1, and the mean, in two passes.
+func sampleVariance(x []float64) (v, mean float64) {
+	mean, v = stat.MeanVariance(x, nil)
+	return v, mean
 }
 
 func dot(a, b []float64) (s float64) {
@@ -298,7 +433,7 @@ func TestEveryQuantityIsWhatItsFormulaSays(t *testing.T) {
 func TestRegistryIsComplete(t *testing.T) {
 	keys := map[string]string{}
 	for _, q := range quantities {
-		if q.Name == "" || q.Formula == "" || q.Unit == "" || q.Cost == "" || q.measure.single == nil || q.measure.double == nil {
+		if q.Name == "" || q.Formula == "" || q.Unit == "" || q.Cost == "" || q.measure.isZero() && q.updated.isZero() {
 			t.Errorf("%+v lacks something", q)
 		}
 		if q.Group != Noise && q.Group != Flatness {

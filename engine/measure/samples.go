@@ -149,6 +149,28 @@ func (o *Objective[T]) CrossDots(dst []float64) (ok bool) {
 	return true
 }
 
+// keptSamples returns what KeepSamples kept, for a checkpoint: of how many
+// samples, 0 where it is their mean, −1 where nothing was kept.
+func (o *Objective[T]) keptSamples() (n int, data []T) {
+	switch o.kept {
+	case keptWhole:
+		return 0, o.mean
+	case keptBySession:
+		return o.s.KeptSamples()
+	}
+	return -1, nil
+}
+
+// setKeptSamples restores what keptSamples returned.
+func (o *Objective[T]) setKeptSamples(n int, data []T) error {
+	if n == 0 {
+		o.kept, o.mean = keptWhole, data
+		return nil
+	}
+	o.kept = keptBySession
+	return o.s.SetKeptSamples(n, data)
+}
+
 // SampleLosses stores every sample's loss ℓᵢ, whose mean is L, in dst. It
 // returns false where the samples' losses do not exist, since the graph mixes
 // them.

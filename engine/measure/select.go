@@ -59,12 +59,11 @@ func (s Selection) Has(name string) bool {
 // Quantities returns the selected quantities in the order of the registry.
 func (s Selection) Quantities() []*Quantity { return s.list }
 
-// of returns the quantities of a group that are measured before the update,
-// or, with updated, after it.
-func (s Selection) of(g Group, updated bool) []*Quantity {
+// of returns the selected quantities of a group.
+func (s Selection) of(g Group) []*Quantity {
 	var list []*Quantity
 	for _, q := range s.list {
-		if q.Group == g && (q.Needs&Updated != 0) == updated {
+		if q.Group == g {
 			list = append(list, q)
 		}
 	}

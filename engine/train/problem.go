@@ -171,8 +171,13 @@ func set[T, E engine.Float](s *engine.Session[T], p program.Parameter, values []
 // filler returns the function that writes samples of split to the inputs of s.
 func filler[T engine.Float](p *problem, s *engine.Session[T], split *data.Split) func(indices []int32) {
 	size, classes := split.Size(), p.set.Classes
+	var chosen []int32
+	fill := func(from, to int) {
+		data.Gather(s.Input(0)[from*size:to*size], split, chosen[from:to], p.scale)
+		data.OneHot(s.Input(1)[from*classes:to*classes], split, chosen[from:to], classes)
+	}
 	return func(indices []int32) {
-		data.Gather(s.Input(0)[:len(indices)*size], split, indices, p.scale)
-		data.OneHot(s.Input(1)[:len(indices)*classes], split, indices, classes)
+		chosen = indices
+		s.Split(len(indices), size, fill)
 	}
 }
