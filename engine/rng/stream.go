@@ -18,6 +18,9 @@ const (
 	Probes Purpose = 3
 	// Labels are random changes of labels; the stream is the split.
 	Labels Purpose = 4
+	// Predictions are labels drawn from a model's own distribution; the stream
+	// is the number of the draw times 2³² plus the sample's place in its set.
+	Predictions Purpose = 5
 )
 
 // Stream is one sequence of random numbers, a value of 48 bytes: copying it
