@@ -27,6 +27,11 @@ type lanczos[T engine.Float] struct {
 	tol      float64      // stop when every residual ≤ tol·|largest value found|
 	maxSteps int          // most products
 	tick     func() error // called before every product, may stop the iteration; nil for none
+	// quick is for one pair in few steps: each new direction is made
+	// orthogonal to the last two only, which suffices until a pair has
+	// converged (Paige 1980, doi:10.1016/0024-3795(80)90167-6), and there are
+	// no restarts, so basis bounds the steps.
+	quick bool
 
 	q         [][]T // orthonormal basis
 	w         []T
@@ -57,6 +62,9 @@ func (l *lanczos[T]) run(start []T) ([]Eigenpair[T], error) {
 		m++
 		values, vectors := l.project(m)
 		l.converged = closed || l.done(values, vectors, m, beta)
+		if l.quick && (l.converged || l.steps >= min(l.maxSteps, l.basis)) {
+			return []Eigenpair[T]{l.best(values, vectors, m, beta)}, nil
+		}
 		if l.converged || l.steps >= l.maxSteps {
 			return l.pairs(values, vectors, m, beta), nil
 		}
@@ -93,8 +101,12 @@ func (l *lanczos[T]) extend(m int) (beta float64, closed bool, err error) {
 	}
 	l.steps++
 	scale := math.Sqrt(s.NormSq(l.w))
-	for pass := range 2 {
-		for j := 0; j <= m; j++ {
+	passes, from := 2, 0
+	if l.quick {
+		passes, from = 1, max(0, m-1)
+	}
+	for pass := range passes {
+		for j := from; j <= m; j++ {
 			h := s.Dot(l.q[j], l.w)
 			s.Axpy(-h, l.q[j], l.w)
 			if pass == 0 {
@@ -192,6 +204,20 @@ func (l *lanczos[T]) rotate(vectors *mat.Dense, m, keep int) {
 			copy(l.q[i][at:at+n], sums[i*block:])
 		}
 	}
+}
+
+// best returns the best Ritz pair of a quick iteration; its vector is valid
+// until the next.
+func (l *lanczos[T]) best(values []float64, vectors *mat.Dense, m int, beta float64) Eigenpair[T] {
+	s := l.o.Session()
+	clear(l.w)
+	for j := range m {
+		s.Axpy(vectors.At(j, m-1), l.q[j], l.w)
+	}
+	if n := math.Sqrt(s.NormSq(l.w)); n > 0 { // 1 but for what orthogonality was lost
+		s.Scale(1/n, l.w)
+	}
+	return Eigenpair[T]{Value: l.sign * values[m-1], Residual: math.Abs(beta * vectors.At(m-1, m-1)), Vector: l.w}
 }
 
 // pairs returns the k best Ritz pairs. The residual of a Ritz pair is

@@ -24,9 +24,9 @@ type Config struct {
 	Select Selection
 	// Every is the number of steps from one measurement of flatness to the
 	// next; noise is measured at every step. With 1, lambda_max is followed
-	// from step to step (see eigenStream); with more, or with Converge, each
-	// measurement iterates until the residual is at most Tol·|lambda_max| or
-	// MaxProducts Hessian-vector products are spent.
+	// from step to step (see eigenStream); with more, each measurement
+	// iterates until the residual is at most Tol·|lambda_max| or MaxProducts
+	// Hessian-vector products are spent; with Converge at every step too.
 	Every    int
 	Converge bool
 	// PerDecade, where above 0, replaces Every: flatness is measured at this

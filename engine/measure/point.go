@@ -44,6 +44,7 @@ type Point[T engine.Float] struct {
 	tr, trErr float64 // of trace
 	trErrOK   bool
 	hasTrace  bool
+	quick     *lanczos[T] // of lambda_max
 	sorted    []float64
 	slopes    []float64
 	signs     []float64

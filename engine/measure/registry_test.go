@@ -278,8 +278,9 @@ var references = map[string]func(l *logged, run []*state, k int){
 	"lambda_max": func(l *logged, run []*state, k int) {
 		e := eigenvalues(l.t, run[k].h)
 		top := e[len(e)-1]
-		l.near("lambda_max", top, 1e-6)
-		if r := l.take("lambda_max_residual"); r > run[k].configuration.Tol*top {
+		tol := run[k].configuration.Tol
+		l.near("lambda_max", top, tol)
+		if r := l.take("lambda_max_residual"); r > tol*math.Max(top, -e[0]) {
 			l.t.Errorf("%s: residual %g of %g", l.what, r, top)
 		}
 	},

@@ -33,10 +33,13 @@ const (
 	lasts        // w was close to u at the last step
 )
 
+// lambdaMaxVector names the last point's top eigenvector.
+const lambdaMaxVector = "lambda_max.vector"
+
 // newEigenStream continues the stream that the point remembers.
 func newEigenStream[T engine.Float](p *Point[T]) eigenStream[T] {
-	const vector, state = "lambda_max.vector", "lambda_max.state"
-	u, _ := p.vector(vector, len(p.o.Grad()))
+	const state = "lambda_max.state"
+	u, _ := p.vector(lambdaMaxVector, len(p.o.Grad()))
 	flags := p.list(state)
 	if flags == nil {
 		flags = make([]float64, 2)
