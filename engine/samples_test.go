@@ -199,6 +199,42 @@ func TestSampleProductsOutliveHessianProducts(t *testing.T) {
 	}
 }
 
+// Once samples' gradients have been asked for, a backward pass with norms stores
+// a convolution's on its way: the same ones, of that pass and no other.
+func TestSampleProductsAreThoseOfTheLastBackwardPass(t *testing.T) {
+	for _, c := range factoredSpecs {
+		t.Run(c.spec, func(t *testing.T) {
+			p := newProblem(t, c.spec, c.input, c.classes, c.loss, c.batch)
+			n := p.batch
+			s, fresh := session[float32](t, p, n, 2), session[float32](t, p, n, 2)
+			defer s.Close()
+			defer fresh.Close()
+			u, out := convertNew[float32](normals(n*p.classes, 5)), make([]float32, len(p.v))
+			got, want := make([]float64, n*n), make([]float64, n*n)
+			gradient := func(noise bool) func(s *engine.Session[float32]) {
+				return func(s *engine.Session[float32]) { s.Gradient(n, noise) }
+			}
+			pullback := func(noise bool) func(s *engine.Session[float32]) {
+				return func(s *engine.Session[float32]) { s.Forward(n); s.Pullback(out, u, noise) }
+			}
+			for k, pass := range []func(s *engine.Session[float32]){
+				gradient(true), gradient(true), pullback(true), gradient(true), gradient(false), pullback(false), gradient(true), pullback(true), pullback(true),
+			} {
+				s.Axpy(0.01, convertNew[float32](p.v), s.Params())
+				copy(fresh.Params(), s.Params())
+				pass(s)
+				s.SampleGram(got)
+				fresh.Gradient(n, true) // its samples are not asked for, so the next pass stores none
+				pass(fresh)
+				fresh.SampleGram(want)
+				if !slices.Equal(got, want) {
+					t.Errorf("pass %d: the samples' gradients are others", k)
+				}
+			}
+		})
+	}
+}
+
 func TestSampleProductsDoNotDependOnCapacityOrThreads(t *testing.T) {
 	for _, c := range factoredSpecs {
 		p := newProblem(t, c.spec, c.input, c.classes, c.loss, 13)

@@ -28,6 +28,7 @@ type binder[T Float] struct {
 	// run: softmaxes of the Forward phase by their logits, bias gradients of
 	// the Gradient phase and row norms of the Noise phase by what they sum.
 	softmaxes map[program.BufferID]*softmaxRows[T]
+	weights   map[[2]program.BufferID]*conv[T] // weight gradients of the Gradient phase, by A and B
 	biasSums  map[program.BufferID]*sumBias[T]
 	rowNorms  map[rowsOf]*rowNorms[T]
 }
@@ -36,6 +37,7 @@ func newBinder[T Float](m *Machine[T], layout program.Layout) *binder[T] {
 	return &binder[T]{
 		m: m, p: m.program, layout: layout,
 		softmaxes: map[program.BufferID]*softmaxRows[T]{},
+		weights:   map[[2]program.BufferID]*conv[T]{},
 		biasSums:  map[program.BufferID]*sumBias[T]{},
 		rowNorms:  map[rowsOf]*rowNorms[T]{},
 	}

@@ -15,6 +15,7 @@ type conv[T Float] struct {
 	epilogue   epilogue[T]
 	norms      operand[float64]
 	perSample  []float64
+	samples    *convSamples[T] // of the same operands, which it can make on the way
 }
 
 // bindGeom prepares the convolution of geometry g.
@@ -52,6 +53,9 @@ func bindConv[T Float](b *binder[T], in *program.Conv) bound {
 		if in.Norms != program.None {
 			c.norms = b.double(in.Norms, each(1))
 			c.perSample = make([]float64, b.m.capacity)
+			if b.phase == program.Gradient && b.final(in.A) && b.final(in.B) {
+				b.weights[[2]program.BufferID{in.A, in.B}] = c
+			}
 		}
 	default:
 		b.fail("no rule for convolution direction %d", in.Dir)
@@ -78,7 +82,12 @@ func (c *conv[T]) run(n int) {
 			k.ConvWeight(c.c, n, out, a, b, c.accumulate, nil)
 			return
 		}
-		k.ConvWeight(c.c, n, out, a, b, c.accumulate, c.perSample[:n])
+		if c.samples != nil && c.m.sampled.eager {
+			k.ConvWeightSamples(c.c, n, out, c.samples.out.at(n), a, b, c.accumulate, c.perSample[:n])
+			c.samples.made = true
+		} else {
+			k.ConvWeight(c.c, n, out, a, b, c.accumulate, c.perSample[:n])
+		}
 		addScaled(c.norms.at(n), c.perSample)
 	}
 	if e.df != kernel.Identity {

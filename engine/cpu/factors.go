@@ -22,9 +22,15 @@ type factors[T Float] struct {
 
 // sampled is the factors of all parameters and what their products need.
 type sampled[T Float] struct {
-	list  []factors[T]       // nil where the program is not factored
-	lazy  []program.BufferID // made by the Samples phase
-	made  bool               // the Samples phase has run for the last backward pass
+	list []factors[T]       // nil where the program is not factored
+	lazy []program.BufferID // made by the Samples phase
+	made bool               // the Samples phase has run for the last backward pass
+
+	// Where the samples' gradients of a backward pass with norms were asked for,
+	// those of the next one are stored on the way: eager says so during it.
+	byWeights    []*convSamples[T]
+	asked, eager bool
+
 	kept  kept[T]
 	terms []kernel.GramTerm[T]
 	gram  []float64 // capacity×capacity at most
@@ -107,8 +113,18 @@ func (m *Machine[T]) ready() bool {
 		}
 	}
 	m.run(program.Samples, m.batch)
-	s.made = true
+	s.made, s.asked = true, true
 	return true
+}
+
+// begin is called when a backward pass begins.
+func (s *sampled[T]) begin(noise bool) {
+	for _, c := range s.byWeights {
+		c.made = false
+	}
+	if noise { // only then do weight gradients see single samples
+		s.eager, s.asked = s.asked, false
+	}
 }
 
 // room returns n elements for each of capacity samples, s itself if it has them.

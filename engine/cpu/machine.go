@@ -242,6 +242,7 @@ func (m *Machine[T]) backward(list []bound, noise bool) {
 	n := m.loaded
 	m.batch, m.noise = n, noise
 	m.changed()
+	m.sampled.begin(noise)
 	for _, g := range m.gradGaps {
 		clear(m.grad[g.from:g.to])
 	}

@@ -57,6 +57,16 @@ func network(g program.ConvGeom, pool program.PoolGeom, classes int) *program.Pr
 		&program.DenseNorms{Norms: nw2, A: dz, B: p, ACols: classes, BCols: features},
 		&program.BiasNorms{Norms: nb2, X: dz, Channels: classes, Inner: 1},
 		&program.BiasNorms{Norms: nb1, X: dh, Channels: g.OutC, Inner: plane})
+	rows := func(k, width int) program.BufferID {
+		id := b.buffer(program.Buffer{Role: program.SampleRows, Batched: true, Shape: []int{width}})
+		b.Params[k].Factors = &program.Factors{A: id, B: program.None}
+		return id
+	}
+	b.add(program.Samples,
+		&program.ConvSamples{Geom: g, Out: rows(0, b.Params[0].Size), A: x, B: dh},
+		&program.BiasSamples{Out: rows(1, g.OutC), X: dh, Channels: g.OutC, Inner: plane})
+	b.Params[2].Factors = &program.Factors{A: dz, B: p}
+	b.Params[3].Factors = &program.Factors{A: dz, B: program.None}
 	// What every product reads: a copy of the mask's outputs.
 	mask := b.temp(poolSize)
 	b.add(program.Curvature, &program.Copy{Out: mask, X: p, Size: poolSize})

@@ -281,6 +281,19 @@ func (r *reference) step(in program.Instr) {
 				r.real[in.Norms][i] += g * g
 			}
 		}
+	case *program.ConvSamples:
+		clear(r.real[in.Out])
+		width := len(r.real[in.Out]) / n
+		for i := 0; i < n; i++ {
+			refConvTerms(in.Geom, i, func(x, w, y int) {
+				r.real[in.Out][i*width+w] += r.real[in.A][x] * r.real[in.B][y]
+			})
+		}
+	case *program.BiasSamples:
+		clear(r.real[in.Out])
+		for i, x := range r.real[in.X] {
+			r.real[in.Out][i/in.Inner] += x
+		}
 	default:
 		panic(fmt.Sprintf("reference has no rule for %T", in))
 	}
@@ -309,28 +322,30 @@ func (r *reference) epilogue(e program.Epilogue, c float64, channel, i int) floa
 	return c
 }
 
-func (r *reference) conv(in *program.Conv) {
-	g := in.Geom
-	// term calls f for every product x·w in y, with the three indices.
-	term := func(i int, f func(x, w, y int)) {
-		for o := 0; o < g.OutC; o++ {
-			for p := 0; p < g.OutH; p++ {
-				for q := 0; q < g.OutW; q++ {
-					for c := 0; c < g.InC; c++ {
-						for s := 0; s < g.KH; s++ {
-							for t := 0; t < g.KW; t++ {
-								row, col := p*g.StrideH+s*g.DilH-g.PadH, q*g.StrideW+t*g.DilW-g.PadW
-								if row < 0 || row >= g.InH || col < 0 || col >= g.InW {
-									continue
-								}
-								f(((i*g.InC+c)*g.InH+row)*g.InW+col, ((o*g.InC+c)*g.KH+s)*g.KW+t, ((i*g.OutC+o)*g.OutH+p)*g.OutW+q)
+// refConvTerms calls f for every product x·w in sample i's y, with the three
+// indices.
+func refConvTerms(g program.ConvGeom, i int, f func(x, w, y int)) {
+	for o := 0; o < g.OutC; o++ {
+		for p := 0; p < g.OutH; p++ {
+			for q := 0; q < g.OutW; q++ {
+				for c := 0; c < g.InC; c++ {
+					for s := 0; s < g.KH; s++ {
+						for t := 0; t < g.KW; t++ {
+							row, col := p*g.StrideH+s*g.DilH-g.PadH, q*g.StrideW+t*g.DilW-g.PadW
+							if row < 0 || row >= g.InH || col < 0 || col >= g.InW {
+								continue
 							}
+							f(((i*g.InC+c)*g.InH+row)*g.InW+col, ((o*g.InC+c)*g.KH+s)*g.KW+t, ((i*g.OutC+o)*g.OutH+p)*g.OutW+q)
 						}
 					}
 				}
 			}
 		}
 	}
+}
+
+func (r *reference) conv(in *program.Conv) {
+	g := in.Geom
 	a, b, out := r.real[in.A], r.real[in.B], r.real[in.Out]
 	if !in.Accumulate {
 		clear(out)
@@ -338,12 +353,12 @@ func (r *reference) conv(in *program.Conv) {
 	for i := 0; i < r.n; i++ {
 		switch in.Dir {
 		case program.ConvForward:
-			term(i, func(x, w, y int) { out[y] += a[x] * b[w] })
+			refConvTerms(g, i, func(x, w, y int) { out[y] += a[x] * b[w] })
 		case program.ConvInput:
-			term(i, func(x, w, y int) { out[x] += a[y] * b[w] })
+			refConvTerms(g, i, func(x, w, y int) { out[x] += a[y] * b[w] })
 		case program.ConvWeight:
 			dw := make([]float64, len(out))
-			term(i, func(x, w, y int) { dw[w] += a[x] * b[y] })
+			refConvTerms(g, i, func(x, w, y int) { dw[w] += a[x] * b[y] })
 			norm := 0.0
 			for k, v := range dw {
 				out[k] += v

@@ -212,15 +212,125 @@ func TestParametersKeepOrderAndShape(t *testing.T) {
 	}
 }
 
-// No two buffers that are alive at once overlap.
-func TestPlanKeepsLiveBuffersApart(t *testing.T) {
+// factors returns what makes up the gradients of samples, one line a parameter.
+func factors(p *program.Program) string {
+	_, list, _ := strings.Cut(p.String(), "per-sample gradients:\n")
+	var lines []string
+	for _, line := range strings.Split(strings.TrimSpace(list), "\n") {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// A dense weight's gradient is made of the rows that its product reads, a
+// bias's of those it sums; only a weight in an unknown place has none.
+func TestDenseLayersAreFactored(t *testing.T) {
 	p := dense(t)
+	if !p.Factored() || len(p.Phases[program.Samples]) != 0 {
+		t.Errorf("dense layers need no Samples phase and are factored:\n%s", p)
+	}
+	for k, q := range p.Params {
+		weight := q.Factors.B != program.None
+		if weight != (k%2 == 0) || weight && p.Params[k+1].Factors.A != q.Factors.A {
+			t.Errorf("factors of %s are wrong:\n%s", q.Name, factors(p))
+		}
+	}
+	if got, want := factors(p), 4; strings.Count(got, "\n") != want-1 || !strings.HasPrefix(got, "w1 = n·") {
+		t.Errorf("the listing has not one line of factors for each of %d parameters:\n%s", want, got)
+	}
+	s := newStockGraph()
+	penalty := gorgonia.Must(gorgonia.Sum(gorgonia.Must(gorgonia.Square(s.w))))
+	if q := s.mustLower(t, gorgonia.Must(gorgonia.Add(s.squares(s.z), penalty))); q.Factored() || q.Params[0].Factors != nil {
+		t.Error("a penalised weight is factored")
+	}
+}
+
+// convolution is a convolution with a bias and a dense layer from our ops; wrap
+// makes the program's loss of cross-entropy's.
+func convolution(t *testing.T, wrap func(g *gorgonia.ExprGraph, loss, weight *gorgonia.Node) *gorgonia.Node) *program.Program {
+	t.Helper()
+	g := gorgonia.NewGraph()
+	array := func(name string, shape ...int) *gorgonia.Node {
+		return gorgonia.NewTensor(g, tensor.Float64, len(shape), gorgonia.WithShape(shape...), gorgonia.WithName(name))
+	}
+	do := func(n *gorgonia.Node, err error) *gorgonia.Node {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	x, y := array("x", SymbolicBatch, 2, 5, 5), array("y", SymbolicBatch, 3)
+	params := gorgonia.Nodes{array("w1", 4, 2, 3, 3), array("b1", 4), array("w2", 3, 36), array("b2", 3)}
+	h := do(op.Flatten(do(op.GELU.Of(do(op.Conv2D(x, params[0], params[1], 1, 0))))))
+	loss := do(op.CrossEntropy.Of(do(op.Dense(h, params[2], params[3])), y))
+	if wrap != nil {
+		loss = wrap(g, loss, params[2])
+	}
+	p, err := Lower(Source{Loss: loss, Params: params, Inputs: gorgonia.Nodes{x, y}, Curvature: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestConvolutionsAreFactoredByTheSamplesPhase(t *testing.T) {
+	p := convolution(t, nil)
+	list := p.Phases[program.Samples]
+	if !p.Factored() || count[*program.ConvSamples](list) != 1 || count[*program.BiasSamples](list) != 1 || len(list) != 2 {
+		t.Errorf("the filter and its bias are not the Samples phase:\n%s", p)
+	}
+	for _, q := range p.Params[:2] {
+		if q.Factors.B != program.None || p.Buffer(q.Factors.A).Role != program.SampleRows || p.Buffer(q.Factors.A).Width() != q.Size {
+			t.Errorf("%s has not its own gradient in every row:\n%s", q.Name, p)
+		}
+	}
+}
+
+// J·v takes no backward pass; and derivatives at the logits are offered only
+// where the loss is a function of them and of nothing else.
+func TestLogitLossIsFoundWhereItIsAll(t *testing.T) {
+	p := convolution(t, nil)
+	l, ok := p.LogitLoss()
+	if !ok || l.Classes != 3 || l.Kind != program.CrossEntropy {
+		t.Fatalf("loss %+v, %v:\n%s", l, ok, p)
+	}
+	curvature, product, afterGradient := p.Tangent(l)
+	if afterGradient || len(product) >= l.Hess || len(product) == 0 {
+		t.Errorf("the tangent takes instructions %v and %v of the curvature and the product, a backward pass %v:\n%s", curvature, product, afterGradient, p)
+	}
+	do := func(n *gorgonia.Node, err error) *gorgonia.Node {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for name, wrap := range map[string]func(g *gorgonia.ExprGraph, loss, w *gorgonia.Node) *gorgonia.Node{
+		"penalised": func(_ *gorgonia.ExprGraph, loss, w *gorgonia.Node) *gorgonia.Node {
+			return do(gorgonia.Add(loss, do(gorgonia.Sum(do(gorgonia.Square(w))))))
+		},
+		"scaled": func(g *gorgonia.ExprGraph, loss, _ *gorgonia.Node) *gorgonia.Node {
+			return do(gorgonia.Mul(loss, g.Constant(gorgonia.NewF64(2))))
+		},
+	} {
+		if convolution(t, wrap).HasLogitLoss() {
+			t.Errorf("a %s loss is taken for one of the logits alone", name)
+		}
+	}
+}
+
+// No two buffers that are alive at once overlap, in whatever order the phases
+// run: the content of a buffer that another phase reads is there to the end.
+func TestPlanKeepsLiveBuffersApart(t *testing.T) {
+	for name, p := range map[string]*program.Program{"dense": dense(t), "convolution": convolution(t, nil)} {
+		t.Run(name, func(t *testing.T) { testPlan(t, p) })
+	}
+}
+
+func testPlan(t *testing.T, p *program.Program) {
 	const capacity = 9
 	l := p.Plan(capacity)
-	var order []program.Instr
-	for _, list := range p.Phases {
-		order = append(order, list...)
-	}
 	// content[k] is the buffer whose value is in element k of the arena.
 	content := make([]program.BufferID, l.Reals)
 	for i := range content {
@@ -230,29 +340,44 @@ func TestPlanKeepsLiveBuffersApart(t *testing.T) {
 		b := p.Buffer(id)
 		return b.Role == program.Temporary && b.Type == program.Real
 	}
-	run := func(list []program.Instr) {
-		for _, in := range list {
-			for _, id := range program.Reads(in) {
-				if !temp(id) {
-					continue
-				}
-				for k := range p.Buffer(id).Len(capacity) {
-					if content[l.Offset[id]+k] != id {
-						t.Fatalf("buffer %d is overwritten before it is read:\n%s", id, p)
+	holds := func(id program.BufferID) bool {
+		for k := range p.Buffer(id).Len(capacity) {
+			if content[l.Offset[id]+k] != id {
+				return false
+			}
+		}
+		return true
+	}
+	run := func(phases ...program.Phase) {
+		for _, ph := range phases {
+			for _, in := range p.Phases[ph] {
+				for _, id := range program.Reads(in) {
+					if temp(id) && !holds(id) {
+						t.Fatalf("buffer %d is overwritten before %s reads it:\n%s", id, ph, p)
 					}
 				}
-			}
-			for _, id := range program.Writes(in) {
-				if temp(id) {
-					for k := range p.Buffer(id).Len(capacity) {
-						content[l.Offset[id]+k] = id
+				for _, id := range program.Writes(in) {
+					if temp(id) {
+						for k := range p.Buffer(id).Len(capacity) {
+							content[l.Offset[id]+k] = id
+						}
 					}
 				}
 			}
 		}
+		for _, q := range p.Params {
+			for _, id := range []program.BufferID{q.Factors.A, q.Factors.B} {
+				if id != program.None && temp(id) && !holds(id) {
+					t.Fatalf("factor %d of %s is overwritten after %v:\n%s", id, q.Name, phases, p)
+				}
+			}
+		}
 	}
-	run(order)
-	run(p.Phases[program.HessianProduct]) // again at the same point
+	run(program.Forward, program.Gradient, program.Noise, program.Curvature, program.HessianProduct, program.Samples)
+	run(program.HessianProduct) // again at the same point
+	run(program.Samples)
+	run(program.Gradient, program.Noise) // a pullback
+	run(program.Curvature, program.HessianProduct, program.Samples, program.Gradient)
 	if l.Reals == 0 {
 		t.Error("nothing was planned")
 	}

@@ -212,6 +212,7 @@ type convTask[T Float] struct {
 	acc     bool
 	last    bool // weight gradients are made channels-last
 	sample  []float64
+	grads   []T // gradients of samples, one after the other
 }
 
 // convPieceWork is the multiply-adds that are worth a hand-over.
@@ -266,6 +267,17 @@ func (k *Kernels[T]) ConvInput(c *Conv[T], n int, dx, dy, w []T, acc bool) {
 // squared norm of sample i's own gradient (without acc's dw), summed in float64;
 // dw has the same bits with and without it.
 func (k *Kernels[T]) ConvWeight(c *Conv[T], n int, dw, x, dy []T, acc bool, perSample []float64) {
+	k.convWeight(c, n, dw, nil, x, dy, acc, perSample)
+}
+
+// ConvWeightSamples is ConvWeight and ConvSamples in one pass, with the bits of
+// both. perSample is not nil.
+func (k *Kernels[T]) ConvWeightSamples(c *Conv[T], n int, dw, rows, x, dy []T, acc bool, perSample []float64) {
+	k.convWeight(c, n, dw, rows[:n*c.OutC*c.depth], x, dy, acc, perSample)
+}
+
+// convWeight is ConvWeight, and stores samples' gradients where rows is not nil.
+func (k *Kernels[T]) convWeight(c *Conv[T], n int, dw, rows, x, dy []T, acc bool, perSample []float64) {
 	c.checkConv(n, x, dy, dw)
 	if n == 0 {
 		if !acc {
@@ -279,7 +291,7 @@ func (k *Kernels[T]) ConvWeight(c *Conv[T], n int, dw, x, dy []T, acc bool, perS
 	groups := min(n, convGroups)
 	k.parts = grow(k.parts, groups*c.OutC*c.depth)
 	k.conv = convTask[T]{Conv: c, kernels: k, op: convWeight, n: n, pieces: groups, x: x, y: dy, w: dw,
-		acc: acc, sample: perSample}
+		acc: acc, sample: perSample, grads: rows}
 	k.conv.last = 2*k.conv.lastRun() >= k.tiles.lanes
 	k.pool.Run(groups, &k.conv)
 	k.conv.op = convReduce
@@ -290,9 +302,12 @@ func (k *Kernels[T]) ConvWeight(c *Conv[T], n int, dw, x, dy []T, acc bool, perS
 // ConvSamples stores the gradient of sample i's Σ y⊙dy in w in rows[i], for n
 // samples: rows is n×(OutC·InC·KH·KW). Their sum is what ConvWeight makes.
 func (k *Kernels[T]) ConvSamples(c *Conv[T], n int, rows, x, dy []T) {
+	if n == 0 {
+		return
+	}
 	c.checkConv(n, x, dy, rows)
-	rows = rows[:n*c.OutC*c.depth]
-	k.conv = convTask[T]{Conv: c, kernels: k, op: convSamples, n: n, pieces: c.pieceCount(n), x: x, y: dy, w: rows}
+	k.conv = convTask[T]{Conv: c, kernels: k, op: convSamples, n: n, pieces: c.pieceCount(n), x: x, y: dy,
+		grads: rows[:n*c.OutC*c.depth]}
 	k.conv.last = 2*k.conv.lastRun() >= k.tiles.lanes
 	k.runConv(k.conv.pieces)
 }

@@ -173,6 +173,17 @@ func testConvWeight[T Float](t *testing.T, k *Kernels[T], c *Conv[T], n int, nam
 	norms.check(t, name)
 	near(t, name+" weight gradient", plain.s, want, tol)
 	same(t, name+" weight gradient measured", measured.s, plain.s)
+	rows := newGuarded[T](n * ws)
+	k.ConvSamples(c, n, rows.s, x, dy)
+	rows.check(t, name)
+	near(t, name+" weight gradients of samples", rows.s, own, bounds(ownSize, float64(c.outPlane+1)*unit[T]()/2))
+	both, bothRows, bothNorms := guardedLike(start), newGuarded[T](n*ws), newGuarded[float64](n)
+	k.ConvWeightSamples(c, n, both.s, bothRows.s, x, dy, acc, bothNorms.s)
+	both.check(t, name)
+	bothRows.check(t, name)
+	same(t, name+" weight gradient with samples", both.s, plain.s)
+	same(t, name+" weight gradients of samples in one pass", bothRows.s, rows.s)
+	same(t, name+" norms in one pass", bothNorms.s, norms.s)
 	for i := range n {
 		var norm, off float64
 		for j := range ws {
@@ -202,10 +213,12 @@ func TestConvDoesNotDependOnThreads(t *testing.T) {
 	for _, p := range Available() {
 		threadsAgree(t, p, func(k *Kernels[float32]) []float32 {
 			y, dx, dw, norms := make([]float32, len(dy)), make([]float32, len(x)), make([]float32, len(w)), make([]float64, 37)
+			rows := make([]float32, 37*len(w))
 			k.ConvForward(c, 37, y, x, w, nil, ReLU, false)
 			k.ConvInput(c, 37, dx, dy, w, false)
 			k.ConvWeight(c, 37, dw, x, dy, false, norms)
-			out := append(append(y, dx...), dw...)
+			k.ConvSamples(c, 37, rows, x, dy)
+			out := append(append(append(y, dx...), dw...), rows...)
 			for _, v := range norms {
 				out = append(out, float32(v))
 			}
@@ -221,13 +234,14 @@ func TestConvDoesNotAllocate(t *testing.T) {
 		t.Fatal(err)
 	}
 	x, w, y := make([]float32, 20*243), make([]float32, 216), make([]float32, 20*648)
-	norms := make([]float64, 20)
+	norms, rows := make([]float64, 20), make([]float32, 20*216)
 	for _, p := range Available() {
 		k := newKernels[float32](t, p, 2)
 		if n := testing.AllocsPerRun(20, func() {
 			k.ConvForward(c, 20, y, x, w, nil, Tanh, false)
 			k.ConvInput(c, 20, x, y, w, true)
 			k.ConvWeight(c, 20, w, x, y, true, norms)
+			k.ConvSamples(c, 20, rows, x, y)
 		}); n != 0 {
 			t.Errorf("%s: %v allocations", p, n)
 		}

@@ -27,25 +27,34 @@ func (t *convTask[T]) weight(group, lo, hi, worker int) {
 		if t.sample != nil {
 			t.sample[i] = k.vec.addNorm(part, own)
 		}
+		if t.grads != nil {
+			t.storeRow(i, own)
+		}
 	}
 }
 
-// samples stores the weight gradients of samples [lo,hi), each in its row of t.w.
+// samples stores the weight gradients of samples [lo,hi) in their rows.
 func (t *convTask[T]) samples(lo, hi, worker int) {
+	buf := t.inputBuffer(worker)
+	own := t.kernels.scratch(worker, 1, t.OutC*t.depth)
+	for i := lo; i < hi; i++ {
+		t.oneWeight(i, own, buf, 0, worker)
+		t.storeRow(i, own)
+	}
+}
+
+// storeRow stores sample i's weight gradient, which oneWeight has made, in its
+// row.
+func (t *convTask[T]) storeRow(i int, own []T) {
 	k := t.kernels
 	size := t.OutC * t.depth
-	buf := t.inputBuffer(worker)
-	for i := lo; i < hi; i++ {
-		row := t.w[i*size:][:size]
-		if !t.last {
-			t.oneWeight(i, row, buf, 0, worker)
-			continue
-		}
-		own := k.scratch(worker, 1, size)
-		t.oneWeight(i, own, buf, 0, worker)
-		for o := range t.OutC {
-			k.tiles.transpose(ptr(row, o*t.depth), ptr(own, o*t.depth), t.taps*k.size, t.InC*k.size, t.taps, t.InC)
-		}
+	row := t.grads[i*size:][:size]
+	if !t.last {
+		copy(row, own)
+		return
+	}
+	for o := range t.OutC {
+		k.tiles.transpose(ptr(row, o*t.depth), ptr(own, o*t.depth), t.taps*k.size, t.InC*k.size, t.taps, t.InC)
 	}
 }
 
