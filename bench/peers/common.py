@@ -97,19 +97,24 @@ def fastest(candidates, seconds=0.3):
 
 def serve(prepare):
     """Answers requests until the end of the input. prepare(request) returns
-    (losses, step): the losses of the first steps, and what takes one more."""
+    (losses, step): the losses of the first steps, and what takes one more; or
+    (losses, step, values) with numbers by name that the last of them measured.
+    What was prepared for one "measure" stays when another is."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not get between the answers
-    step = None
+    steps = {}
     for line in sys.stdin:
         request = json.loads(line)
+        measure = request.get("measure")
         try:
             if request["do"] == "prepare":
-                step = None
-                losses, step = prepare(request)
+                steps.pop(measure, None)
+                losses, steps[measure], *values = prepare(request)
                 answer = {"losses": [float(x) for x in losses]}
+                if values:
+                    answer["values"] = values[0]
             else:
-                answer = {"ms": time_steps(step, request["seconds"])}
+                answer = {"ms": time_steps(steps[measure], request["seconds"])}
         except Exception as error:  # any failure of a system is its answer
             answer = {"error": f"{type(error).__name__}: {error}"[:2000]}
         print(json.dumps(answer), file=answers, flush=True)

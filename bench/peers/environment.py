@@ -4,6 +4,7 @@ library only."""
 import hashlib
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -23,16 +24,80 @@ def sh(*command, cwd=ROOT, **env):
     subprocess.run(command, cwd=cwd, check=True, env={**os.environ, **env}, stdout=sys.stderr)
 
 
+class Environment:
+    """A virtual environment. resolved is a file of requirements whose own
+    dependencies are installed too, alone one whose are not; either may be
+    missing."""
+
+    def __init__(self, folder, interpreter, resolved=None, alone=None):
+        self.folder, self.interpreter = folder, interpreter
+        self.resolved = HERE / resolved if resolved else None
+        self.alone = HERE / alone if alone else None
+
+    @property
+    def python(self):
+        return self.folder / "bin" / "python"
+
+    def files(self):
+        return [f for f in (self.resolved, self.alone) if f]
+
+    def wanted(self):
+        return hashlib.sha256(b"".join(f.read_bytes() for f in self.files())).hexdigest()
+
+    def there(self):
+        """Whether the environment is what its requirements say."""
+        stamp = self.folder / "requirements.sha256"
+        return stamp.exists() and stamp.read_text() == self.wanted()
+
+    def make(self):
+        """Makes the environment, unless it is there. Returns why it can't be
+        made, None where it can."""
+        if self.there():
+            return None
+        if not self.interpreter:
+            return "its Python is not installed"
+        say("setting up", self.folder)
+        sh(self.interpreter, "-m", "venv", self.folder)
+        pip = [self.folder / "bin" / "pip", "install", "--quiet"]
+        if self.resolved:
+            sh(*pip, "-r", self.resolved)
+        if self.alone:
+            sh(*pip, "--no-deps", "-r", self.alone)
+        (self.folder / "requirements.sha256").write_text(self.wanted())
+        return None
+
+    def versions(self):
+        """What the requirements pin, by name, and Python's version."""
+        command = [self.python, "-c", "import platform; print(platform.python_version())"]
+        found = {"python": subprocess.run(command, capture_output=True, text=True).stdout.strip()}
+        for file in self.files():
+            for line in file.read_text().splitlines():
+                if "==" in line and not line.startswith("#"):
+                    name, version = line.split("==")
+                    found[name] = version
+        return found
+
+
+def interpreter(version):
+    """A Python of a version such as 3.9, by that name or as pyenv keeps them;
+    None where there is none."""
+    kept = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv")) / "versions"
+    for command in ["python" + version, *sorted(kept.glob(version + ".*/bin/python"))]:
+        if shutil.which(command) and subprocess.run([command, "-c", ""], capture_output=True).returncode == 0:
+            return command
+    return None
+
+
+# What everything runs in, and what Cockpit was published with.
+PEERS = Environment(CACHE, sys.executable, "requirements.txt", "requirements-estimators.txt")
+COCKPIT = Environment(CACHE.with_name(CACHE.name + "-2021"), interpreter("3.9"), alone="requirements-2021.txt")
+
+
 def make_environment():
-    """Makes the virtual environment, unless it is what requirements.txt says."""
-    requirements = HERE / "requirements.txt"
-    stamp, want = CACHE / "requirements.sha256", hashlib.sha256(requirements.read_bytes()).hexdigest()
-    if stamp.exists() and stamp.read_text() == want:
-        return
-    say("setting up", CACHE)
-    sh(sys.executable, "-m", "venv", CACHE)
-    sh(CACHE / "bin" / "pip", "install", "--quiet", "-r", requirements)
-    stamp.write_text(want)
+    """Makes the environment of the peers."""
+    why = PEERS.make()
+    if why:
+        raise OSError(why)
 
 
 def go_build(name, package, folder=ROOT, *flags, **env):
