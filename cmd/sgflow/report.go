@@ -20,6 +20,7 @@ type report struct {
 
 	steps, perEpoch, epochs int // of the run
 	first                   int // step of this process
+	momentum                float64
 	began, shown            time.Time
 	samples                 int // since shown
 	rate                    float64
@@ -32,6 +33,7 @@ func newReport(w io.Writer) *report { return &report{console: newConsole(w), now
 func (r *report) Started(i *train.Info) {
 	r.steps, r.perEpoch, r.first = i.Steps, i.StepsPerEpoch, i.First
 	r.epochs = (i.Steps + i.StepsPerEpoch - 1) / i.StepsPerEpoch
+	r.momentum = i.Config.Momentum
 	r.began = r.now()
 	r.shown = r.began
 	c := i.Config
@@ -107,11 +109,11 @@ func (r *report) Stepped(s *record.Step) {
 }
 
 // labels are the words of the progress line.
-type labels struct{ epoch, step, loss, accuracy, noise, lambda, rate, left string }
+type labels struct{ epoch, step, loss, accuracy, noise, lambda, unstable, rate, left string }
 
 var (
-	longLabels  = labels{"epoch ", "step ", "loss ", "accuracy ", "noise scale ", "lambda_max ", " samples/s", " left"}
-	shortLabels = labels{"ep ", "", "loss ", "acc ", "noise ", "lmax ", "/s", ""} // for 80 columns
+	longLabels  = labels{"epoch ", "step ", "loss ", "accuracy ", "noise scale ", "lambda_max ", " above the edge", " samples/s", " left"}
+	shortLabels = labels{"ep ", "", "loss ", "acc ", "noise ", "lmax ", "!", "/s", ""} // for 80 columns
 )
 
 // fields returns the parts of the progress line, the most wanted first.
@@ -128,11 +130,20 @@ func (r *report) fields(s *record.Step, now time.Time, l labels) []string {
 		fields = append(fields, l.noise+short(x))
 	}
 	if x, ok := r.flatness.Get("lambda_max").Get(); ok {
-		fields = append(fields, l.lambda+short(x))
+		text := l.lambda + short(x)
+		if x > r.edge(s.LR) {
+			text += l.unstable
+		}
+		fields = append(fields, text)
 	}
 	left := now.Sub(r.began).Seconds() / float64(done-r.first) * float64(r.steps-done)
 	return append(fields, thousands(r.rate)+l.rate, clock(left)+l.left)
 }
+
+// edge is the curvature above which a step on a quadratic overshoots for good:
+// 2/lr for gradient descent, 2(1+m)/lr with momentum m (Cohen et al. 2021,
+// arXiv:2103.00065).
+func (r *report) edge(lr float64) float64 { return 2 * (1 + r.momentum) / lr }
 
 // noiseScale returns the averaged noise scale, or the last batch's.
 func (r *report) noiseScale() (float64, bool) {
@@ -150,6 +161,36 @@ func (r *report) EpochEnded(e *record.Epoch) {
 	}
 	r.console.line("epoch %d/%d  train loss %s, accuracy %s  test loss %s, accuracy %s  %s",
 		e.Epoch+1, r.epochs, number(e.TrainLoss), percent(e.TrainAccuracy), number(e.TestLoss), percent(e.TestAccuracy), clock(e.Seconds))
+}
+
+// Measured prints what each quantity cost.
+func (r *report) Measured(costs []record.Cost) {
+	if len(costs) == 0 {
+		return
+	}
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "measured\ttimes\tms each\tmemory\t")
+	for _, c := range costs {
+		fmt.Fprintf(w, "%s\t%s\t%.3f\t%s\t\n", c.Name, grouped(c.Times), c.MS, memory(c.Bytes))
+	}
+	_ = w.Flush() // a strings.Builder takes every write
+	for line := range strings.Lines(b.String()) {
+		r.console.line("%s", strings.TrimRight(line, " \n"))
+	}
+}
+
+// memory prints a number of bytes.
+func memory(bytes int) string {
+	switch {
+	case bytes == 0:
+		return "-"
+	case bytes < 10_000:
+		return fmt.Sprintf("%d B", bytes)
+	case bytes < 10_000_000:
+		return fmt.Sprintf("%d kB", bytes/1000)
+	}
+	return fmt.Sprintf("%d MB", bytes/1_000_000)
 }
 
 // Warned prints a warning.

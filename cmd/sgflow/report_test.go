@@ -70,6 +70,25 @@ func TestProgressFits80Columns(t *testing.T) {
 	}
 }
 
+func TestProgressWarnsAboveTheEdgeOfStability(t *testing.T) {
+	config := train.Default()
+	config.Momentum = 0.5
+	for _, test := range []struct {
+		lambda float64
+		want   string
+	}{{29.9, "lambda_max 29.9  "}, {30.1, "lambda_max 30.1 above the edge  "}} { // 2(1+0.5)/0.1
+		c, b := screen(200)
+		clock := time.Unix(0, 0)
+		r := &report{console: c, now: func() time.Time { return clock }}
+		r.Started(&train.Info{Config: &config, Steps: 100, StepsPerEpoch: 100})
+		clock = clock.Add(time.Minute)
+		r.Stepped(&record.Step{Step: 3, Samples: 64, LR: 0.1, Flatness: record.Numbers{{Name: "lambda_max", X: test.lambda}}})
+		if !strings.Contains(b.String(), test.want) {
+			t.Errorf("%q does not contain %q", b.String(), test.want)
+		}
+	}
+}
+
 func TestTerminalShowsEveryTenthOfASecond(t *testing.T) {
 	text := progressOf(120)
 	if got := strings.Count(text, "\repoch"); got != 100 {

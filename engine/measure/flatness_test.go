@@ -127,7 +127,9 @@ func TestHutchinsonsErrorIsHonest(t *testing.T) {
 }
 
 func newMonitor(o *Objective[float64], c Config) *Monitor[float64] {
-	c.Select, _ = ParseSelection("all")
+	if c.Select.list == nil {
+		c.Select, _ = ParseSelection("all")
+	}
 	return NewMonitor(o, c)
 }
 
@@ -205,9 +207,11 @@ func TestMeasuringEveryKStepsReachesTheTolerance(t *testing.T) {
 }
 
 func TestMonitorContinuesExactlyFromItsState(t *testing.T) {
-	run := func(stop int) []record.Step {
-		o := objective[float64](t, nets["cnn"], pool)
-		m := newMonitor(o, Config{Window: 4})
+	everything := Selection{text: "everything", list: quantities}
+	run := func(c Config, build net, stop int) []record.Step {
+		c.Window = 4
+		o := objective[float64](t, build, pool)
+		m := newMonitor(o, c)
 		var list []record.Step
 		for k := range 12 {
 			if k == stop {
@@ -218,22 +222,29 @@ func TestMonitorContinuesExactlyFromItsState(t *testing.T) {
 				for i, x := range tensors { // as a file would hold them
 					tensors[i] = record.NewTensor(x.Name, x.Shape, slices.Clone(record.Values[float64](x)))
 				}
-				m = newMonitor(o, Config{Window: 4})
+				m = newMonitor(o, c)
 				if err := m.Restore(&record.Checkpoint{Tensors: tensors}, text); err != nil {
 					t.Fatal(err)
 				}
 			}
 			s := step(t, m, k, samples(6+k%3), 0.1)
+			if err := m.Updated(&s); err != nil {
+				t.Fatal(err)
+			}
 			s.MS = nil
 			list = append(list, s)
 		}
 		return list
 	}
-	whole, resumed := run(-1), run(7)
-	for k := range whole {
-		a, b := whole[k], resumed[k]
-		if !slices.Equal(a.Noise, b.Noise) || !slices.Equal(a.Flatness, b.Flatness) || a.Loss != b.Loss {
-			t.Fatalf("step %d differs after a restore: %+v and %+v", k, a, b)
+	for name, build := range nets {
+		for _, c := range []Config{{}, {Select: everything, Plain: true}, {Select: everything}} {
+			whole, resumed := run(c, build, -1), run(c, build, 7)
+			for k := range whole {
+				a, b := whole[k], resumed[k]
+				if !slices.Equal(a.Noise, b.Noise) || !slices.Equal(a.Flatness, b.Flatness) || a.Loss != b.Loss {
+					t.Fatalf("%s: step %d differs after a restore: %+v and %+v", name, k, a, b)
+				}
+			}
 		}
 	}
 }

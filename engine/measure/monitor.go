@@ -236,21 +236,13 @@ func milliseconds(start time.Time) float64 { return inMilliseconds(time.Since(st
 // inMilliseconds rounds to a microsecond, which is as much as a log should say.
 func inMilliseconds(d time.Duration) float64 { return math.Round(float64(d)/1e3) / 1e3 }
 
-// Cost is what a quantity cost in a run.
-type Cost struct {
-	Name  string  `json:"name"`
-	Times int     `json:"times"` // how often it was measured
-	MS    float64 `json:"ms"`    // mean of those times
-	Bytes int     `json:"bytes"` // what it remembers from step to step
-}
-
 // Costs returns the cost of each selected quantity in this process, in the
 // order of the registry. What quantities share counts for the first of them.
-func (m *Monitor[T]) Costs() []Cost {
-	var list []Cost
+func (m *Monitor[T]) Costs() []record.Cost {
+	var list []record.Cost
 	for _, q := range m.c.Select.list {
 		s := m.spent[q]
-		c := Cost{Name: q.Name, Times: s.Times, Bytes: m.m.bytes(q.Name)}
+		c := record.Cost{Name: q.Name, Times: s.Times, Bytes: m.m.bytes(q.Name)}
 		if s.Times > 0 {
 			c.MS = inMilliseconds(s.Time / time.Duration(s.Times))
 		}

@@ -41,6 +41,9 @@ type Point[T engine.Float] struct {
 	hg        []T // H·ḡ
 	gHg       float64
 	hasHG     bool
+	moment    []T // (1/n) Σ gᵢ∘gᵢ
+	momentOK  bool
+	hasMoment bool
 	tr, trErr float64 // of trace
 	trErrOK   bool
 	hasTrace  bool
@@ -63,7 +66,8 @@ type Step struct {
 // begin starts a new point at the objective's last Gradient.
 func (p *Point[T]) begin(loss float64, correct, n int) {
 	p.loss, p.correct, p.n = loss, correct, n
-	p.hasNoise, p.hasTotal, p.hasDots, p.hasLosses, p.hasHG, p.hasTrace = false, false, false, false, false, false
+	p.hasNoise, p.hasTotal, p.hasDots, p.hasLosses = false, false, false, false
+	p.hasHG, p.hasMoment, p.hasTrace = false, false, false
 	p.ok = true
 }
 

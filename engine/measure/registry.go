@@ -15,6 +15,8 @@ var quantities = []*Quantity{
 	&normTest,
 	&innerProductTest,
 	&orthogonalityTest,
+	&gsnr,
+	&paramVariance,
 	&temperature,
 	&cabs,
 	&distance,

@@ -134,6 +134,19 @@ var references = map[string]func(l *logged, run []*state, k int){
 		g, v, _ := run[k].noise()
 		l.near("norm_test", math.Sqrt(v/float64(len(run[k].grads))/g), 1e-10)
 	},
+	"gsnr_mean": func(l *logged, run []*state, k int) {
+		s, sum := run[k], 0.0
+		for j, v := range paramVariances(s) {
+			biased := v * float64(len(s.grads)-1) / float64(len(s.grads))
+			sum += s.mean[j] * s.mean[j] / (biased + 1e-5) / float64(len(s.mean))
+		}
+		l.near("gsnr_mean", sum, 1e-9)
+	},
+	"variance": func(l *logged, run []*state, k int) {
+		v := paramVariances(run[k])
+		l.near("param_var_max", slices.Max(v), 1e-9)
+		l.near("param_var_zero", 0, 0) // no parameter of the test networks is dead
+	},
 	"temperature": func(l *logged, run []*state, k int) {
 		s := run[k]
 		l.near("temperature", s.lr/float64(len(s.indices))/(1-s.momentum), 1e-12)
@@ -305,6 +318,19 @@ var references = map[string]func(l *logged, run []*state, k int){
 		g := mat.NewVecDense(len(run[k].mean), run[k].mean)
 		l.near("batch_sharpness", mat.Inner(g, run[k].h, g)/mat.Dot(g, g), 1e-7)
 	},
+}
+
+// paramVariances returns the unbiased variance of each parameter's gradient.
+func paramVariances(s *state) []float64 {
+	list := make([]float64, len(s.theta))
+	for j := range list {
+		x := make([]float64, len(s.grads))
+		for i, g := range s.grads {
+			x[i] = g[j]
+		}
+		list[j], _ = sampleVariance(x)
+	}
+	return list
 }
 
 // denseTrace is Hutchinson's estimate from the dense Hessians of the window.

@@ -26,8 +26,19 @@ type Run struct {
 	// the run is under way.
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished,omitzero"`
+	// Costs says what each quantity cost, in the process that ended the run.
+	Costs []Cost `json:"costs,omitempty"`
 	// Summary is absent until the run has ended.
 	Summary *Summary `json:"summary,omitempty"`
+}
+
+// Cost is what measuring a quantity cost. What several share counts for the
+// first of them.
+type Cost struct {
+	Name  string  `json:"name"`
+	Times int     `json:"times"` // how often it was measured
+	MS    float64 `json:"ms"`    // mean of those times
+	Bytes int     `json:"bytes"` // what it remembers from step to step
 }
 
 // Summary is how a run ended: the `summary` of run.json and the output of

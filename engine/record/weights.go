@@ -2,6 +2,7 @@ package record
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -71,4 +72,10 @@ func LoadWeights[T Float](path string, want []ParamSpec) ([][]T, error) {
 // SaveWeights replaces the final weights of the run atomically.
 func (f *Folder) SaveWeights(params []Tensor) error {
 	return saveTensors(WeightsPath(f.dir), params, nil)
+}
+
+// SaveVariance replaces checkpoints/variance.safetensors atomically: what is
+// known of the gradient's variance, parameter by parameter.
+func (f *Folder) SaveVariance(tensors []Tensor) error {
+	return saveTensors(filepath.Join(filepath.Dir(WeightsPath(f.dir)), "variance.safetensors"), tensors, nil)
 }

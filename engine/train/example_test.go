@@ -14,9 +14,10 @@ import (
 // quiet is a Reporter that shows only the ends of epochs.
 type quiet struct{}
 
-func (quiet) Started(*train.Info)   {}
-func (quiet) Stepped(*record.Step)  {}
-func (quiet) Warned(warning string) { log.Print(warning) }
+func (quiet) Started(*train.Info)    {}
+func (quiet) Stepped(*record.Step)   {}
+func (quiet) Warned(warning string)  { log.Print(warning) }
+func (quiet) Measured([]record.Cost) {}
 func (quiet) EpochEnded(e *record.Epoch) {
 	fmt.Println("epoch", e.Epoch, "ended with step", e.Step)
 }

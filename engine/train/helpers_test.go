@@ -79,6 +79,7 @@ type watcher struct {
 
 func (w *watcher) Started(i *Info)            { w.info = *i }
 func (w *watcher) EpochEnded(e *record.Epoch) { w.epochs = append(w.epochs, *e) }
+func (w *watcher) Measured([]record.Cost)     {}
 func (w *watcher) Warned(text string)         { w.warnings = append(w.warnings, text) }
 func (w *watcher) Stepped(s *record.Step) {
 	if w.onStep != nil {

@@ -11,6 +11,8 @@ type Reporter interface {
 	Stepped(*record.Step)
 	// EpochEnded is called after the evaluation that ends an epoch.
 	EpochEnded(*record.Epoch)
+	// Measured is told at the end what each quantity cost.
+	Measured([]record.Cost)
 	// Warned is told what is amiss but no reason to stop.
 	Warned(text string)
 }

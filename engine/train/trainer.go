@@ -206,6 +206,11 @@ func (t *trainer[T]) endEpoch() error {
 	if err := t.folder.Epoch(&epoch, time.Now()); err != nil {
 		return t.failed(err)
 	}
+	if tensors := t.monitor.ParameterTensors(); tensors != nil {
+		if err := t.folder.SaveVariance(tensors); err != nil {
+			return t.failed(err)
+		}
+	}
 	*p = progress{Summary: *s}
 	t.r.EpochEnded(&epoch)
 	return nil
@@ -226,6 +231,8 @@ func (t *trainer[T]) finish() error {
 		return t.failed(err)
 	}
 	t.progress.Summary.Out = t.folder.Dir()
+	t.run.Costs = t.monitor.Costs()
+	t.r.Measured(t.run.Costs)
 	t.run.Summary, t.run.Finished = &t.progress.Summary, time.Now()
 	if err := t.folder.WriteRun(t.run); err != nil {
 		return t.failed(err)
