@@ -22,7 +22,7 @@ func bindLoss[T Float](b *binder[T], in *program.Loss) bound {
 		return &squaredError[T]{out, z, y, in.Classes, sample}
 	}
 	p, _ := bindSoftmaxRows(b, in.Z, in.Classes)
-	return &crossEntropy[T]{out, p, y, sample}
+	return &crossEntropy[T]{m: b.m, out: out, p: p, y: y, sample: sample}
 }
 
 // meanLoss returns the mean of the samples' losses.
@@ -70,15 +70,28 @@ func (l *squaredError[T]) curvature(out, u []T, _ int) { copy(out, u) }
 // crossEntropy computes (1/n) Σᵢ Σ_c yᵢ_c (log Σ exp zᵢ − zᵢ_c), and the
 // softmax for the derivatives.
 type crossEntropy[T Float] struct {
+	m      *Machine[T]
 	out    operand[float64]
 	p      *softmaxRows[T]
 	y      operand[T]
 	sample []float64 // ℓᵢ
+	n      int       // of the run in progress
 }
 
 func (l *crossEntropy[T]) run(n int) {
-	z, y, classes := l.p.z.at(n), l.y.at(n), l.p.classes
-	for i := range n {
+	l.n = n
+	l.m.pool.Run(pieces(n, l.rows()), l)
+	l.out.at(n)[0] = meanLoss(l.sample[:n])
+}
+
+// rows is how many samples make a piece.
+func (l *crossEntropy[T]) rows() int { return max(1, mathPiece/l.p.classes) }
+
+// Do computes the softmax and the losses of a piece of the samples.
+func (l *crossEntropy[T]) Do(k, _ int) {
+	z, y, classes := l.p.z.at(l.n), l.y.at(l.n), l.p.classes
+	lo, hi := piece(k, l.n, l.rows())
+	for i := lo; i < hi; i++ {
 		zi, yi := z[i*classes:(i+1)*classes], y[i*classes:(i+1)*classes]
 		lse := softmaxRow(l.p.row(i), zi)
 		sum := 0.0
@@ -89,7 +102,6 @@ func (l *crossEntropy[T]) run(n int) {
 		}
 		l.sample[i] = sum
 	}
-	l.out.at(n)[0] = meanLoss(l.sample[:n])
 }
 
 func (l *crossEntropy[T]) losses() []float64 { return l.sample }
