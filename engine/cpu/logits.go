@@ -87,8 +87,8 @@ func (m *Machine[T]) checkLogits(v []T) {
 // Tangent computes out = J·v, the derivative of the logits of the last run's n
 // samples along v, at the θ of that run: out is n×classes, row i Jᵢv with
 // Jᵢ = ∂zᵢ/∂θ, and v has P elements. θ and the inputs must not have changed
-// since. The run may be a Forward, a Gradient or a Pullback. It costs about a
-// third of Product, of whose instructions it runs some.
+// since. The run may be a Forward, a Gradient or a Pullback. It costs about two
+// fifths of Product, of whose instructions it runs some.
 func (m *Machine[T]) Tangent(out, v []T) {
 	l := m.logitLoss()
 	t := &l.tangent
