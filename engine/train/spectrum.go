@@ -13,19 +13,19 @@ import (
 type SpectrumConfig struct {
 	Problem `yaml:",inline"`
 
-	Split   string  `json:"split" help:"Half of the data set: train or test."`
-	Indices string  `json:"indices" help:"Samples A to B−1 of the split, as A:B; all where not given."`
-	Order   int     `json:"order" help:"Lanczos steps for each probe: as many Hessian-vector products, and as many vectors of parameters in memory."`
-	Probes  int     `json:"probes" help:"Random probes that the density is a mean of."`
-	Sigma   float64 `json:"sigma" help:"Standard deviation of the Gaussian that broadens each eigenvalue; 0 is 0.0032 (√1e-5) of the spectrum's range."`
-	Points  int     `json:"points" help:"Points of the density."`
+	SampleSet `yaml:",inline"`
+
+	Order  int     `json:"order" help:"Lanczos steps for each probe: as many Hessian-vector products, and as many vectors of parameters in memory."`
+	Probes int     `json:"probes" help:"Random probes that the density is a mean of."`
+	Sigma  float64 `json:"sigma" help:"Standard deviation of the Gaussian that broadens each eigenvalue; 0 is 0.0032 (√1e-5) of the spectrum's range."`
+	Points int     `json:"points" help:"Points of the density."`
 }
 
 // DefaultSpectrum returns the configuration of a spectrum of which nothing is
 // asked.
 func DefaultSpectrum() SpectrumConfig {
 	return SpectrumConfig{
-		Problem: Default().Problem, Split: splitTrain,
+		Problem: Default().Problem, SampleSet: defaultSamples(),
 		Order: measure.DefaultOrder, Probes: measure.DefaultSpectrumProbes, Points: measure.DefaultPoints,
 	}
 }
@@ -33,7 +33,10 @@ func DefaultSpectrum() SpectrumConfig {
 // Validate does for a spectrum what [Problem.Validate] does for its problem,
 // which it includes.
 func (c *SpectrumConfig) Validate() error {
-	if err := c.probe().Validate(); err != nil {
+	if err := c.Problem.Validate(); err != nil {
+		return err
+	}
+	if err := c.SampleSet.validate(); err != nil {
 		return err
 	}
 	switch {
@@ -47,13 +50,6 @@ func (c *SpectrumConfig) Validate() error {
 		return badValue("points", c.Points, "give 2 or more")
 	}
 	return nil
-}
-
-// probe returns the probe of the same weights and samples.
-func (c *SpectrumConfig) probe() *ProbeConfig {
-	p := DefaultProbe()
-	p.Problem, p.Split, p.Indices = c.Problem, c.Split, c.Indices
-	return &p
 }
 
 // SpectrumResult is the spectral density of the Hessian with what it is of.
@@ -91,24 +87,12 @@ func Spectrum(ctx context.Context, c SpectrumConfig, progress func(done, total i
 	return &SpectrumResult{c, r}, nil
 }
 
-func spectrum[T engine.Float](ctx context.Context, p *problem, c *SpectrumConfig, progress func(done, total int)) (*measure.SpectrumResult, error) {
-	split := p.train
-	if c.Split == splitTest {
-		split = p.set.Test
-	}
-	indices, err := c.probe().samples(split)
-	if err != nil {
-		return nil, err
-	}
-	s, err := newSession[T](p, len(indices))
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	if err := setWeights(p, s); err != nil {
-		return nil, err
-	}
-	return measure.Spectrum(ctx, measure.NewObjective(s, filler(p, s, split)), indices, measure.SpectrumConfig{
-		Order: c.Order, Probes: c.Probes, Sigma: c.Sigma, Points: c.Points, Seed: c.Seed, Progress: progress,
+func spectrum[T engine.Float](ctx context.Context, p *problem, c *SpectrumConfig, progress func(done, total int)) (r *measure.SpectrumResult, err error) {
+	err = examine(p, &c.SampleSet, func(o *measure.Objective[T], indices []int32) (err error) {
+		r, err = measure.Spectrum(ctx, o, indices, measure.SpectrumConfig{
+			Order: c.Order, Probes: c.Probes, Sigma: c.Sigma, Points: c.Points, Seed: c.Seed, Progress: progress,
+		})
+		return err
 	})
+	return r, err
 }
