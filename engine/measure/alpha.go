@@ -16,8 +16,8 @@ var alpha = Quantity{
 		"and with momentum or weight decay where the model's sample gradients have no factors",
 	Source:  "Schneider et al. 2021 (Cockpit), arXiv:2102.06604, section 3.1",
 	Unit:    "1",
-	Cost:    "0.25 steps for the samples' slopes at both ends; more with momentum",
-	Needs:   SampleNorms | SampleGrads | Training | Logits,
+	Cost:    "0.2 steps for the samples' slopes at the ends; 1 with momentum",
+	Needs:   SampleNorms | SampleGrads | Training,
 	measure: rule{measureAlpha[float32], measureAlpha[float64]},
 	updated: rule{alphaUpdated[float32], alphaUpdated[float64]},
 }

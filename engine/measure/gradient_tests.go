@@ -37,7 +37,7 @@ var innerProductTest = Quantity{
 	Formula: "√(Var(gᵢᵀḡ)/n)/‖ḡ‖², with the unbiased variance over the samples: the smallest θ with which the inner-product test passes; absent for n = 1 and ḡ = 0",
 	Source:  "Bollapragada et al. 2017, arXiv:1710.11258, eq. 2.6",
 	Unit:    "1",
-	Cost:    "0.15 steps for the products gᵢᵀḡ",
+	Cost:    "0.1 steps for the products gᵢᵀḡ",
 	Needs:   SampleNorms | SampleGrads,
 	measure: rule{measureInnerProductTest[float32], measureInnerProductTest[float64]},
 }

@@ -15,7 +15,7 @@ var noiseCurvature = Quantity{
 		"and noise_alignment = Tr(HΣ̂)/(tr H·tr Σ̂/P), 1 where the noise doesn't know the curvature, absent where tr H ≤ 0 or tr Σ̂ = 0",
 	Source:  "Zhu et al. 2019, arXiv:1803.00195; estimator: Hutchinson 1990",
 	Unit:    "loss³ per parameter⁴; noise_alignment 1",
-	Cost:    "1 Hessian-vector product and 0.4 steps; noise_alignment one more product for the trace",
+	Cost:    "1 Hessian-vector product and 0.6 steps; noise_alignment another product, shared with trace",
 	Needs:   SampleNorms | SampleGrads | Products,
 	measure: rule{measureNoiseCurvature[float32], measureNoiseCurvature[float64]},
 }

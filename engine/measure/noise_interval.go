@@ -18,7 +18,7 @@ var noiseScaleInterval = Quantity{
 		"all b with (S − bG)² ≤ t²·Var(S − bG), t of n − 1 degrees of freedom; an end is absent where the interval has none; all absent for n < 3",
 	Source:  "Efron & Stein 1981, doi:10.1214/aos/1176345462; Fieller 1954, doi:10.1111/j.2517-6161.1954.tb00159.x",
 	Unit:    "as the quantities themselves",
-	Cost:    "0.15 steps for the products gᵢᵀḡ, shared with inner_product_test",
+	Cost:    "0.1 steps for the products gᵢᵀḡ, shared with inner_product_test",
 	Needs:   SampleNorms | SampleGrads,
 	measure: rule{measureNoiseInterval[float32], measureNoiseInterval[float64]},
 }

@@ -11,7 +11,7 @@ var gsnr = Quantity{
 	Formula: "the mean over parameters j of ḡⱼ²/(Vⱼ + 1e-5) with Vⱼ = (1/n) Σᵢ gᵢⱼ² − ḡⱼ², the gradient's signal-to-noise ratio as Cockpit regularises it",
 	Source:  "Liu et al. 2020, arXiv:2001.07384; Schneider et al. 2021, arXiv:2102.06604",
 	Unit:    "1",
-	Cost:    "0.7 steps for the second moments",
+	Cost:    "0.6 steps for the second moments",
 	Needs:   SampleGrads,
 	measure: rule{measureGSNR[float32], measureGSNR[float64]},
 }
@@ -26,7 +26,7 @@ var paramVariance = Quantity{
 	Formula: "the unbiased variance of the per-sample gradients of each parameter, Vⱼ·n/(n−1): its largest, and the share of parameters for which it is zero; " +
 		"train writes second moment, variance and signal-to-noise ratio ḡⱼ²/Vⱼ of every parameter to checkpoints/variance.safetensors at the end of each epoch; absent for n = 1",
 	Unit:    "loss² per parameter²; share",
-	Cost:    "0.7 steps for the second moments, shared with gsnr_mean",
+	Cost:    "0.6 steps for the second moments, shared with gsnr_mean",
 	Needs:   SampleGrads,
 	measure: rule{measureVariance[float32], measureVariance[float64]},
 }

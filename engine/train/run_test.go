@@ -1,6 +1,7 @@
 package train
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -66,6 +67,76 @@ func TestRunLearnsAndFillsTheRunFolder(t *testing.T) {
 	}
 	if w.info.Train != smallTrain || w.info.Test != smallTest || w.info.Steps != 50 || len(w.info.Layers) != 3 {
 		t.Errorf("told at the start: %+v", w.info)
+	}
+}
+
+// The file of an epoch's end holds the variances of its last step: their sum
+// over a layer is the trace in the log.
+func TestVarianceIsWrittenForEveryParameter(t *testing.T) {
+	c := smallConfig(t)
+	c.Measure, c.DType = "noise,variance", Float64
+	mustRun(t, c)
+	steps, err := record.ReadSteps(filepath.Join(c.Out, "steps.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := steps[len(steps)-1]
+	file, err := os.ReadFile(filepath.Join(c.Out, "checkpoints", "variance.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tensors, _, err := record.ReadSafetensors(bytes.NewReader(file), int64(len(file)))
+	if err != nil || len(tensors) != 3*len(last.Layers) {
+		t.Fatalf("%d tensors for %d parameters, %v", len(tensors), len(last.Layers), err)
+	}
+	for i, layer := range last.Layers {
+		variance := tensors[3*i+1]
+		if variance.Name != layer.Name+".variance" {
+			t.Fatalf("tensor %d is %s", 3*i+1, variance.Name)
+		}
+		sum := 0.0
+		for _, v := range record.Values[float64](variance) {
+			sum += v
+		}
+		if want, _ := layer.Numbers.Get("grad_var_trace").Get(); math.Abs(sum-want) > 1e-10*want {
+			t.Errorf("%s: variances sum to %g, the log says %g", layer.Name, sum, want)
+		}
+	}
+}
+
+func TestCostsAreInTheRunFolder(t *testing.T) {
+	c := smallConfig(t)
+	c.Measure, c.MeasureEvery = "noise,trace", 4
+	mustRun(t, c)
+	run, err := record.ReadRun(c.Out, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	times := map[string]int{}
+	for _, cost := range run.Costs {
+		times[cost.Name] = cost.Times
+	}
+	if times["grad_norm_sq"] != 20 || times["trace"] != 5 || len(times) != len(run.Costs) {
+		t.Errorf("costs %+v", run.Costs)
+	}
+}
+
+func TestLogarithmicStepsOfFlatness(t *testing.T) {
+	c := smallConfig(t)
+	c.Measure, c.MeasureLog, c.Epochs = "trace", 2, 4
+	mustRun(t, c)
+	steps, err := record.ReadSteps(filepath.Join(c.Out, "steps.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var measured []int
+	for _, s := range steps {
+		if len(s.Flatness) > 0 {
+			measured = append(measured, s.Step)
+		}
+	}
+	if want := []int{0, 1, 4, 10, 32}; !slices.Equal(measured, want) { // from 10^(k/2) on
+		t.Errorf("flatness at steps %v, want %v", measured, want)
 	}
 }
 
