@@ -18,6 +18,29 @@ func mustCurves(t *testing.T, o *Objective[float64], c CurveConfig) *CurveResult
 	return r
 }
 
+// filterDirection is the k-th filter-normalised direction of a seed.
+func filterDirection(o *Objective[float64], theta []float64, seed uint64, k int) []float64 {
+	d := make([]float64, len(theta))
+	stream := rng.New(rng.Probes, seed, curveProbes+uint64(k))
+	for _, p := range o.s.Program().Params {
+		if len(p.Shape) == 1 {
+			continue // d stays zero
+		}
+		for f := range p.Shape[0] {
+			from, to := p.Offset+f*p.Size/p.Shape[0], p.Offset+(f+1)*p.Size/p.Shape[0]
+			var dd, tt float64
+			for i := from; i < to; i++ {
+				d[i] = stream.NormFloat64()
+				dd, tt = dd+square(d[i]), tt+square(theta[i])
+			}
+			for i := from; i < to; i++ {
+				d[i] *= math.Sqrt(tt / dd)
+			}
+		}
+	}
+	return d
+}
+
 func TestCurvesAreLossesAlongFilterNormalisedDirections(t *testing.T) {
 	everyNet(t, func(t *testing.T, o *Objective[float64]) {
 		indices := samples(9)
@@ -29,24 +52,7 @@ func TestCurvesAreLossesAlongFilterNormalisedDirections(t *testing.T) {
 		theta := slices.Clone(o.s.Params())
 		d := make([][]float64, c.Directions)
 		for k := range d {
-			d[k] = make([]float64, len(theta))
-			stream := rng.New(rng.Probes, c.Seed, curveProbes+uint64(k))
-			for _, p := range o.s.Program().Params {
-				if len(p.Shape) == 1 {
-					continue // d stays zero
-				}
-				for f := range p.Shape[0] {
-					from, to := p.Offset+f*p.Size/p.Shape[0], p.Offset+(f+1)*p.Size/p.Shape[0]
-					var dd, tt float64
-					for i := from; i < to; i++ {
-						d[k][i] = stream.NormFloat64()
-						dd, tt = dd+square(d[k][i]), tt+square(theta[i])
-					}
-					for i := from; i < to; i++ {
-						d[k][i] *= math.Sqrt(tt / dd)
-					}
-				}
-			}
+			d[k] = filterDirection(o, theta, c.Seed, k)
 		}
 		for i, alpha := range c.Alphas {
 			point := r.Points[i]

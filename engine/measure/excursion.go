@@ -22,20 +22,23 @@ func errLoss(loss float64) error { return fmt.Errorf("%w: the loss is %g", ErrDi
 //	e := o.leave(ctx)
 //	defer e.back()
 type excursion[T engine.Float] struct {
-	ctx   context.Context
-	o     *Objective[T]
-	theta []T // where it started
-	grad  []T // ḡ there
-	sums  []float64
+	ctx       context.Context
+	o         *Objective[T]
+	theta     []T // where it started
+	grad      []T // ḡ there
+	direction []T // scratch
+	sums      []float64
 }
 
-// leave starts an excursion. The caller moves the session's parameters.
+// leave starts an excursion; there is one at a time. The caller moves the
+// session's parameters.
 func (o *Objective[T]) leave(ctx context.Context) *excursion[T] {
-	s := o.s
-	return &excursion[T]{
-		ctx: ctx, o: o,
-		theta: append([]T(nil), s.Params()...), grad: append([]T(nil), s.Grad()...),
-	}
+	e := &o.trip
+	e.ctx, e.o = ctx, o
+	e.theta = grow(e.theta, len(o.s.Params()))
+	copy(e.theta, o.s.Params())
+	e.grad = o.savedGrad()
+	return e
 }
 
 // back ends the excursion.
@@ -43,6 +46,7 @@ func (e *excursion[T]) back() {
 	copy(e.o.s.Params(), e.theta)
 	copy(e.o.s.Grad(), e.grad)
 	e.o.loaded = false
+	e.ctx = nil
 }
 
 // each runs f for every chunk of the samples, which are in the session then.

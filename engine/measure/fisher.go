@@ -13,6 +13,7 @@ import (
 type FisherConfig struct {
 	Draws int // labels for each sample; default 1
 	Seed  uint64
+	First uint64 // number of the first draw of the seed, below 2³²
 }
 
 // Fisher is the Fisher matrix with labels drawn from the model's own
@@ -30,7 +31,8 @@ type Fisher[T engine.Float] struct {
 	*logitOperator[T]
 	draws  int
 	scores []T // uᵢₖ: draws × n × classes
-	sum    []float64
+	p, sum []float64
+	terms  []float64 // tᵢ
 }
 
 // SampledFisher draws the labels and returns the operator. The k-th label of the
@@ -41,21 +43,27 @@ func SampledFisher[T engine.Float](o *Objective[T], c FisherConfig) (*Fisher[T],
 	if err != nil {
 		return nil, err
 	}
-	f := &Fisher[T]{logitOperator: a, draws: max(c.Draws, 1)}
+	f := &Fisher[T]{logitOperator: a}
 	a.curve = f.curve
-	f.scores = make([]T, f.draws*len(o.indices)*a.classes)
-	p := make([]float64, a.classes)
-	o.eachForward(false, func(from, n int) {
-		z := o.s.Logits(n)
+	f.draw(c)
+	return f, nil
+}
+
+// draw draws the labels anew.
+func (f *Fisher[T]) draw(c FisherConfig) {
+	f.draws = max(c.Draws, 1)
+	f.scores = grow(f.scores, f.draws*len(f.o.indices)*f.classes)
+	f.p = grow(f.p, f.classes)
+	f.o.eachForward(false, func(from, n int) {
+		z := f.o.s.Logits(n)
 		for i := range n {
-			softmax(p, z[i*a.classes:(i+1)*a.classes])
+			softmax(f.p, z[i*f.classes:(i+1)*f.classes])
 			for k := range f.draws {
-				stream := rng.New(rng.Predictions, c.Seed, uint64(k)<<32|uint64(from+i))
-				score(f.score(k, from+i), a.kind, p, &stream)
+				stream := rng.New(rng.Predictions, c.Seed, (c.First+uint64(k))<<32|uint64(from+i))
+				score(f.score(k, from+i), f.kind, f.p, &stream)
 			}
 		}
 	})
-	return f, nil
 }
 
 // score returns uᵢₖ, of sample i and draw k.
@@ -91,13 +99,14 @@ func (f *Fisher[T]) curve(u []T, from, to int) {
 // takes one pullback a draw. The error is the context's, or ErrCoupled.
 func (f *Fisher[T]) Trace(ctx context.Context) (Average, error) {
 	total := len(f.o.indices)
-	terms := make([]float64, total)
+	f.terms = grow(f.terms, total)
+	clear(f.terms)
 	err := f.eachNorms(ctx, func(from, n int) {
 		for k := range f.draws {
 			at := (k*total + from) * f.classes
 			for _, norms := range f.norms(f.scores[at:at+n*f.classes], n) {
 				for i, x := range norms {
-					terms[from+i] += x / float64(f.draws)
+					f.terms[from+i] += x / float64(f.draws)
 				}
 			}
 		}
@@ -105,7 +114,7 @@ func (f *Fisher[T]) Trace(ctx context.Context) (Average, error) {
 	if err != nil {
 		return Average{}, err
 	}
-	return average(terms), nil
+	return average(f.terms), nil
 }
 
 // softmax computes p = exp(z)/Σexp(z).

@@ -11,12 +11,13 @@ import (
 )
 
 // The numbers of the streams of rng.Probes. Hutchinson's probes count from 0,
-// and what else is random has ranges of its own.
+// and what else is random has ranges of its own; see noiseStream for one more.
 const (
 	lanczosStart   = 1 << 40
-	sketchProbes   = 2 << 40
-	curveProbes    = 3 << 40
-	subspaceProbes = 4 << 40
+	sketchProbes   = 3 << 40
+	curveProbes    = 4 << 40
+	subspaceProbes = 5 << 40
+	followProbes   = 6 << 40
 )
 
 // TraceConfig says how many products a trace may take. Zero values are the
@@ -24,6 +25,7 @@ const (
 type TraceConfig struct {
 	Probes int // products, one a probe; default DefaultProbes
 	Seed   uint64
+	First  uint64 // number of the first probe of the seed
 	// Progress, if not nil, is called before every product.
 	Progress func(done, total int)
 }
@@ -76,7 +78,7 @@ func Hutchinson[T engine.Float](ctx context.Context, a Operator[T], c TraceConfi
 		if err := ctx.Err(); err != nil {
 			return TraceEstimate{}, err
 		}
-		quadratics[k] = quadratic(a, c.Seed, uint64(k), z, az)
+		quadratics[k] = quadratic(a, c.Seed, c.First+uint64(k), z, az)
 		norms[k] = a.Session().NormSq(az)
 		if !finite(norms[k]) {
 			return TraceEstimate{}, errProduct

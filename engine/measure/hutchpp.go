@@ -51,7 +51,7 @@ func HutchPP[T engine.Float](ctx context.Context, a Operator[T], c TraceConfig) 
 	}
 	rest := make([]float64, max(1, c.Probes-2*k))
 	for i := range rest {
-		h.a.Session().Signs(h.x, rng.New(rng.Probes, c.Seed, uint64(i)))
+		h.a.Session().Signs(h.x, rng.New(rng.Probes, c.Seed, c.First+uint64(i)))
 		h.project(h.x)
 		v, err := h.quadratic(h.x)
 		if err != nil {
@@ -103,7 +103,7 @@ func (h *hutchPP[T]) quadratic(x []T) (float64, error) {
 func (h *hutchPP[T]) sketch(k int) error {
 	s := h.a.Session()
 	for i := range k {
-		s.Signs(h.x, rng.New(rng.Probes, h.c.Seed, sketchProbes+uint64(i)))
+		s.Signs(h.x, rng.New(rng.Probes, h.c.Seed, sketchProbes+h.c.First+uint64(i)))
 		if err := h.apply(h.x); err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ const (
 	DefaultWindow      = 32
 	DefaultTol         = 0.01
 	DefaultMaxProducts = 50
+	DefaultBatch       = 64
 )
 
 // Config says what a Monitor measures. Zero values are the defaults.
@@ -36,6 +37,9 @@ type Config struct {
 	Tol         float64 // relative residual at which an eigenvalue counts as found
 	MaxProducts int
 	Seed        uint64
+	// Batch is the size of the batches that are drawn from a point's samples
+	// for sharpness over many of them; default DefaultBatch.
+	Batch int
 	// Subset names fixed samples whose mean loss flatness is measured of; nil
 	// means the current batch.
 	Subset []int32
@@ -56,6 +60,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.MaxProducts < 1 {
 		c.MaxProducts = DefaultMaxProducts
+	}
+	if c.Batch < 1 {
+		c.Batch = DefaultBatch
 	}
 }
 

@@ -26,6 +26,7 @@ type Objective[T engine.Float] struct {
 	kept   keptMean
 	mean   []T   // ḡ of KeepSamples, where the session does not keep its factors
 	single [][]T // every sample's gradient, for a Gram matrix without factors
+	trip   excursion[T]
 }
 
 // NewObjective returns the objective of the samples that fill writes: it is

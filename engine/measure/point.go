@@ -53,6 +53,7 @@ type Point[T engine.Float] struct {
 	signs     []float64
 	before    []T // θ before the step's update, where updated quantities may need it
 	scratch   [2][]T
+	curvature curvatures[T]
 }
 
 // Step is what quantities know of the step of training that a point belongs to.
@@ -68,6 +69,7 @@ func (p *Point[T]) begin(loss float64, correct, n int) {
 	p.loss, p.correct, p.n = loss, correct, n
 	p.hasNoise, p.hasTotal, p.hasDots, p.hasLosses = false, false, false, false
 	p.hasHG, p.hasMoment, p.hasTrace = false, false, false
+	p.curvature.begin()
 	p.ok = true
 }
 

@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 
 	"sgflow/engine"
 	"sgflow/engine/record"
-	"sgflow/engine/rng"
 )
 
 // ProbeConfig says how thoroughly Probe measures. Zero values are the defaults.
@@ -20,6 +18,7 @@ type ProbeConfig struct {
 	Tol         float64 // relative residual of eigenpairs; default 1e-5 (float64: 1e-7)
 	MaxProducts int     // most products for the eigenvalues at either end; default 1000
 	Seed        uint64
+	Batch       int       // size of the batches for sharpness over many; default DefaultBatch
 	Select      Selection // default "all"
 	// Progress, if not nil, is called now and then with what is being
 	// computed and how many products have been done.
@@ -83,7 +82,7 @@ func Probe[T engine.Float](ctx context.Context, o *Objective[T], indices []int32
 	r.Accuracy = opt(float64(correct)/float64(len(indices)), correct >= 0)
 
 	m := newMemory[T]()
-	point := &Point[T]{ctx: ctx, o: o, c: &Config{Select: c.Select, Seed: c.Seed, Converge: true, Tol: c.Tol, MaxProducts: c.MaxProducts, Window: c.Probes}, memory: &m}
+	point := &Point[T]{ctx: ctx, o: o, c: &Config{Select: c.Select, Seed: c.Seed, Converge: true, Tol: c.Tol, MaxProducts: c.MaxProducts, Window: c.Probes, Batch: c.Batch}, memory: &m}
 	point.begin(loss, correct, len(indices))
 	if total, ok := point.Noise(); ok {
 		r.Layers = recordLayers(s, point.layers, nil)
@@ -111,19 +110,18 @@ func Probe[T engine.Float](ctx context.Context, o *Objective[T], indices []int32
 			}
 		}
 	}
-	if !s.Program().HasProduct() || len(c.Select.of(Flatness)) == 0 {
-		return r, nil
+	var err error
+	if s.Program().HasProduct() && c.Select.Flatness() {
+		p := &prober[T]{ctx: ctx, point: point, c: c}
+		if err = p.flatness(&r.Flatness); err != nil && !errors.Is(err, ErrNotConverged) {
+			return r, err
+		}
 	}
-	p := &prober[T]{ctx: ctx, o: o, c: c, a: make([]T, len(s.Params())), b: make([]T, len(s.Params()))}
-	err := p.flatness(&r.Flatness, point.gradNormSq())
-	if err != nil && !errors.Is(err, ErrNotConverged) {
-		return r, err
-	}
-	// What the prober measures in its own, more thorough way is not measured
+	// What the prober measured in its own, more thorough way is not measured
 	// again.
 	point.out = &r.Flatness.Numbers
 	for _, q := range c.Select.of(Flatness) {
-		if q != &lambdaMax && q != &trace && q != &batchSharpness && q.Needs&Training == 0 {
+		if q != &lambdaMax && q != &lambdaMin && q != &trace && q != &batchSharpness && q.Needs&Training == 0 {
 			if err := measure(q); err != nil {
 				return r, err
 			}
@@ -156,6 +154,9 @@ func (c *ProbeConfig) setDefaults(double bool) {
 	if c.MaxProducts < 1 {
 		c.MaxProducts = 1000
 	}
+	if c.Batch < 1 {
+		c.Batch = DefaultBatch
+	}
 	if c.Select.list == nil {
 		c.Select, _ = ParseSelection("all") // which is a selection
 	}
@@ -164,103 +165,76 @@ func (c *ProbeConfig) setDefaults(double bool) {
 	}
 }
 
-// prober holds the work of one Probe.
+// prober measures in Probe's thorough way what training follows from step to
+// step.
 type prober[T engine.Float] struct {
-	ctx  context.Context
-	o    *Objective[T]
-	c    ProbeConfig
-	a, b []T
+	ctx   context.Context
+	point *Point[T]
+	c     ProbeConfig
 }
 
-func (p *prober[T]) flatness(out *ProbeFlatness, gradSq float64) error {
-	s, n := p.o.s, &out.Numbers
-	if gradSq > 0 {
-		p.o.Product(p.a, p.o.Grad())
-		n.Set("batch_sharpness", s.Dot(p.a, p.o.Grad())/gradSq)
+func (p *prober[T]) flatness(out *ProbeFlatness) error {
+	n := &out.Numbers
+	if gg := p.point.gradNormSq(); gg > 0 {
+		_, gHg := p.point.GradientProduct()
+		n.Set("batch_sharpness", gHg/gg)
 	}
 	if err := p.trace(n); err != nil {
 		return err
 	}
-	top, err := p.extremes(p.c.Top, 1, "largest eigenvalues")
+	top, err := p.extremes(p.c.Top, false, "largest eigenvalues")
 	for _, e := range top {
-		out.TopEigenvalues = append(out.TopEigenvalues, e.value)
-		out.TopResiduals = append(out.TopResiduals, e.residual)
+		out.TopEigenvalues = append(out.TopEigenvalues, e.Value)
+		out.TopResiduals = append(out.TopResiduals, e.Residual)
 	}
 	if len(top) > 0 {
-		n.Set("lambda_max", top[0].value)
-		n.Set("lambda_max_residual", top[0].residual)
+		n.Set("lambda_max", top[0].Value)
+		n.Set("lambda_max_residual", top[0].Residual)
 	}
 	if err != nil && !errors.Is(err, ErrNotConverged) {
 		return err
 	}
-	bottom, err2 := p.extremes(1, -1, "smallest eigenvalue")
+	bottom, err2 := p.extremes(1, true, "smallest eigenvalue")
 	if len(bottom) > 0 {
-		n.Set("lambda_min", bottom[0].value)
-		n.Set("lambda_min_residual", bottom[0].residual)
+		n.Set("lambda_min", bottom[0].Value)
+		n.Set("lambda_min_residual", bottom[0].Residual)
 	}
 	return errors.Join(err, err2)
 }
 
 // trace is exact, or the mean over independent probes with its standard error.
+// It is the point's afterwards.
 func (p *prober[T]) trace(out *record.Numbers) error {
+	var t TraceEstimate
+	var err error
 	if p.c.ExactTrace {
-		sum := 0.0
-		for i := range p.a {
-			if err := p.tick("exact trace"); err != nil {
-				return err
-			}
-			clear(p.a)
-			p.a[i] = 1
-			p.o.Product(p.b, p.a)
-			sum += float64(p.b[i])
-		}
-		out.Set("trace", sum)
-		out.Set("trace_stderr", 0)
-		return nil
+		var trace, frobeniusSq float64
+		trace, frobeniusSq, err = ExactTrace[T](p.ctx, p.point.o, p.progress("exact trace"))
+		t = TraceEstimate{Trace: exactly(trace), FrobeniusSq: exactly(frobeniusSq)}
+	} else {
+		t, err = Hutchinson[T](p.ctx, p.point.o, TraceConfig{Probes: p.c.Probes, Seed: p.c.Seed, Progress: p.progress("trace")})
 	}
-	values := make([]float64, p.c.Probes)
-	for k := range values {
-		if err := p.tick("trace"); err != nil {
-			return err
-		}
-		values[k] = quadratic(p.o, p.c.Seed, uint64(k), p.a, p.b)
+	if err != nil {
+		return err
 	}
-	m, stderr, ok := mean(values)
-	out.Set("trace", m)
-	if ok {
-		out.Set("trace_stderr", stderr)
+	p.point.setTrace(t)
+	out.Set("trace", t.Trace.Value)
+	if e, ok := t.Trace.Stderr.Get(); ok {
+		out.Set("trace_stderr", e)
 	}
 	return nil
 }
 
-// extremes returns the k largest eigenvalues of sign·H as values of H, with
-// the residuals of their vectors by one more product each.
-func (p *prober[T]) extremes(k int, sign float64, stage string) ([]estimate, error) {
-	l := &lanczos[T]{
-		o: p.o, sign: sign, k: k, basis: 2*k + 28, tol: p.c.Tol, maxSteps: p.c.MaxProducts,
-		tick: func() error { return p.tick(stage) },
+func (p *prober[T]) extremes(k int, smallest bool, stage string) ([]Eigenpair[T], error) {
+	pairs, err := Eigenpairs[T](p.ctx, p.point.o, EigenConfig{
+		K: k, Smallest: smallest, Tol: p.c.Tol, MaxProducts: p.c.MaxProducts, Seed: p.c.Seed, Progress: p.progress(stage),
+	})
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, stage)
 	}
-	// A random start has a component along every eigenvector.
-	start := rng.New(rng.Probes, p.c.Seed, 1<<40)
-	for i := range p.a {
-		p.a[i] = T(start.NormFloat64())
-	}
-	pairs, err := l.run(p.a)
-	var list []estimate
-	for _, e := range pairs {
-		p.o.Product(p.b, e.Vector)
-		est := estimate{value: p.o.s.Dot(e.Vector, p.b)}
-		p.o.s.Axpy(-est.value, e.Vector, p.b)
-		est.residual = math.Sqrt(p.o.s.NormSq(p.b))
-		list = append(list, est)
-	}
-	if err == nil && l.steps >= p.c.MaxProducts && !l.converged {
-		err = fmt.Errorf("%w: %s after %d products (residual %.2g)", ErrNotConverged, stage, l.steps, list[len(list)-1].residual)
-	}
-	return list, err
+	return pairs, err
 }
 
-func (p *prober[T]) tick(stage string) error {
-	p.c.Progress(stage, p.o.Products())
-	return p.ctx.Err()
+func (p *prober[T]) progress(stage string) func(done, total int) {
+	return func(int, int) { p.c.Progress(stage, p.point.o.Products()) }
 }

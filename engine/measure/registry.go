@@ -27,6 +27,21 @@ var quantities = []*Quantity{
 	&batchSharpness,
 	&ticTrace,
 	&noiseCurvature,
+	&frobenius,
+	&traceHutchPP,
+	&lambdaMin,
+	&ggnTrace,
+	&ggnLambdaMax,
+	&fisherLambdaMax,
+	&fisherMCTrace,
+	&fisherMCLambdaMax,
+	&batchSharpnessMean,
+	&stepSharpness,
+	&samSharpness,
+	&samSharpnessAdaptive,
+	&keskarSharpness,
+	&keskarSharpnessSubspace,
+	&perturbedLoss,
 }
 
 // Quantities returns the registry: all that can be measured, in the order of

@@ -69,13 +69,13 @@ func SAM[T engine.Float](ctx context.Context, o *Objective[T], c SAMConfig) (SAM
 
 // adaptive returns T²ḡ and ‖Tḡ‖ for T = diag|θ|.
 func (e *excursion[T]) adaptive() (direction []T, norm float64) {
-	direction = make([]T, len(e.grad))
+	e.direction = grow(e.direction, len(e.grad))
 	sum := 0.0
 	for i, g := range e.grad {
 		t := float64(e.theta[i])
 		tg := t * float64(g)
 		sum += tg * tg
-		direction[i] = T(t * tg)
+		e.direction[i] = T(t * tg)
 	}
-	return direction, math.Sqrt(sum)
+	return e.direction, math.Sqrt(sum)
 }

@@ -152,6 +152,7 @@ func (h *sharpness[T]) measure(indices []int32) error {
 		return nil
 	}
 	h.batch.Product(h.hg, g)
+	h.o.products++
 	gHg := s.Dot(g, h.hg)
 	if !finite(gg) || !finite(gHg) {
 		return fmt.Errorf("%w: a batch's squared gradient norm is %g, its curvature %g", ErrDiverged, gg, gHg)

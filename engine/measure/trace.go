@@ -33,6 +33,10 @@ func (p *Point[T]) trace() (tr, stderr float64, ok bool) {
 	p.setNumber(drawn, k+1)
 	q := quadratic(p.o, p.c.Seed, uint64(k), p.temporary(0), p.temporary(1))
 	p.tr, p.trErr, p.trErrOK = mean(p.window(values, q))
+	if p.c.Select.Has(frobenius.Name) {
+		c := &p.curvature
+		c.zz, c.zzErr, c.zzErrOK = mean(p.window("frobenius.window", p.o.s.NormSq(p.temporary(1))))
+	}
 	p.hasTrace = true
 	return p.tr, p.trErr, p.trErrOK
 }
