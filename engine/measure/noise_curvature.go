@@ -11,7 +11,7 @@ var noiseCurvature = Quantity{
 	Name:  "noise_curvature",
 	Keys:  []string{"noise_curvature", "noise_curvature_stderr", "noise_alignment"},
 	Group: Flatness,
-	Formula: "Tr(HΣ̂) = E[wᵀHw] with w = Σᵢεᵢ(gᵢ − ḡ)/√(n−1) and independent signs εᵢ, one w a measurement: mean over the last --flatness-window, with its standard error; " +
+	Formula: "Tr(HΣ̂) = E[wᵀHw] with w = Σᵢεᵢ(gᵢ − ḡ)/√(n−1) and independent signs εᵢ, one w a step: mean over the last --flatness-window (probe: as many at once), with its standard error; " +
 		"and noise_alignment = Tr(HΣ̂)/(tr H·tr Σ̂/P), 1 where the noise doesn't know the curvature, absent where tr H ≤ 0 or tr Σ̂ = 0",
 	Source:  "Zhu et al. 2019, arXiv:1803.00195; estimator: Hutchinson 1990",
 	Unit:    "loss³ per parameter⁴; noise_alignment 1",
@@ -24,11 +24,33 @@ var noiseCurvature = Quantity{
 // probes lie below.
 const noiseStream = 1 << 41
 
+// noiseWindow names the last values of wᵀHw.
+const noiseWindow = "noise_curvature.window"
+
 func measureNoiseCurvature[T engine.Float](p *Point[T]) error {
 	g, ok := p.Noise()
 	if !ok || p.n < 2 {
 		return nil
 	}
+	draws := 1
+	if p.step == nil { // a window is filled by steps of training only
+		draws = p.c.Window
+	}
+	for range draws {
+		p.window(noiseWindow, p.drawNoiseCurvature())
+	}
+	m, stderr, ok := mean(p.list(noiseWindow))
+	p.log("noise_curvature", m)
+	p.logIf("noise_curvature_stderr", stderr, ok)
+	v, _ := g.VarTrace()
+	if tr, _, _ := p.trace(); tr > 0 && v > 0 {
+		p.log("noise_alignment", m/(tr*v/float64(len(p.o.Grad()))))
+	}
+	return nil
+}
+
+// drawNoiseCurvature returns wᵀHw for the next w.
+func (p *Point[T]) drawNoiseCurvature() float64 {
 	const drawn = "noise_curvature.probes"
 	k := p.number(drawn)
 	p.setNumber(drawn, k+1)
@@ -41,12 +63,5 @@ func measureNoiseCurvature[T engine.Float](p *Point[T]) error {
 	w, hw := p.temporary(0), p.temporary(1)
 	p.o.CombineSamples(w, p.signs)
 	p.o.Product(hw, w)
-	m, stderr, ok := mean(p.window("noise_curvature.window", p.o.s.Dot(w, hw)))
-	p.log("noise_curvature", m)
-	p.logIf("noise_curvature_stderr", stderr, ok)
-	v, _ := g.VarTrace()
-	if tr, _, _ := p.trace(); tr > 0 && v > 0 {
-		p.log("noise_alignment", m/(tr*v/float64(len(w))))
-	}
-	return nil
+	return p.o.s.Dot(w, hw)
 }

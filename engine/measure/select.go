@@ -14,8 +14,8 @@ type Selection struct {
 	list []*Quantity // in the order of the registry
 }
 
-// ParseSelection reads "none", "all" (the sets noise and flatness), or a comma
-// list of sets and quantities.
+// ParseSelection reads "none", "all" (the sets noise and flatness),
+// "everything" (the whole registry), or a comma list of sets and quantities.
 func ParseSelection(text string) (Selection, error) {
 	s := Selection{text: text}
 	if text == "none" {
@@ -26,7 +26,7 @@ func ParseSelection(text string) (Selection, error) {
 		name = strings.TrimSpace(name)
 		found := false
 		for _, q := range quantities {
-			if q.Name == name || slices.Contains(q.Sets, name) ||
+			if q.Name == name || slices.Contains(q.Sets, name) || name == "everything" ||
 				name == "all" && (slices.Contains(q.Sets, setNoise) || slices.Contains(q.Sets, setFlatness)) {
 				chosen[q], found = true, true
 			}
@@ -44,7 +44,7 @@ func ParseSelection(text string) (Selection, error) {
 }
 
 func unknownQuantity(name string) error {
-	known := append([]string{"none", "all"}, setNames...)
+	known := append([]string{"none", "all", "everything"}, setNames...)
 	for _, q := range quantities {
 		known = append(known, q.Name)
 	}

@@ -53,7 +53,7 @@ type Config struct {
 	Warmup      int     `json:"warmup" help:"Steps in which the rate rises linearly to the schedule."`
 	Sampling    string  `json:"sampling" help:"Batches: shuffle (each epoch a permutation), replacement, or full (the whole training set each step)."`
 
-	Measure         string  `json:"measure" help:"What to measure: none, all, or a comma list of sets (noise, flatness, economy, business, full) and quantities; see sgflow measures."`
+	Measure         string  `json:"measure" help:"What to measure: none, all, everything, or a comma list of sets (noise, flatness, economy, business, full) and quantities; see sgflow measures."`
 	MeasureEvery    int     `json:"measure-every" help:"Flatness every K steps; noise is every step."`
 	MeasureLog      int     `json:"measure-log" help:"Flatness at this many steps a decade, evenly spaced on a logarithmic scale, instead of every K steps; 0 is off."`
 	FlatnessSamples int     `json:"flatness-samples" help:"Measure flatness on this many training samples, chosen once; 0 is the current batch."`

@@ -14,7 +14,7 @@ type ProbeConfig struct {
 
 	SampleSet `yaml:",inline"`
 
-	Measure    string `json:"measure" help:"What to measure: all, or a comma list of sets and quantities; see sgflow measures."`
+	Measure    string `json:"measure" help:"What to measure: all, everything, or a comma list of sets and quantities; see sgflow measures."`
 	Top        int    `json:"top" help:"How many of the largest eigenvalues to find."`
 	Probes     int    `json:"probes" help:"Random probes for the estimate of the trace."`
 	ExactTrace bool   `json:"exact-trace" help:"Compute the trace exactly, with one Hessian-vector product for every parameter."`
