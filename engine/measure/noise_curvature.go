@@ -16,7 +16,7 @@ var noiseCurvature = Quantity{
 	Source:  "Zhu et al. 2019, arXiv:1803.00195; estimator: Hutchinson 1990",
 	Unit:    "loss³ per parameter⁴; noise_alignment 1",
 	Cost:    "1 Hessian-vector product and 0.6 steps; noise_alignment another product, shared with trace",
-	Needs:   SampleNorms | SampleGrads | Products,
+	Needs:   SampleNorms | SampleGrads | Products | TraceProbes,
 	measure: rule{measureNoiseCurvature[float32], measureNoiseCurvature[float64]},
 }
 

@@ -121,7 +121,7 @@ func Probe[T engine.Float](ctx context.Context, o *Objective[T], indices []int32
 	// again.
 	point.out = &r.Flatness.Numbers
 	for _, q := range c.Select.of(Flatness) {
-		if q != &lambdaMax && q != &lambdaMin && q != &trace && q != &batchSharpness && q.Needs&Training == 0 {
+		if r.Flatness.Numbers.Get(q.LogKeys()[0]).IsZero() && q.Needs&Training == 0 {
 			if err := measure(q); err != nil {
 				return r, err
 			}
@@ -174,13 +174,18 @@ type prober[T engine.Float] struct {
 }
 
 func (p *prober[T]) flatness(out *ProbeFlatness) error {
-	n := &out.Numbers
-	if gg := p.point.gradNormSq(); gg > 0 {
+	n, sel := &out.Numbers, p.c.Select
+	if gg := p.point.gradNormSq(); sel.Has(batchSharpness.Name) && gg > 0 {
 		_, gHg := p.point.GradientProduct()
 		n.Set("batch_sharpness", gHg/gg)
 	}
-	if err := p.trace(n); err != nil {
-		return err
+	if needs(sel.list)&TraceProbes != 0 {
+		if err := p.trace(n, sel.Has(trace.Name)); err != nil {
+			return err
+		}
+	}
+	if !sel.Has(lambdaMax.Name) {
+		return nil
 	}
 	top, err := p.extremes(p.c.Top, false, "largest eigenvalues")
 	for _, e := range top {
@@ -204,7 +209,7 @@ func (p *prober[T]) flatness(out *ProbeFlatness) error {
 
 // trace is exact, or the mean over independent probes with its standard error.
 // It is the point's afterwards.
-func (p *prober[T]) trace(out *record.Numbers) error {
+func (p *prober[T]) trace(out *record.Numbers, log bool) error {
 	var t TraceEstimate
 	var err error
 	if p.c.ExactTrace {
@@ -218,6 +223,9 @@ func (p *prober[T]) trace(out *record.Numbers) error {
 		return err
 	}
 	p.point.setTrace(t)
+	if !log {
+		return nil
+	}
 	out.Set("trace", t.Trace.Value)
 	if e, ok := t.Trace.Stderr.Get(); ok {
 		out.Set("trace_stderr", e)

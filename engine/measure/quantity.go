@@ -43,11 +43,12 @@ const (
 	SampleNorms Need = 1 << iota // ‖gᵢ‖² of every sample
 	SampleGrads                  // products with the gᵢ
 	Products                     // Hessian-vector products, or those with the logits' Jacobian
+	TraceProbes                  // the products zᵀHz and ‖Hz‖² of the trace
 	Training                     // a step of training: learning rate, earlier steps
 	Logits                       // a loss of logits that the program knows
 )
 
-var needNames = []string{"sample norms", "sample gradients", "Hessian-vector products", "training", "logits"}
+var needNames = []string{"sample norms", "sample gradients", "Hessian-vector products", "probes of the trace", "training", "logits"}
 
 // Names returns the needs in words.
 func (n Need) Names() []string {

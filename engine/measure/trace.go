@@ -11,7 +11,7 @@ var trace = Quantity{
 	Source:  "Hutchinson 1990, doi:10.1080/03610919008812866",
 	Unit:    "loss per parameter²",
 	Cost:    "1 Hessian-vector product",
-	Needs:   Products,
+	Needs:   Products | TraceProbes,
 	measure: rule{measureTrace[float32], measureTrace[float64]},
 }
 
@@ -49,7 +49,7 @@ var ticTrace = Quantity{
 	Source:  "Thomas et al. 2019, arXiv:1906.07774",
 	Unit:    "loss",
 	Cost:    "none beside trace",
-	Needs:   SampleNorms | Products,
+	Needs:   SampleNorms | Products | TraceProbes,
 	measure: rule{measureTICTrace[float32], measureTICTrace[float64]},
 }
 

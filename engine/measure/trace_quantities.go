@@ -13,7 +13,7 @@ var frobenius = Quantity{
 	Source:  "Hutchinson 1990, doi:10.1080/03610919008812866; for its role: Wu, Wang & Su 2022, arXiv:2207.02628",
 	Unit:    "loss per parameter²",
 	Cost:    "none beside trace",
-	Needs:   Products,
+	Needs:   Products | TraceProbes,
 	measure: rule{measureFrobenius[float32], measureFrobenius[float64]},
 }
 
