@@ -12,7 +12,8 @@ var alpha = Quantity{
 	Sets:  []string{setEconomy, setBusiness, setFull},
 	Formula: "where the last step landed on the quadratic fitted, by weighted least squares, to loss and slope along the step at both of its ends: " +
 		"−1 where it began, 0 in the minimum, 1 on the other side at the same height, above 1 higher; −1 where the fit is concave; " +
-		"weights are the inverse variances over the samples (1e-10 for a variance of 0); absent at the first step, for n = 1, " +
+		"weights are the inverse variances over the samples (1e-10 for a variance of 0); absent at the first step, for n = 1 at either end, " +
+		"after a step of length 0, where the fit has no minimum nor maximum (both losses equal, both slopes 0), " +
 		"and with momentum or weight decay where the model's sample gradients have no factors",
 	Source:  "Schneider et al. 2021 (Cockpit), arXiv:2102.06604, section 3.1",
 	Unit:    "1",
@@ -98,18 +99,27 @@ func alphaUpdated[T engine.Float](p *Point[T]) error {
 // the losses and slopes at u = 0 and 1, and returns −2w₂/w₁ − 1, or −1 where
 // w₂ < 0; ok is false where the fit has no answer.
 func fitAlpha(t float64, start, end ending) (alpha float64, ok bool) {
-	const least = 1e-10 // in place of a variance of 0
-	inverse := func(v float64) float64 {
-		if v == 0 {
-			v = least
+	const known = 1e-10 // in place of a variance of 0
+	variance := [4]float64{start.varF, end.varF, start.varDF, end.varDF}
+	least := math.Inf(1)
+	for i := range variance {
+		if variance[i] == 0 {
+			variance[i] = known
 		}
-		return 1 / v
+		if i >= 2 {
+			variance[i] *= t * t
+		}
+		least = min(least, variance[i])
+	}
+	if least == 0 {
+		return 0, false
+	}
+	var weight [4]float64 // up to a common factor, with which they stay in range
+	for i, v := range variance {
+		weight[i] = least / v
 	}
 	rows := [4][3]float64{{1, 0, 0}, {1, 1, 1}, {0, 1, 0}, {0, 1, 2}}
 	y := [4]float64{start.f, end.f, start.df * t, end.df * t}
-	weight := [4]float64{
-		inverse(start.varF), inverse(end.varF), inverse(start.varDF) / (t * t), inverse(end.varDF) / (t * t),
-	}
 	var a [3][4]float64 // normal equations with their right side
 	for k, row := range rows {
 		for i := range 3 {
@@ -128,7 +138,8 @@ func fitAlpha(t float64, start, end ending) (alpha float64, ok bool) {
 	case w[1] == 0:
 		return 0, false
 	}
-	return -2*w[2]/w[1] - 1, true
+	alpha = -2*w[2]/w[1] - 1
+	return alpha, finite(alpha)
 }
 
 // solve3 solves three linear equations by elimination with partial pivoting;

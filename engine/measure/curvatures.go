@@ -116,7 +116,7 @@ func follow[T engine.Float](p *Point[T], name string, a Operator[T], smallest bo
 	p.setNumber(drawn, k+1)
 	s.Signs(start, rng.New(rng.Probes, p.c.Seed, followProbes+uint64(k)))
 	s.Scale(1/math.Sqrt(float64(len(start))), start)
-	if gg := p.gradNormSq(); gg > 0 {
+	if gg := p.gradNormSq(); gg >= leastNormSq[T]() {
 		s.Axpy(1/math.Sqrt(gg), g, start)
 	}
 	u, _ := p.vector(name+".vector", len(g))

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"math"
 	"slices"
 
 	"gonum.org/v1/gonum/mat"
@@ -83,13 +84,45 @@ func EmpiricalFisherEigenvalues[T engine.Float](o *Objective[T]) (values []float
 	if !o.SampleGram(gram) {
 		return nil, false
 	}
-	m := mat.NewSymDense(n, gram)
-	m.ScaleSym(1/float64(n), m)
+	for i := range gram {
+		gram[i] /= float64(n)
+	}
+	if values, ok = eigenvaluesOf(gram, n); !ok {
+		return nil, false
+	}
+	slices.Reverse(values)
+	return values[:min(n, o.s.Program().NumParams)], true
+}
+
+// eigenvaluesOf returns the eigenvalues of the symmetric n×n matrix a, ascending,
+// and overwrites a; ok is false for a matrix with NaN or Inf. In gonum 0.17
+// mat.EigenSym without vectors panics where a part of the matrix that splits off
+// is below 1e-122, so that samples that are fitted far better than others would
+// end a run. Here the matrix is scaled to 1 and lifted by 2⁻⁶⁰, which is far below
+// its rounding, but leaves no part so small.
+func eigenvaluesOf(a []float64, n int) (values []float64, ok bool) {
+	const lift = 0x1p-60
+	largest := 0.0
+	for _, x := range a {
+		if !finite(x) {
+			return nil, false
+		}
+		largest = max(largest, math.Abs(x))
+	}
+	_, exponent := math.Frexp(largest)
+	for i, x := range a {
+		a[i] = math.Ldexp(x, -exponent)
+	}
+	for i := range n {
+		a[i*n+i] += lift
+	}
 	var e mat.EigenSym
-	if !e.Factorize(m, false) {
+	if !e.Factorize(mat.NewSymDense(n, a), false) {
 		return nil, false
 	}
 	values = e.Values(nil)
-	slices.Reverse(values)
-	return values[:min(n, o.s.Program().NumParams)], true
+	for i, x := range values {
+		values[i] = math.Ldexp(x-lift, exponent)
+	}
+	return values, true
 }

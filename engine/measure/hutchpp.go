@@ -114,7 +114,7 @@ func (h *hutchPP[T]) sketch(k int) error {
 		h.project(h.ax)
 		after := s.NormSq(h.ax)
 		// What is below the rounding of the product says nothing of A.
-		if after <= before*epsilon[T]()*epsilon[T]() || len(h.q) == len(h.x) {
+		if after <= before*epsilon[T]()*epsilon[T]() || after < leastNormSq[T]() || len(h.q) == len(h.x) {
 			continue
 		}
 		q := make([]T, len(h.ax))
@@ -143,4 +143,15 @@ func epsilon[T engine.Float]() float64 {
 		return 100 * 0x1p-52
 	}
 	return 100 * 0x1p-23
+}
+
+// leastNormSq returns the squared norm below which a vector of T is too small
+// for its direction to be known: its reciprocal norm, or in float64 the square
+// itself, leaves the range of normal numbers. Gradient and Hessian of a network
+// that fits perfectly are so small, just before they are zero.
+func leastNormSq[T engine.Float]() float64 {
+	if isDouble[T]() {
+		return 0x1p-970
+	}
+	return 0x1p-252
 }

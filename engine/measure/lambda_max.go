@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"sgflow/engine"
+	"sgflow/engine/rng"
 )
 
 var lambdaMax = Quantity{
@@ -25,24 +26,37 @@ func measureLambdaMax[T engine.Float](p *Point[T]) error {
 		return convergeLambdaMax(p)
 	}
 	hg, gHg := p.GradientProduct()
-	est, ok := newEigenStream(p).step(p.o, p.o.Grad(), hg, p.gradNormSq(), gHg)
+	e, gg := newEigenStream(p), p.gradNormSq()
+	if gg < leastNormSq[T]() && e.flags[warm] == 0 {
+		randomDirection(p, e.u)
+		e.flags[warm] = 1
+	}
+	est, ok := e.step(p.o, p.o.Grad(), hg, gg, gHg)
 	p.logIf("lambda_max", est.value, ok)
 	p.logIf("lambda_max_residual", est.residual, ok)
 	return nil
 }
 
+// randomDirection fills u with a random vector of unit norm.
+func randomDirection[T engine.Float](p *Point[T], u []T) {
+	p.o.s.Signs(u, rng.New(rng.Probes, p.c.Seed, lanczosStart))
+	p.o.s.Scale(1/math.Sqrt(float64(len(u))), u)
+}
+
 // convergeLambdaMax iterates to the tolerance from the last point's eigenvector
-// and ḡ, which together hold most of what matters of the new one.
+// and ḡ, which together hold most of what matters of the new one. At the first
+// point a random vector takes the place of the eigenvector: where weights are
+// small ḡ lies in a space, that of the last bias, which H hardly leaves, and the
+// top eigenvector elsewhere.
 func convergeLambdaMax[T engine.Float](p *Point[T]) error {
 	s, g := p.o.s, p.o.Grad()
 	u, fresh := p.vector(lambdaMaxVector, len(g))
-	gg := p.gradNormSq()
-	if fresh && gg == 0 {
-		return nil
+	if fresh {
+		randomDirection(p, u)
 	}
 	start := p.temporary(0)
 	copy(start, u)
-	if gg > 0 {
+	if gg := p.gradNormSq(); gg >= leastNormSq[T]() {
 		s.Axpy(1/math.Sqrt(gg), g, start)
 	}
 	if p.quick == nil {

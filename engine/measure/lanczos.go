@@ -49,7 +49,7 @@ func (l *lanczos[T]) run(start []T) ([]Eigenpair[T], error) {
 	l.prepare(len(start))
 	l.k = min(l.k, len(start))
 	norm := math.Sqrt(s.NormSq(start))
-	if norm == 0 {
+	if norm*norm < leastNormSq[T]() {
 		return nil, nil
 	}
 	l.setVector(0, start, 1/norm)
@@ -118,7 +118,7 @@ func (l *lanczos[T]) extend(m int) (beta float64, closed bool, err error) {
 	}
 	beta = math.Sqrt(s.NormSq(l.w))
 	// Below this the new direction is rounding: the space is invariant.
-	if beta <= 1e-14*scale || m+1 == len(l.w) {
+	if beta <= 1e-14*scale || beta*beta < leastNormSq[T]() || m+1 == len(l.w) {
 		return 0, true, nil
 	}
 	return beta, false, nil

@@ -12,7 +12,7 @@ var noiseCurvature = Quantity{
 	Keys:  []string{"noise_curvature", "noise_curvature_stderr", "noise_alignment"},
 	Group: Flatness,
 	Formula: "Tr(HΣ̂) = E[wᵀHw] with w = Σᵢεᵢ(gᵢ − ḡ)/√(n−1) and independent signs εᵢ, one w a step: mean over the last --flatness-window (probe: as many at once), with its standard error; " +
-		"and noise_alignment = Tr(HΣ̂)/(tr H·tr Σ̂/P), 1 where the noise doesn't know the curvature, absent where tr H ≤ 0 or tr Σ̂ = 0",
+		"and noise_alignment = Tr(HΣ̂)/(tr H·tr Σ̂/P), 1 where the noise doesn't know the curvature, absent where tr H ≤ 0 or tr Σ̂ = 0; all absent for n = 1",
 	Source:  "Zhu et al. 2019, arXiv:1803.00195; estimator: Hutchinson 1990",
 	Unit:    "loss³ per parameter⁴; noise_alignment 1",
 	Cost:    "1 Hessian-vector product and 0.6 steps; noise_alignment another product, shared with trace",
@@ -44,7 +44,7 @@ func measureNoiseCurvature[T engine.Float](p *Point[T]) error {
 	p.logIf("noise_curvature_stderr", stderr, ok)
 	v, _ := g.VarTrace()
 	if tr, _, _ := p.trace(); tr > 0 && v > 0 {
-		p.log("noise_alignment", m/(tr*v/float64(len(p.o.Grad()))))
+		p.log("noise_alignment", m/tr/v*float64(len(p.o.Grad()))) // tr·v may be too small a number
 	}
 	return nil
 }

@@ -59,21 +59,22 @@ func flag(on bool) float64 {
 type estimate struct{ value, residual float64 }
 
 // step takes the gradient, its product hg = H·ḡ, gg = ‖ḡ‖² and gHg = ḡᵀHḡ and
-// returns the estimate at this point; ok is false where ḡ = 0 and no earlier
+// returns the estimate at this point; ok is false where ḡ has no direction and no earlier
 // direction is known.
 func (e eigenStream[T]) step(o *Objective[T], g, hg []T, gg, gHg float64) (est estimate, ok bool) {
 	s := o.Session()
 	isWarm := e.flags[warm] == 1
-	if gg == 0 && !isWarm {
+	directed := gg >= leastNormSq[T]()
+	if !directed && !isWarm {
 		return est, false
 	}
-	if isWarm && (e.flags[lasts] == 1 || gg == 0) {
+	if isWarm && (e.flags[lasts] == 1 || !directed) {
 		copy(e.d, e.u)
 	} else {
 		copy(e.d, hg)
 		s.Axpy(-gHg/gg, g, e.d)
-		if n := math.Sqrt(s.NormSq(e.d)); n > 0 {
-			s.Scale(1/n, e.d)
+		if nn := s.NormSq(e.d); nn >= leastNormSq[T]() {
+			s.Scale(1/math.Sqrt(nn), e.d)
 		} else { // ḡ is an eigenvector
 			copy(e.d, g)
 			s.Scale(1/math.Sqrt(gg), e.d)
@@ -84,7 +85,7 @@ func (e eigenStream[T]) step(o *Objective[T], g, hg []T, gg, gHg float64) (est e
 	est.value = dHd
 	theta2 := math.Inf(1)
 	a, b := 1.0, 0.0 // w = a·d + b·ḡ, of unit norm
-	if dg := s.Dot(e.d, g); gg-dg*dg > 1e-6*gg {
+	if dg := s.Dot(e.d, g); directed && gg-dg*dg > 1e-6*gg {
 		// Orthonormal basis d, c = (ḡ − (dᵀḡ)d)/δ; Hc from the two products.
 		delta := math.Sqrt(gg - dg*dg)
 		dHg := s.Dot(e.d, hg)
@@ -107,7 +108,7 @@ func (e eigenStream[T]) step(o *Objective[T], g, hg []T, gg, gHg float64) (est e
 
 	overlap, _ := s.Exchange(e.u, e.d)
 	e.flags[lasts] = flag(isWarm && overlap*overlap >= 0.5)
-	if spread := est.value - min(theta2, 0); spread > 0 {
+	if spread := est.value - min(theta2, 0); spread*spread >= leastNormSq[T]() && est.residual > 0 {
 		s.Axpy(1/spread, e.hd, e.u)
 		s.Scale(1/math.Sqrt(s.NormSq(e.u)), e.u)
 	}
