@@ -3,7 +3,7 @@ export CGO_ENABLED ?= 0
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: run build test test-slow test-race lint cross fuzz bench bench-peers agreement generate clean
+.PHONY: run build test test-slow test-race lint cross fuzz bench bench-peers bench-estimators agreement generate clean
 
 run: build ## train the MLP preset on the embedded MNIST, measuring everything
 	./bin/sgflow train
@@ -41,7 +41,10 @@ bench: ## kernels and steps of this machine
 bench-peers: ## time this machine against PyTorch, JAX, Gorgonia and GoMLX (sets up its own environment; half an hour)
 	bench/peers/run
 
-agreement: ## compare what probe measures with PyTorch in float64 (sets up its own environment)
+bench-estimators: ## time steps that measure against Cockpit, BackPACK, PyHessian and curvlinops (sets up its own environments; half an hour)
+	bench/peers/estimators
+
+agreement: ## compare what is measured with PyTorch, BackPACK, curvlinops and Cockpit in float64 (sets up its own environment)
 	bench/peers/agreement
 
 generate: ## make the checked-in assembly again from its generator

@@ -68,9 +68,9 @@ class Shared:
 
 
 def time_steps(step, seconds):
-    """Milliseconds a step, each over a block of steps. step() returns when its
-    step is done."""
-    result = []
+    """Milliseconds a step, each over a block of steps, and the number of steps.
+    step() returns when its step is done."""
+    result, steps = [], 0
     start = time.perf_counter()
     while not result or time.perf_counter() - start < seconds:
         begin, count, spent = time.perf_counter(), 0, 0.0
@@ -79,7 +79,8 @@ def time_steps(step, seconds):
             count += 1
             spent = time.perf_counter() - begin
         result.append(spent * 1e3 / count)
-    return result
+        steps += count
+    return result, steps
 
 
 def fastest(candidates, seconds=0.3):
@@ -88,7 +89,7 @@ def fastest(candidates, seconds=0.3):
     for step in candidates:
         for _ in range(3):
             step()
-        times = sorted(time_steps(step, seconds))
+        times = sorted(time_steps(step, seconds)[0])
         median = times[len(times) // 2]
         if least is None or median < least:
             best, least = step, median
@@ -114,7 +115,8 @@ def serve(prepare):
                 if values:
                     answer["values"] = values[0]
             else:
-                answer = {"ms": time_steps(steps[measure], request["seconds"])}
+                ms, count = time_steps(steps[measure], request["seconds"])
+                answer = {"ms": ms, "steps": count}
         except Exception as error:  # any failure of a system is its answer
             answer = {"error": f"{type(error).__name__}: {error}"[:2000]}
         print(json.dumps(answer), file=answers, flush=True)

@@ -12,6 +12,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CACHE = pathlib.Path(os.environ.get("SGFLOW_PEERS", HERE / ".venv"))
 BUILD = HERE / ".build"
+SYSTEM = "/usr/bin/python3"
 
 
 def say(*words):
@@ -27,10 +28,10 @@ def sh(*command, cwd=ROOT, **env):
 class Environment:
     """A virtual environment. resolved is a file of requirements whose own
     dependencies are installed too, alone one whose are not; either may be
-    missing."""
+    missing. With system, what the interpreter has comes with it."""
 
-    def __init__(self, folder, interpreter, resolved=None, alone=None):
-        self.folder, self.interpreter = folder, interpreter
+    def __init__(self, folder, interpreter, resolved=None, alone=None, system=False):
+        self.folder, self.interpreter, self.system = folder, interpreter, system
         self.resolved = HERE / resolved if resolved else None
         self.alone = HERE / alone if alone else None
 
@@ -55,10 +56,14 @@ class Environment:
         if self.there():
             return None
         if not self.interpreter:
-            return "its Python is not installed"
+            return "its Python is not installed, or lacks what it should bring"
         say("setting up", self.folder)
-        sh(self.interpreter, "-m", "venv", self.folder)
-        pip = [self.folder / "bin" / "pip", "install", "--quiet"]
+        if self.system:  # Debian's Python has no pip to give
+            sh(self.interpreter, "-m", "venv", "--without-pip", "--system-site-packages", self.folder)
+            pip = [PEERS.folder / "bin" / "pip", "--python", self.python, "install", "--quiet"]
+        else:
+            sh(self.interpreter, "-m", "venv", self.folder)
+            pip = [self.folder / "bin" / "pip", "install", "--quiet"]
         if self.resolved:
             sh(*pip, "-r", self.resolved)
         if self.alone:
@@ -68,14 +73,20 @@ class Environment:
 
     def versions(self):
         """What the requirements pin, by name, and Python's version."""
-        command = [self.python, "-c", "import platform; print(platform.python_version())"]
-        found = {"python": subprocess.run(command, capture_output=True, text=True).stdout.strip()}
+        command = [self.python, "-c", "import platform, torch; print(platform.python_version(), torch.__version__)"]
+        output = subprocess.run(command, capture_output=True, text=True).stdout.split()
+        found = dict(zip(("python", "torch"), output))
         for file in self.files():
             for line in file.read_text().splitlines():
                 if "==" in line and not line.startswith("#"):
                     name, version = line.split("==")
                     found[name] = version
         return found
+
+
+def old_torch():
+    """Whether the system's Python has a PyTorch of its own, built on OpenBLAS."""
+    return subprocess.run([SYSTEM, "-c", "import torch"], capture_output=True).returncode == 0
 
 
 def interpreter(version):
@@ -88,9 +99,11 @@ def interpreter(version):
     return None
 
 
-# What everything runs in, and what Cockpit was published with.
+# What everything runs in, what Cockpit was published with, and Debian's PyTorch.
 PEERS = Environment(CACHE, sys.executable, "requirements.txt", "requirements-estimators.txt")
 COCKPIT = Environment(CACHE.with_name(CACHE.name + "-2021"), interpreter("3.9"), alone="requirements-2021.txt")
+DEBIAN = Environment(CACHE.with_name(CACHE.name + "-debian"), SYSTEM if old_torch() else None,
+                     alone="requirements-debian.txt", system=True)
 
 
 def make_environment():

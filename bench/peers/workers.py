@@ -7,8 +7,10 @@ import os
 import pathlib
 import platform
 import re
+import statistics
 import subprocess
 import time
+import typing
 
 from environment import HERE
 
@@ -88,22 +90,31 @@ class Worker:
         return batch > last and ms * 1e-3 * batch / last * steps > patience
 
     def turn(self, seconds):
-        """Times steps. Returns their milliseconds, none where it failed, and how
-        many cores other processes took meanwhile. A turn that was not calm is
-        taken again, a few times at most."""
-        least = ([], math.inf)
+        """Times steps. A turn that was not calm is taken again, a few times at
+        most; the calmest counts."""
+        calmest = Turn([], math.inf, 0.0, 0)
         for _ in range(1 + RETRIES):
             time.sleep(PAUSE)
             before, own, start = busy_seconds(), self.process.seconds(), time.perf_counter()
-            ms = self.ask(do="time", seconds=seconds).get("ms", [])
-            wall = time.perf_counter() - start
-            others = max(0.0, busy_seconds() - before - (self.process.seconds() - own)) / wall
-            if others < least[1]:
-                least = (ms, others)
+            answer = self.ask(do="time", seconds=seconds)
+            wall, own = time.perf_counter() - start, self.process.seconds() - own
+            others = max(0.0, busy_seconds() - before - own) / wall
+            ms = answer.get("ms", [])
+            if others < calmest.others:
+                calmest = Turn(ms, others, own * 1e3, answer.get("steps", 0))
             Worker.uneasy = 0 if others <= CALM else Worker.uneasy + 1
             if not ms or others <= CALM or Worker.uneasy > HOPELESS:
                 break
-        return least
+        return calmest
+
+
+class Turn(typing.NamedTuple):
+    """What one turn of a worker gave."""
+
+    ms: list  # milliseconds a step, each over a block of steps; none where it failed
+    others: float  # cores that other processes took meanwhile
+    own: float  # milliseconds of processor time that the worker took
+    steps: int  # in them
 
 
 def busy_seconds():
@@ -117,18 +128,29 @@ def busy_seconds():
 
 def time_in_turns(workers, rounds, seconds):
     """Times workers in turns, round after round, in an order that moves on by
-    one; a first round warms up. Returns the milliseconds of each worker's blocks
-    of steps, and the cores that others took in each of its turns."""
-    times, others = {w: [] for w in workers}, {w: [] for w in workers}
+    one; a first round warms up. Returns each worker's turns."""
+    turns = {w: [] for w in workers}
     order = list(workers)
-    for turn in range(rounds + 1):
+    for k in range(rounds + 1):
         for w in order:
-            ms, disturbance = w.turn(seconds)
-            if turn > 0:
-                times[w] += ms
-                others[w].append(disturbance)
+            turn = w.turn(seconds)
+            if k > 0:
+                turns[w].append(turn)
         order = order[1:] + order[:1]
-    return times, others
+    return turns
+
+
+def times(turns):
+    """All blocks of a worker's turns."""
+    return [ms for turn in turns for ms in turn.ms]
+
+
+def spread(ms):
+    """Half the distance of the quartiles, as a share of the median."""
+    if len(ms) < 2:
+        return 0.0
+    low, median, high = statistics.quantiles(ms, n=4)
+    return (high - low) / 2 / median
 
 
 def stray(losses, reference):

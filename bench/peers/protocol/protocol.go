@@ -6,9 +6,12 @@
 //	{"do":"prepare","model":"mlp","batch":64,"dir":"…","rate":0.01,"steps":50}
 //	    → {"losses":[…]}     the losses of so many steps from the initial weights
 //	{"do":"time","seconds":0.2}
-//	    → {"ms":[…]}         milliseconds a step, each over a block of further steps
+//	    → {"ms":[…],"steps":12}  milliseconds a step, each over a block of further
+//	                             steps, and how many steps they were
 //
-// or {"error":"…"}. It ends at the end of its input. The folder dir holds what all
+// or {"error":"…"}. Requests also say what to measure at every step ("measure");
+// a worker that was started to measure one thing need not look. It ends at the end
+// of its input. The folder dir holds what all
 // systems share, as package product's export writes it: the training images
 // (images.u8, N×784 bytes) and labels (labels.u8, N bytes), the initial weights
 // (<model>.safetensors) and the samples of each step (order-<batch>.i32, little
@@ -38,6 +41,7 @@ type Request struct {
 type Answer struct {
 	Losses []float64 `json:"losses,omitempty"`
 	MS     []float64 `json:"ms,omitempty"`
+	Steps  int       `json:"steps,omitempty"`
 	Error  string    `json:"error,omitempty"`
 }
 
@@ -78,7 +82,7 @@ func Serve(in io.Reader, out io.Writer, prepare func(Request) (Steps, error)) er
 				a.Losses, err = losses(current, r.Steps)
 			}
 		case r.Do == "time" && current != nil:
-			a.MS, err = times(current, time.Duration(r.Seconds*float64(time.Second)))
+			a.MS, a.Steps, err = times(current, time.Duration(r.Seconds*float64(time.Second)))
 		default:
 			err = fmt.Errorf("cannot do %q now", r.Do)
 		}
@@ -103,15 +107,16 @@ func losses(s Steps, n int) ([]float64, error) {
 	return list, nil
 }
 
-func times(s Steps, d time.Duration) (ms []float64, err error) {
+func times(s Steps, d time.Duration) (ms []float64, steps int, err error) {
 	for start := time.Now(); len(ms) == 0 || time.Since(start) < d; {
 		from, n := time.Now(), 0
 		for ; n == 0 || time.Since(from) < blockTime; n++ {
 			if _, err := s.Step(); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 		}
 		ms = append(ms, float64(time.Since(from))/1e6/float64(n))
+		steps += n
 	}
-	return ms, nil
+	return ms, steps, nil
 }
