@@ -91,7 +91,7 @@ func eigenvalue[T engine.Float](p *Point[T], name string, a Operator[T], smalles
 	var pairs []Eigenpair[T]
 	var err error
 	if p.step == nil {
-		pairs, err = Eigenpairs(p.ctx, a, EigenConfig{Smallest: smallest, Tol: p.c.Tol, MaxProducts: p.c.MaxProducts, Seed: p.c.Seed})
+		pairs, err = Eigenpairs(p.ctx, a, EigenConfig{Smallest: smallest, Tol: p.c.Tol, MaxProducts: p.c.MaxProducts, Seed: p.c.Seed, Progress: p.progress(name)})
 		if errors.Is(err, ErrNotConverged) {
 			err = nil
 		}

@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"sgflow/engine"
-	"sgflow/engine/program"
 	"sgflow/engine/record"
 	"sgflow/engine/rng"
 )
@@ -67,7 +66,7 @@ func Curves[T engine.Float](ctx context.Context, o *Objective[T], c CurveConfig)
 	done, total := 0, len(c.Alphas)*c.Directions
 	d := make([]T, len(e.theta))
 	for k := range c.Directions {
-		filterNormal(d, e.theta, o.s.Program().Params, rng.New(rng.Probes, c.Seed, curveProbes+uint64(k)))
+		filterNormal(o.s, d, e.theta, c.Seed, uint64(k))
 		for i, alpha := range c.Alphas {
 			c.Progress(done, total)
 			done++
@@ -108,27 +107,35 @@ func (c *CurveConfig) setDefaults() {
 	}
 }
 
-// filterNormal fills d with a random direction, filter by filter of the norm
-// of theta's.
-func filterNormal[T engine.Float](d, theta []T, params []program.Parameter, stream rng.Stream) {
+// filterNormal fills d with the k-th random direction of a seed, filter by filter
+// of the norm of theta's. A filter's numbers are named by the direction and the
+// place of its first element.
+func filterNormal[T engine.Float](s *engine.Session[T], d, theta []T, seed, k uint64) {
 	clear(d)
-	for _, p := range params {
+	for _, p := range s.Program().Params {
 		if len(p.Shape) < 2 {
 			continue
 		}
 		width := p.Size / p.Shape[0]
-		for at := p.Offset; at < p.Offset+p.Size; at += width {
-			row, own := d[at:at+width], theta[at:at+width]
-			var dd, tt float64
-			for i := range row {
-				row[i] = T(stream.NormFloat64())
-				dd += float64(row[i]) * float64(row[i])
-				tt += float64(own[i]) * float64(own[i])
+		s.Split(p.Shape[0], 16*width, func(from, to int) { // a normal number costs many moves
+			for f := from; f < to; f++ {
+				at := p.Offset + f*width
+				normalLike(d[at:at+width], theta[at:at+width], rng.New(rng.Probes, seed, curveProbes+k<<32+uint64(at)))
 			}
-			factor := math.Sqrt(tt / dd)
-			for i := range row {
-				row[i] = T(factor * float64(row[i]))
-			}
-		}
+		})
+	}
+}
+
+// normalLike fills row with standard normal numbers, scaled to the norm of own.
+func normalLike[T engine.Float](row, own []T, stream rng.Stream) {
+	var dd, tt float64
+	for i, x := range own {
+		row[i] = T(stream.NormFloat64())
+		dd += float64(row[i]) * float64(row[i])
+		tt += float64(x) * float64(x)
+	}
+	factor := math.Sqrt(tt / dd)
+	for i := range row {
+		row[i] = T(factor * float64(row[i]))
 	}
 }

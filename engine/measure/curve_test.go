@@ -21,13 +21,13 @@ func mustCurves(t *testing.T, o *Objective[float64], c CurveConfig) *CurveResult
 // filterDirection is the k-th filter-normalised direction of a seed.
 func filterDirection(o *Objective[float64], theta []float64, seed uint64, k int) []float64 {
 	d := make([]float64, len(theta))
-	stream := rng.New(rng.Probes, seed, curveProbes+uint64(k))
 	for _, p := range o.s.Program().Params {
 		if len(p.Shape) == 1 {
 			continue // d stays zero
 		}
 		for f := range p.Shape[0] {
 			from, to := p.Offset+f*p.Size/p.Shape[0], p.Offset+(f+1)*p.Size/p.Shape[0]
+			stream := rng.New(rng.Probes, seed, curveProbes+uint64(k)<<32+uint64(from))
 			var dd, tt float64
 			for i := from; i < to; i++ {
 				d[i] = stream.NormFloat64()

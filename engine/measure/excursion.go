@@ -28,6 +28,10 @@ type excursion[T engine.Float] struct {
 	grad      []T // ḡ there
 	direction []T // scratch
 	sums      []float64
+
+	alpha float64 // of the move in progress
+	along []T
+	piece func(from, to int)
 }
 
 // leave starts an excursion; there is one at a time. The caller moves the
@@ -45,7 +49,6 @@ func (o *Objective[T]) leave(ctx context.Context) *excursion[T] {
 func (e *excursion[T]) back() {
 	copy(e.o.s.Params(), e.theta)
 	copy(e.o.s.Grad(), e.grad)
-	e.o.loaded = false
 	e.ctx = nil
 }
 
@@ -94,10 +97,17 @@ func (e *excursion[T]) gradient(out []T) error {
 	return err
 }
 
-// move makes θ = start + α·d, rounded once.
+// move makes θ = start + α·d, rounded once: α may be beyond the range of T.
 func (e *excursion[T]) move(alpha float64, d []T) {
-	theta := e.o.s.Params()
-	for i, x := range e.theta {
-		theta[i] = T(float64(x) + alpha*float64(d[i]))
+	if e.piece == nil { // made once, so that moving allocates nothing
+		e.piece = func(from, to int) {
+			theta := e.o.s.Params()
+			for i := from; i < to; i++ {
+				theta[i] = T(float64(e.theta[i]) + e.alpha*float64(e.along[i]))
+			}
+		}
 	}
+	e.alpha, e.along = alpha, d
+	e.o.s.Split(len(d), 1, e.piece)
+	e.along = nil
 }

@@ -22,7 +22,7 @@ func measureGGNTrace[T engine.Float](p *Point[T]) error {
 	c := &p.curvature
 	c.blocks = grow(c.blocks, len(p.o.s.Program().Params))
 	clear(c.blocks)
-	if err := a.addTrace(p.ctx, c.blocks, nil); err != nil {
+	if err := a.addTrace(p.ctx, c.blocks, p.progress("ggn_trace")); err != nil {
 		return absent(err)
 	}
 	trace := 0.0

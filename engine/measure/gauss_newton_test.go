@@ -170,6 +170,27 @@ func TestGaussNewtonOfALinearNetIsTheHessian(t *testing.T) {
 	}
 }
 
+// The density of any operator's eigenvalues: with order P and a probe that
+// reaches all of them, the nodes are the eigenvalues.
+func TestSpectrumOfTheGaussNewtonMatrix(t *testing.T) {
+	o := objective[float64](t, nets["mlp"], 7)
+	indices := samples(10)
+	dense := gaussNewton(o, indices)
+	values := eigenvalues(t, dense)
+	o.Gradient(indices, false)
+	r, err := SpectrumOf(context.Background(), mustGaussNewton(t, o), SpectrumConfig{Order: 40, Probes: 20, Seed: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	near(t, "lambda_max", r.LambdaMax, values[len(values)-1], 1e-8)
+	if r.LambdaMin < -1e-9*r.LambdaMax || r.Params != len(values) || r.HV > 20*40 {
+		t.Errorf("lambda_min %g, %d parameters, %d products", r.LambdaMin, r.Params, r.HV)
+	}
+	if e := value(t, "error", r.TraceStderr); math.Abs(r.Trace-mat.Trace(dense)) > 4*e {
+		t.Errorf("trace %g ± %g, is %g", r.Trace, e, mat.Trace(dense))
+	}
+}
+
 func TestGaussNewtonDoesNotSeeOrderAndNumberOfSamples(t *testing.T) {
 	o := objective[float64](t, larger["conv"], 7)
 	indices := samples(6)

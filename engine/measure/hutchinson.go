@@ -15,9 +15,9 @@ import (
 const (
 	lanczosStart   = 1 << 40
 	sketchProbes   = 3 << 40
-	curveProbes    = 4 << 40
-	subspaceProbes = 5 << 40
-	followProbes   = 6 << 40
+	subspaceProbes = 4 << 40
+	followProbes   = 5 << 40
+	curveProbes    = 1 << 56
 )
 
 // TraceConfig says how many products a trace may take. Zero values are the

@@ -52,7 +52,7 @@ func HutchPP[T engine.Float](ctx context.Context, a Operator[T], c TraceConfig) 
 	rest := make([]float64, max(1, c.Probes-2*k))
 	for i := range rest {
 		h.a.Session().Signs(h.x, rng.New(rng.Probes, c.Seed, c.First+uint64(i)))
-		h.project(h.x)
+		h.project(h.x, 1)
 		v, err := h.quadratic(h.x)
 		if err != nil {
 			return r, err
@@ -111,7 +111,7 @@ func (h *hutchPP[T]) sketch(k int) error {
 		if !finite(before) {
 			return errProduct
 		}
-		h.project(h.ax)
+		h.project(h.ax, 2)
 		after := s.NormSq(h.ax)
 		// What is below the rounding of the product says nothing of A.
 		if after <= before*epsilon[T]()*epsilon[T]() || after < leastNormSq[T]() || len(h.q) == len(h.x) {
@@ -125,11 +125,13 @@ func (h *hutchPP[T]) sketch(k int) error {
 	return nil
 }
 
-// project makes x orthogonal to q by Gram–Schmidt's method, twice for full
-// precision (Giraud, Langou & Rozložník 2005).
-func (h *hutchPP[T]) project(x []T) {
+// project makes x orthogonal to q by Gram–Schmidt's method. Of a vector that
+// may lie almost in the span of q, what a first pass leaves is not orthogonal
+// to working precision, and a second makes it so (Giraud, Langou & Rozložník
+// 2005).
+func (h *hutchPP[T]) project(x []T, passes int) {
 	s := h.a.Session()
-	for range 2 {
+	for range passes {
 		for _, q := range h.q {
 			s.Axpy(-s.Dot(q, x), q, x)
 		}

@@ -207,14 +207,19 @@ func (b *fullBox[T]) dim() int { return len(b.e.theta) }
 func (b *fullBox[T]) side(j int) float64 { return b.epsilon * (math.Abs(float64(b.e.theta[j])) + 1) }
 
 func (b *fullBox[T]) place(z []float64) {
-	theta := b.e.o.s.Params()
-	for j, v := range z {
-		theta[j] = T(float64(b.e.theta[j]) + b.side(j)*v)
-	}
+	s := b.e.o.s
+	theta := s.Params()
+	s.Split(len(z), 1, func(from, to int) {
+		for j := from; j < to; j++ {
+			theta[j] = T(float64(b.e.theta[j]) + b.side(j)*z[j])
+		}
+	})
 }
 
 func (b *fullBox[T]) pull(out []float64, grad []T) {
-	for j := range out {
-		out[j] = b.side(j) * float64(grad[j])
-	}
+	b.e.o.s.Split(len(out), 1, func(from, to int) {
+		for j := from; j < to; j++ {
+			out[j] = b.side(j) * float64(grad[j])
+		}
+	})
 }

@@ -411,6 +411,25 @@ func TestMatrixQuantitiesTogetherAndResumed(t *testing.T) {
 	}
 }
 
+// The vector of the last point is a better start than none.
+func TestEigenvaluesAreFollowedFromPointToPoint(t *testing.T) {
+	for _, name := range []string{"conv-mse", "relu", "relu-mse"} {
+		o := objective[float64](t, larger[name], pool)
+		m := NewMonitor(o, Config{Select: selected(t, "lambda_min")})
+		var products []float64
+		for k := range 4 {
+			var out record.Step
+			if err := m.Step(k, samples(20), &out); err != nil {
+				t.Fatal(err)
+			}
+			products = append(products, value(t, "hv", out.Flatness.Get("hv")))
+		}
+		if slices.Max(products[1:]) >= products[0] {
+			t.Errorf("%s: %v products at the same point", name, products)
+		}
+	}
+}
+
 func TestCheapMatrixQuantitiesAllocateNothing(t *testing.T) {
 	for _, name := range []string{"ggn_trace", "fisher_mc_trace", "frobenius", "sam_sharpness", "sam_sharpness_adaptive"} {
 		o := objective[float64](t, larger["conv"], pool)

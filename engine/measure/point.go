@@ -54,6 +54,7 @@ type Point[T engine.Float] struct {
 	before    []T // θ before the step's update, where updated quantities may need it
 	scratch   [2][]T
 	curvature curvatures[T]
+	report    func(stage string) // of work that takes long; nil for none
 }
 
 // Step is what quantities know of the step of training that a point belongs to.
@@ -71,6 +72,14 @@ func (p *Point[T]) begin(loss float64, correct, n int) {
 	p.hasHG, p.hasMoment, p.hasTrace = false, false, false
 	p.curvature.begin()
 	p.ok = true
+}
+
+// progress returns what reports that work on a quantity goes on.
+func (p *Point[T]) progress(stage string) func(done, total int) {
+	if p.report == nil {
+		return nil
+	}
+	return func(int, int) { p.report(stage) }
 }
 
 // log writes a number under a key of the quantity at hand. One that is not

@@ -83,6 +83,7 @@ func Probe[T engine.Float](ctx context.Context, o *Objective[T], indices []int32
 
 	m := newMemory[T]()
 	point := &Point[T]{ctx: ctx, o: o, c: &Config{Select: c.Select, Seed: c.Seed, Converge: true, Tol: c.Tol, MaxProducts: c.MaxProducts, Window: c.Probes, Batch: c.Batch}, memory: &m}
+	point.report = func(stage string) { c.Progress(stage, o.Products()) }
 	point.begin(loss, correct, len(indices))
 	if total, ok := point.Noise(); ok {
 		r.Layers = recordLayers(s, point.layers, nil)
@@ -90,7 +91,7 @@ func Probe[T engine.Float](ctx context.Context, o *Objective[T], indices []int32
 		r.Noise.Set("grad_norm_sq", total.NormSq)
 	}
 	measure := func(q *Quantity) error {
-		c.Progress(q.Name, o.Products())
+		point.report(q.Name)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -214,10 +215,10 @@ func (p *prober[T]) trace(out *record.Numbers, log bool) error {
 	var err error
 	if p.c.ExactTrace {
 		var trace, frobeniusSq float64
-		trace, frobeniusSq, err = ExactTrace[T](p.ctx, p.point.o, p.progress("exact trace"))
+		trace, frobeniusSq, err = ExactTrace[T](p.ctx, p.point.o, p.point.progress("exact trace"))
 		t = TraceEstimate{Trace: exactly(trace), FrobeniusSq: exactly(frobeniusSq)}
 	} else {
-		t, err = Hutchinson[T](p.ctx, p.point.o, TraceConfig{Probes: p.c.Probes, Seed: p.c.Seed, Progress: p.progress("trace")})
+		t, err = Hutchinson[T](p.ctx, p.point.o, TraceConfig{Probes: p.c.Probes, Seed: p.c.Seed, Progress: p.point.progress("trace")})
 	}
 	if err != nil {
 		return err
@@ -235,14 +236,10 @@ func (p *prober[T]) trace(out *record.Numbers, log bool) error {
 
 func (p *prober[T]) extremes(k int, smallest bool, stage string) ([]Eigenpair[T], error) {
 	pairs, err := Eigenpairs[T](p.ctx, p.point.o, EigenConfig{
-		K: k, Smallest: smallest, Tol: p.c.Tol, MaxProducts: p.c.MaxProducts, Seed: p.c.Seed, Progress: p.progress(stage),
+		K: k, Smallest: smallest, Tol: p.c.Tol, MaxProducts: p.c.MaxProducts, Seed: p.c.Seed, Progress: p.point.progress(stage),
 	})
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, stage)
 	}
 	return pairs, err
-}
-
-func (p *prober[T]) progress(stage string) func(done, total int) {
-	return func(int, int) { p.c.Progress(stage, p.point.o.Products()) }
 }

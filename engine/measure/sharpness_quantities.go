@@ -60,6 +60,7 @@ func (p *Point[T]) sharpness() (*SharpnessResult, error) {
 	if !c.sharp {
 		c.sharpness, c.sharpErr = Sharpness(p.ctx, p.o, SharpnessConfig{
 			Batch: p.c.Batch, Step: p.c.Select.Has(stepSharpness.Name), Seed: p.c.Seed,
+			Progress: p.progress("batch_sharpness_mean"),
 		})
 		c.sharp = true
 	}
@@ -135,6 +136,7 @@ func measureKeskarSubspace[T engine.Float](p *Point[T]) error {
 }
 
 func logKeskar[T engine.Float](p *Point[T], name string, c KeskarConfig) error {
+	c.Progress = p.progress(name)
 	r, err := Keskar(p.ctx, p.o, c)
 	if err != nil {
 		return absent(err)
@@ -162,7 +164,7 @@ var perturbedLoss = Quantity{
 }
 
 func measurePerturbedLoss[T engine.Float](p *Point[T]) error {
-	r, err := Curves(p.ctx, p.o, CurveConfig{Alphas: perturbedAlphas, Seed: p.c.Seed})
+	r, err := Curves(p.ctx, p.o, CurveConfig{Alphas: perturbedAlphas, Seed: p.c.Seed, Progress: p.progress("perturbed_loss")})
 	if errors.Is(err, ErrDiverged) { // the loss there, not that at θ
 		return nil
 	}

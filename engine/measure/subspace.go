@@ -2,6 +2,7 @@ package measure
 
 import (
 	"math"
+	"math/bits"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -24,16 +25,38 @@ func newSubspaceBox[T engine.Float](e *excursion[T], c KeskarConfig) *subspaceBo
 		s.Signs(b.a[j], rng.New(rng.Probes, c.Seed, subspaceProbes+uint64(j)))
 	}
 	gram, atheta := mat.NewSymDense(c.Dim, nil), mat.NewVecDense(c.Dim, nil)
+	packed := make([][]uint64, c.Dim)
 	for i := range b.a {
 		atheta.SetVec(i, s.Dot(b.a[i], e.theta))
-		for j := i; j < c.Dim; j++ {
-			gram.SetSym(i, j, s.Dot(b.a[i], b.a[j]))
+		packed[i] = signBits(b.a[i])
+		for j := range i + 1 {
+			gram.SetSym(i, j, float64(len(e.theta)-2*differing(packed[i], packed[j])))
 		}
 	}
 	for j, v := range pseudoSolve(gram, atheta) {
 		b.sides[j] = c.Epsilon * (math.Abs(v) + 1)
 	}
 	return b
+}
+
+// signBits packs the signs of x, a bit each.
+func signBits[T engine.Float](x []T) []uint64 {
+	packed := make([]uint64, (len(x)+63)/64)
+	for i, v := range x {
+		if v < 0 {
+			packed[i/64] |= 1 << (i % 64)
+		}
+	}
+	return packed
+}
+
+// differing returns in how many places packed signs differ: d of P, so that the
+// product of the vectors is P − 2d.
+func differing(a, b []uint64) (d int) {
+	for i, x := range a {
+		d += bits.OnesCount64(x ^ b[i])
+	}
+	return d
 }
 
 // pseudoSolve returns M⁺b for a positive semi-definite M: that M⁻¹b for a

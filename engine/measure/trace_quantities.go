@@ -40,7 +40,7 @@ var traceHutchPP = Quantity{
 func measureTraceHutchPP[T engine.Float](p *Point[T]) error {
 	const drawn = "trace_hutchpp.probes"
 	k := p.number(drawn)
-	r, err := HutchPP[T](p.ctx, p.o, TraceConfig{Probes: p.c.Window, Seed: p.c.Seed, First: uint64(k)})
+	r, err := HutchPP[T](p.ctx, p.o, TraceConfig{Probes: p.c.Window, Seed: p.c.Seed, First: uint64(k), Progress: p.progress("trace_hutchpp")})
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ var lambdaMin = Quantity{
 	Name:    "lambda_min",
 	Keys:    []string{"lambda_min", "lambda_min_residual"},
 	Group:   Flatness,
-	Formula: "the smallest (algebraic) eigenvalue of H, with the residual ‖Hv − λv‖ of its unit vector",
+	Formula: "the smallest (algebraic) eigenvalue of H, with the residual ‖Hv − λv‖ of its unit vector; iterated until that is --flatness-tol of the largest magnitude of an eigenvalue",
 	Source:  "Lanczos 1950, doi:10.6028/jres.045.026",
 	Unit:    "loss per parameter²",
 	Cost:    "10 to 50 Hessian-vector products",
