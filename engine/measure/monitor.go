@@ -132,7 +132,7 @@ func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
 	m.s.LR = out.LR
 	due := len(m.flatness) > 0 && m.c.due(step)
 	subset := due && m.c.Subset != nil
-	if subset {
+	if m.p.aside = subset; subset {
 		start := time.Now()
 		if err := m.at(m.c.Subset, m.flatNeeds); err != nil {
 			return err
@@ -141,6 +141,7 @@ func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
 			return err
 		}
 	}
+	m.p.aside = false
 	want := m.needs
 	if due && !subset {
 		want |= m.flatNeeds

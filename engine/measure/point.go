@@ -23,6 +23,7 @@ type Point[T engine.Float] struct {
 	correct int
 	n       int
 	step    *Step // of training the point belongs to; nil elsewhere
+	aside   bool  // at other samples than the step's batch, for their flatness
 
 	out *record.Numbers // the group that log writes to
 	bad record.Number   // the first number that was not finite
@@ -106,7 +107,7 @@ func (p *Point[T]) logIf(name string, x float64, ok bool) {
 func (p *Point[T]) Noise() (g GradientNoise, ok bool) {
 	if !p.hasNoise {
 		var last []T
-		if p.step != nil && p.c.Select.Has(gradCosine.Name) {
+		if p.step != nil && !p.aside && p.c.Select.Has(gradCosine.Name) {
 			last, _ = p.vector(lastGradient, len(p.o.Grad()))
 		}
 		p.noise, p.layers, p.lastDot = p.o.noise(p.layers[:0], last)
