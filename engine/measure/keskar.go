@@ -63,7 +63,7 @@ type KeskarResult struct {
 // stationary to rounding, the search starts anew from a random corner.
 //
 // A step takes a gradient and mostly one evaluation of the loss; memory is about
-// nine vectors of parameters, or Dim + 5 for a subspace. θ and ḡ are as before
+// nine vectors of parameters, or three and Dim·P/8 bytes for a subspace. θ and ḡ are as before
 // when it returns. The error is the context's, or ErrDiverged where L(θ) is not
 // finite.
 func Keskar[T engine.Float](ctx context.Context, o *Objective[T], c KeskarConfig) (KeskarResult, error) {

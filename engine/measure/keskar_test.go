@@ -140,19 +140,6 @@ func TestPseudoSolveIsTheShortestSolution(t *testing.T) {
 	}
 }
 
-func TestPackedSignsGiveProducts(t *testing.T) {
-	o := objective[float64](t, larger["conv"], pool)
-	p := len(o.s.Params())
-	a, b := make([]float64, p), make([]float64, p)
-	for k := range uint64(20) {
-		rng.Signs(a, rng.New(rng.Probes, 1, k), 0)
-		rng.Signs(b, rng.New(rng.Probes, 2, k), 0)
-		if got, want := p-2*differing(signBits(a), signBits(b)), o.s.Dot(a, b); float64(got) != want {
-			t.Errorf("product %d, want %g", got, want)
-		}
-	}
-}
-
 // At a stationary point, here a network of zeros with balanced classes, the
 // search starts from a random corner.
 func TestKeskarLeavesAStationaryPoint(t *testing.T) {

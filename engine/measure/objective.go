@@ -27,6 +27,7 @@ type Objective[T engine.Float] struct {
 	mean   []T   // ḡ of KeepSamples, where the session does not keep its factors
 	single [][]T // every sample's gradient, for a Gram matrix without factors
 	trip   excursion[T]
+	space  subspace[T] // of the last Keskar in one
 }
 
 // NewObjective returns the objective of the samples that fill writes: it is

@@ -124,7 +124,7 @@ var keskarSharpnessSubspace = Quantity{
 		"absent for 100 parameters or fewer",
 	Source:  "Keskar et al. 2017, arXiv:1609.04836, metric 2.1 and table 4",
 	Unit:    "%",
-	Cost:    "10 gradients, some 12 forward passes, and 2000 passes over vectors of parameters",
+	Cost:    "10 gradients, some 12 forward passes, and 300 passes over vectors of parameters",
 	measure: rule{measureKeskarSubspace[float32], measureKeskarSubspace[float64]},
 }
 

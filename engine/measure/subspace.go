@@ -2,61 +2,60 @@ package measure
 
 import (
 	"math"
-	"math/bits"
 
 	"gonum.org/v1/gonum/mat"
 
 	"sgflow/engine"
-	"sgflow/engine/rng"
 )
 
-// subspaceBox is C in the space spanned by random columns, the rows of a.
+// subspaceBox is C in the space spanned by the random columns of a.
 type subspaceBox[T engine.Float] struct {
 	e     *excursion[T]
-	a     [][]T     // Aᵀ: Dim rows of P entries ±1
+	a     *signMatrix[T]
 	sides []float64 // ε(|(A⁺θ)_j| + 1)
+	x     []float64 // scratch: coordinates that are not scaled
+}
+
+// subspace is the matrix A of a random subspace, kept for the next point of a
+// run, and what A⁺ takes.
+type subspace[T engine.Float] struct {
+	a    *signMatrix[T]
+	gram *mat.SymDense
+}
+
+// subspace returns the subspace of a dimension and a seed.
+func (o *Objective[T]) subspace(dim int, seed uint64) *subspace[T] {
+	if a := o.space.a; a == nil || a.m != dim || a.seed != seed {
+		a = newSignMatrix(o.s, dim, seed, subspaceProbes)
+		o.space = subspace[T]{a, a.gram()}
+	}
+	return &o.space
 }
 
 func newSubspaceBox[T engine.Float](e *excursion[T], c KeskarConfig) *subspaceBox[T] {
-	s := e.o.s
-	b := &subspaceBox[T]{e: e, a: make([][]T, c.Dim), sides: make([]float64, c.Dim)}
-	for j := range b.a {
-		b.a[j] = make([]T, len(e.theta))
-		s.Signs(b.a[j], rng.New(rng.Probes, c.Seed, subspaceProbes+uint64(j)))
-	}
-	gram, atheta := mat.NewSymDense(c.Dim, nil), mat.NewVecDense(c.Dim, nil)
-	packed := make([][]uint64, c.Dim)
-	for i := range b.a {
-		atheta.SetVec(i, s.Dot(b.a[i], e.theta))
-		packed[i] = signBits(b.a[i])
-		for j := range i + 1 {
-			gram.SetSym(i, j, float64(len(e.theta)-2*differing(packed[i], packed[j])))
-		}
-	}
-	for j, v := range pseudoSolve(gram, atheta) {
+	space := e.o.subspace(c.Dim, c.Seed)
+	b := &subspaceBox[T]{e: e, a: space.a, sides: make([]float64, c.Dim), x: make([]float64, c.Dim)}
+	b.a.transposed(b.x, e.theta)
+	for j, v := range pseudoSolve(space.gram, mat.NewVecDense(c.Dim, b.x)) {
 		b.sides[j] = c.Epsilon * (math.Abs(v) + 1)
 	}
 	return b
 }
 
-// signBits packs the signs of x, a bit each.
-func signBits[T engine.Float](x []T) []uint64 {
-	packed := make([]uint64, (len(x)+63)/64)
-	for i, v := range x {
-		if v < 0 {
-			packed[i/64] |= 1 << (i % 64)
-		}
+func (b *subspaceBox[T]) dim() int { return len(b.sides) }
+
+func (b *subspaceBox[T]) place(z []float64) {
+	for j, v := range z {
+		b.x[j] = b.sides[j] * v
 	}
-	return packed
+	b.a.times(b.e.o.s.Params(), b.e.theta, b.x)
 }
 
-// differing returns in how many places packed signs differ: d of P, so that the
-// product of the vectors is P − 2d.
-func differing(a, b []uint64) (d int) {
-	for i, x := range a {
-		d += bits.OnesCount64(x ^ b[i])
+func (b *subspaceBox[T]) pull(out []float64, grad []T) {
+	b.a.transposed(out, grad)
+	for j := range out {
+		out[j] *= b.sides[j]
 	}
-	return d
 }
 
 // pseudoSolve returns M⁺b for a positive semi-definite M: that M⁻¹b for a
@@ -79,24 +78,4 @@ func pseudoSolve(m mat.Symmetric, b *mat.VecDense) []float64 {
 		}
 	}
 	return out.RawVector().Data
-}
-
-func (b *subspaceBox[T]) dim() int { return len(b.a) }
-
-func (b *subspaceBox[T]) place(z []float64) {
-	s := b.e.o.s
-	theta := s.Params()
-	clear(theta)
-	for j, v := range z {
-		if v != 0 {
-			s.Axpy(b.sides[j]*v, b.a[j], theta)
-		}
-	}
-	s.Axpy(1, b.e.theta, theta)
-}
-
-func (b *subspaceBox[T]) pull(out []float64, grad []T) {
-	for j := range out {
-		out[j] = b.sides[j] * b.e.o.s.Dot(b.a[j], grad)
-	}
 }
