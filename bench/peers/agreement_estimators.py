@@ -31,6 +31,7 @@ warnings.simplefilter("ignore")  # of the libraries about each other
 
 import common
 import cockpit_run
+import environment
 import formulas
 import outside
 import reference
@@ -232,9 +233,8 @@ def main():
 
 def save(out, table, missing, quick):
     """Writes what was found to OUT.json and OUT.md."""
-    from environment import PEERS
-
-    result = {"date": datetime.date.today().isoformat(), "versions": PEERS.versions(), "quick": bool(quick),
+    versions = {"sgflow": environment.version(), **environment.PEERS.versions()}
+    result = {"date": datetime.date.today().isoformat(), "versions": versions, "quick": bool(quick),
               "points": POINTS[:quick], "runs": RUNS[:quick], "rows": list(table.rows.values()), "no_reference": missing,
               "disagreements": table.failures}
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -84,6 +84,12 @@ class Environment:
         return found
 
 
+def version():
+    """sgflow's commit."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+
 def old_torch():
     """Whether the system's Python has a PyTorch of its own, built on OpenBLAS."""
     return subprocess.run([SYSTEM, "-c", "import torch"], capture_output=True).returncode == 0
