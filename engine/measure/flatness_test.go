@@ -13,12 +13,6 @@ import (
 	"sgflow/engine/rng"
 )
 
-// rapidFree returns a function that draws integers below n from a fixed stream.
-func rapidFree(seed uint64) func(n int) uint32 {
-	s := rng.New(rng.Batches, seed, 0)
-	return func(n int) uint32 { return s.Uint32n(uint32(n)) }
-}
-
 // hessian returns the dense Hessian from finite differences of gradients, so
 // independently of products.
 func hessian(o *Objective[float64], indices []int32) *mat.SymDense {
