@@ -10,7 +10,7 @@ var gradCosine = Quantity{
 	Name:    "grad_cosine",
 	Group:   Noise,
 	Sets:    []string{setNoise},
-	Formula: "ḡᵀḡ′/(‖ḡ‖‖ḡ′‖) with ḡ′ the gradient of the step before; absent at the first step",
+	Formula: "ḡᵀḡ′/(‖ḡ‖‖ḡ′‖) with ḡ′ the gradient of the step before; absent at the first step and where either is 0",
 	Unit:    "1",
 	Cost:    "a pass over ḡ and ḡ′",
 	Needs:   Training,

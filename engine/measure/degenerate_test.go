@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 
 	"sgflow/engine"
 	"sgflow/engine/op"
@@ -375,6 +376,12 @@ func testDegenerate[T engine.Float](t *testing.T, converge bool, u optim.Update)
 				}
 				b.lines = append(b.lines, line{len(batch), out.Loss, slices.Concat(out.Noise, out.Flatness)})
 				checkPresence(t, b, k)
+				if strings.HasPrefix(s.name, "identical samples") {
+					// What is left of tr Σ̂ is the rounding of its terms.
+					if v, f := b.get(k, "grad_var_trace"), b.get(k, "fisher_trace"); v > epsilon[T]()*f {
+						t.Errorf("step %d: tr Σ̂ = %g of identical samples, beside %g", k, v, f)
+					}
+				}
 			}
 		})
 	}
@@ -454,5 +461,55 @@ func TestLambdaMaxIsFoundFromAnyGradient(t *testing.T) {
 				o.s.Update(nil, optim.Update{LR: s.lr})
 			}
 		})
+	}
+}
+
+// coupled takes the batch's mean from the logits, so that no sample has a
+// gradient of its own.
+func coupled(t *testing.T, g *gorgonia.ExprGraph, x, y *gorgonia.Node) (*gorgonia.Node, gorgonia.Nodes) {
+	do := must(t)
+	p := gorgonia.Nodes{param(g, "fc1.weight", 3, 9), param(g, "fc1.bias", 3)}
+	z := do(op.Dense(x, p[0], p[1]))
+	mean := do(gorgonia.Reshape(do(gorgonia.Mean(z, 0)), tensor.Shape{1, classes}))
+	return do(op.CrossEntropy.Of(do(gorgonia.BroadcastSub(z, mean, nil, []byte{0})), y)), p
+}
+
+// Without gradients of single samples, what needs none is there and nothing
+// else.
+func TestCoupledSamplesHaveNoNoise(t *testing.T) {
+	o := objective[float64](t, coupled, pool)
+	if !o.s.Program().BatchCoupled {
+		t.Fatal("the samples are not coupled")
+	}
+	for _, momentum := range []float64{0, 0.9} {
+		m := NewMonitor(o, Config{Select: everything(), Window: 4, Momentum: momentum, Plain: momentum == 0})
+		for k := range 3 {
+			out := record.Step{LR: 0.01}
+			if err := m.Step(k, samples(6), &out); err != nil {
+				t.Fatal(err)
+			}
+			o.s.Axpy(-0.01, o.Grad(), o.s.Params())
+			if err := m.Updated(&out); err != nil {
+				t.Fatal(err)
+			}
+			logged := slices.Concat(out.Noise, out.Flatness)
+			for _, q := range quantities {
+				want := q.Needs&(SampleNorms|SampleGrads) == 0
+				switch q {
+				case &ggnTrace, &fisherMCTrace: // sums of norms of single samples
+					want = false
+				case &gradCosine:
+					want = k > 0
+				case &keskarSharpnessSubspace: // of more parameters
+					want = false
+				}
+				if there := !logged.Get(q.LogKeys()[0]).IsZero(); there != want {
+					t.Errorf("step %d: %s is there: %v", k, q.Name, there)
+				}
+			}
+		}
+	}
+	if _, err := Probe(context.Background(), o, samples(6), ProbeConfig{Select: everything(), Probes: 6}); err != nil {
+		t.Error(err)
 	}
 }
