@@ -9,7 +9,8 @@ cockpit:SET                 Cockpit's configuration economy, business or full, o
 cockpit:SET/shared          without GradHist1d, GradHist2d and TICDiag
 cockpit:HessMaxEV/eigsh     by scipy's Lanczos instead of power iteration
 backpack:EXTENSION          one of BackPACK's extensions, by class name
-pyhessian:eigenvalue        top eigenvalue, to a change of 1 %
+pyhessian:eigenvalue/T      top eigenvalue by power iteration, until it changes by a
+                            share of less than T
 pyhessian:trace/K           Hutchinson's estimate with K probes
 curvlinops:eigenvalue       top eigenvalue by scipy's Lanczos, to 1 %
 curvlinops:trace/K          Hutchinson's estimate with K probes
@@ -26,7 +27,7 @@ threads = int(sys.argv[1])
 torch.set_num_threads(threads)
 torch.set_num_interop_threads(1)
 
-TOLERANCE = 1e-2  # of eigenvalues
+TOLERANCE = 1e-2  # of eigenvalues by Lanczos
 MOST_ITERATIONS = 100  # of power iteration: Cockpit's and PyHessian's own limit
 
 
@@ -147,15 +148,14 @@ class PyHessian(Plain):
         from pyhessian import hessian
 
         self.hessian = hessian
-        self.what, _, probes = option.partition("/")
-        self.probes = int(probes or 0)
+        self.what, _, self.how = option.partition("/")
 
     def backward(self, x, y):
         h = self.hessian(self.net, self.loss_of, data=(x, y), cuda=False)
         if self.what == "eigenvalue":
-            self.measured["lambda_max"] = h.eigenvalues(maxIter=MOST_ITERATIONS, tol=TOLERANCE)[0][0]
+            self.measured["lambda_max"] = h.eigenvalues(maxIter=MOST_ITERATIONS, tol=float(self.how))[0][0]
         else:
-            probes = h.trace(maxIter=self.probes, tol=0.0)
+            probes = h.trace(maxIter=int(self.how), tol=0.0)
             self.measured["trace"] = sum(probes) / len(probes)
         self.optimizer.zero_grad()
         return super().backward(x, y)
