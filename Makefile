@@ -30,10 +30,11 @@ cross: ## build for the other platforms
 	GOOS=windows GOARCH=amd64 go build -o /dev/null ./cmd/sgflow
 	GOOS=linux GOARCH=arm64 go vet ./engine/cpu/...
 
-fuzz: ## a short run of every fuzz target
-	go test -run '^$$' -fuzz FuzzReadIDX -fuzztime 10s ./data
-	go test -run '^$$' -fuzz FuzzReadSafetensors -fuzztime 10s ./engine/record
-	go test -run '^$$' -fuzz FuzzParse -fuzztime 10s ./models
+fuzz: ## a short run of every fuzz target (so many inputs, as go test calls it a failure when a time is up at the wrong moment)
+	go test -run '^$$' -fuzz FuzzReadIDX -fuzztime 50000x ./data
+	go test -run '^$$' -fuzz FuzzReadSafetensors -fuzztime 200000x ./engine/record
+	go test -run '^$$' -fuzz FuzzParseSchedule -fuzztime 100000x ./engine/optim
+	go test -run '^$$' -fuzz 'FuzzParse$$' -fuzztime 100000x ./models
 
 bench: ## kernels and steps of this machine
 	go test -run '^$$' -bench . ./engine/cpu/... ./bench/...

@@ -96,25 +96,25 @@ type Monitor[T engine.Float] struct {
 
 	noise, flatness, updated []*Quantity
 	needs, flatNeeds         Need
-	spent                    map[*Quantity]*Spent
+	spent                    map[*Quantity]*spent
 }
 
-// Spent is what a quantity has cost.
-type Spent struct {
-	Times int           // how often it was measured
-	Time  time.Duration // in all
+// spent is what a quantity has cost.
+type spent struct {
+	times int           // how often it was measured
+	time  time.Duration // in all
 }
 
 // NewMonitor returns a monitor of the steps taken with o.
 func NewMonitor[T engine.Float](o *Objective[T], c Config) *Monitor[T] {
 	c.setDefaults()
-	m := &Monitor[T]{c: c, o: o, m: newMemory[T](), spent: map[*Quantity]*Spent{}}
+	m := &Monitor[T]{c: c, o: o, m: newMemory[T](), spent: map[*Quantity]*spent{}}
 	m.s = Step{Momentum: c.Momentum, Plain: c.Plain}
 	m.p = Point[T]{ctx: context.Background(), o: o, c: &m.c, memory: &m.m, step: &m.s}
 	m.noise, m.flatness = c.Select.of(Noise), c.Select.of(Flatness)
 	m.needs, m.flatNeeds = needs(m.noise), needs(m.flatness)
 	for _, q := range c.Select.list {
-		m.spent[q] = &Spent{}
+		m.spent[q] = &spent{}
 		if !q.updated.isZero() {
 			m.updated = append(m.updated, q)
 		}
@@ -226,14 +226,14 @@ func (m *Monitor[T]) measure(list []*Quantity, updated bool, group *record.Numbe
 			return fmt.Errorf("%w: loss %g, %s %g", ErrDiverged, m.p.loss, m.p.bad.Name, m.p.bad.X)
 		}
 		took := time.Since(start)
-		spent := m.spent[q]
-		spent.Time += took
+		cost := m.spent[q]
+		cost.time += took
 		if updated && !q.measure.isZero() { // its second part
 			before, _ := out.MS.Get(q.Name).Get()
 			out.MS.Set(q.Name, before+inMilliseconds(took))
 			continue
 		}
-		spent.Times++
+		cost.times++
 		out.MS = append(out.MS, record.Number{Name: q.Name, X: inMilliseconds(took)})
 	}
 	return nil
@@ -250,9 +250,9 @@ func (m *Monitor[T]) Costs() []record.Cost {
 	var list []record.Cost
 	for _, q := range m.c.Select.list {
 		s := m.spent[q]
-		c := record.Cost{Name: q.Name, Times: s.Times, Bytes: m.m.bytes(q.Name)}
-		if s.Times > 0 {
-			c.MS = inMilliseconds(s.Time / time.Duration(s.Times))
+		c := record.Cost{Name: q.Name, Times: s.times, Bytes: m.m.bytes(q.Name)}
+		if s.times > 0 {
+			c.MS = inMilliseconds(s.time / time.Duration(s.times))
 		}
 		list = append(list, c)
 	}

@@ -52,7 +52,8 @@ type Point[T engine.Float] struct {
 	sorted    []float64
 	slopes    []float64
 	signs     []float64
-	before    []T // θ before the step's update, where updated quantities may need it
+	sums      []float64 // of the blocks of reduce
+	before    []T       // θ before the step's update, where updated quantities may need it
 	scratch   [2][]T
 	curvature curvatures[T]
 	report    func(stage string) // of work that takes long; nil for none

@@ -91,7 +91,8 @@ const reduceBlock = 1 << 13
 func (p *Point[T]) reduce(f func(from, to int) float64) float64 {
 	n := len(p.o.Grad())
 	blocks := (n + reduceBlock - 1) / reduceBlock
-	sums := make([]float64, blocks)
+	p.sums = grow(p.sums, blocks)
+	sums := p.sums
 	p.o.s.Split(blocks, reduceBlock, func(from, to int) {
 		for b := from; b < to; b++ {
 			sums[b] = f(b*reduceBlock, min((b+1)*reduceBlock, n))
