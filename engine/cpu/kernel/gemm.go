@@ -130,6 +130,8 @@ func (k *Kernels[T]) Gemm(g *Gemm[T]) {
 	case g.K == 0:
 		t.emptySum()
 		return
+	case t.K == 1 && t.Packed == nil && !t.Accumulate && t.Bias == nil:
+		t.planOuter()
 	case t.Packed == nil && t.TransB && !t.TransA && t.M <= k.DotRows() && t.K >= 2*k.tiles.lanes:
 		t.planDot()
 	case t.Packed == nil && t.TransB && !t.TransA && t.M < t.N:
@@ -167,6 +169,7 @@ const (
 	direct  gemmMode = iota // tiles of C, B by rows or packed
 	swapped                 // tiles of Cᵀ = B·Aᵀ with Aᵀ packed, transposed when stored
 	dots                    // dot products of rows of A and B
+	outer                   // rows of C = a·bᵀ, each a multiple of b
 )
 
 // Sizes that trade the caches off; the results do not depend on them.
@@ -177,6 +180,7 @@ const (
 	swappedCols  = 256     // columns of Cᵀ in a block: its scratch is 32 KiB
 	maxDepth     = 512     // longest piece of k
 	blockWork    = 1 << 19 // multiply-adds that are worth a hand-over to another thread
+	outerWork    = 1 << 15 // elements of an outer product that are worth it
 	enoughBlocks = 16      // blocks that balance over the threads of a small machine
 	aliasBytes   = 4096    // strides that are multiples of it crowd one set of the first-level cache
 	packRows     = 1500    // rows of C from which B is read often enough to be packed; fewer read it in place
@@ -267,6 +271,34 @@ func (t *gemmTask[T]) planDot() {
 	t.boff = t.kernels.offsets.get(t.LDB*t.kernels.size, maxDotCols)
 }
 
+// planOuter blocks C by rows. Tiles would store to as many rows at a time as
+// they have, which the cache and the memory take less well than row after row.
+func (t *gemmTask[T]) planOuter() {
+	t.mode, t.m, t.n = outer, t.M, t.N
+	t.colUnit, t.colBlocks = 1, 1
+	t.rowBlocks = min(t.M, max(1, t.M*t.N/outerWork))
+	if t.TransB && t.LDB > 1 {
+		k := t.kernels
+		k.layout = grow(k.layout, t.N)
+		for j := range t.N {
+			k.layout[j] = t.B[j*t.LDB]
+		}
+		t.B = k.layout
+	}
+}
+
+// doOuter computes rows [r0,r1) of C.
+func (t *gemmTask[T]) doOuter(r0, r1 int) {
+	step := t.LDA
+	if t.TransA {
+		step = 1
+	}
+	for r := r0; r < r1; r++ {
+		t.kernels.vec.scale(t.C[r*t.LDC:][:t.N], t.A[r*step], t.B[:t.N])
+	}
+	t.finish(r0, r1, 0, t.N, true)
+}
+
 // emptySum finishes a product with K = 0.
 func (t *gemmTask[T]) emptySum() {
 	for i := range t.M {
@@ -306,6 +338,9 @@ func (t *gemmTask[T]) Do(i, worker int) {
 		}
 	case dots:
 		t.doDots(c0, c1, worker)
+	case outer:
+		r0, r1 := span(t.m, t.rowBlocks, 1, r)
+		t.doOuter(r0, r1)
 	}
 }
 
