@@ -1,0 +1,29 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+)
+
+// wrap adds to an error, which may be nil, what was being done to which file,
+// and tells damage and a full disk from the rest.
+func (s *Store) wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	path := filepath.Join(s.dir, File)
+	var code *sqlite.Error
+	if errors.As(err, &code) {
+		switch code.Code() & 0xff { // the primary code
+		case lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB:
+			return fmt.Errorf("store: %s %s: %w (%v)", what, path, ErrDamaged, err)
+		case lib.SQLITE_FULL:
+			return fmt.Errorf("store: %s %s: no space left on device: what is stored is kept", what, path)
+		}
+	}
+	return fmt.Errorf("store: %s %s: %w", what, path, err)
+}
