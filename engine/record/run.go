@@ -53,7 +53,10 @@ type Summary struct {
 	TestLoss      Opt     `json:"test_loss,omitzero"`
 	TestAccuracy  Opt     `json:"test_accuracy,omitzero"`
 	Params        int     `json:"params"`
-	Out           string  `json:"out"`
+	// Reached says whether the target of a run that had one was met; nil where
+	// there was none.
+	Reached *bool  `json:"reached,omitempty"`
+	Out     string `json:"out"`
 }
 
 // WriteRun replaces run.json atomically.

@@ -28,7 +28,7 @@ type checkpointState struct {
 // has.
 func (t *trainer[T]) saveDue(ended bool) bool {
 	since := time.Since(t.savedAt)
-	return t.at == t.steps || ended && since >= epochSave || since.Seconds() >= t.c.CheckpointEvery
+	return t.over() || ended && since >= epochSave || since.Seconds() >= t.c.CheckpointEvery
 }
 
 // save writes a checkpoint of the run as it stands. Parameters that are not

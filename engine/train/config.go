@@ -53,6 +53,9 @@ type Config struct {
 	Warmup      int     `json:"warmup" help:"Steps in which the rate rises linearly to the schedule."`
 	Sampling    string  `json:"sampling" help:"Batches: shuffle (each epoch a permutation), replacement, or full (the whole training set each step)."`
 
+	Until      string `json:"until" help:"Stop once a target is met: test-loss:X, test-accuracy:X, train-loss:X or train-accuracy:X. --epochs or --steps is then the most that a run takes."`
+	UntilEvery int    `json:"until-every" help:"Look for the target of --until every K steps, train values being means since the last look; 0 is at the end of every epoch."`
+
 	Measure         string  `json:"measure" help:"What to measure: none, all, everything, or a comma list of sets (noise, flatness, economy, business, full) and quantities; see sgflow measures."`
 	MeasureEvery    int     `json:"measure-every" help:"Flatness every K steps; noise is every step."`
 	MeasureLog      int     `json:"measure-log" help:"Flatness at this many steps a decade, evenly spaced on a logarithmic scale, instead of every K steps; 0 is off."`
@@ -116,7 +119,8 @@ func (c *Config) Validate() error {
 	if _, err := measure.ParseSelection(c.Measure); err != nil {
 		return request(err)
 	}
-	return nil
+	_, err := parseTarget(c.Until)
+	return err
 }
 
 // validateCounts checks the settings that only have a range.
@@ -130,6 +134,7 @@ func (c *Config) validateCounts() error {
 		{"epochs", c.Epochs, 1},
 		{"steps", c.Steps, 0},
 		{"warmup", c.Warmup, 0},
+		{"until-every", c.UntilEvery, 0},
 		{"measure-every", c.MeasureEvery, 1},
 		{"measure-log", c.MeasureLog, 0},
 		{"flatness-samples", c.FlatnessSamples, 0},

@@ -30,8 +30,26 @@ type problem struct {
 	program *program.Program // set by compile
 }
 
+// Option changes how a run gets what it needs.
+type Option func(*sources)
+
+// sources is where a run gets what it needs from.
+type sources struct {
+	data func(name string) (*data.Set, error)
+}
+
+// WithData makes a run take its data set from open instead of data.Open: one
+// that is in memory already, say.
+func WithData(open func(name string) (*data.Set, error)) Option {
+	return func(s *sources) { s.data = open }
+}
+
 // open finds device, data and model. Errors are RequestErrors.
-func open(c *Problem) (*problem, error) {
+func open(c *Problem, with ...Option) (*problem, error) {
+	from := sources{data: data.Open}
+	for _, option := range with {
+		option(&from)
+	}
 	p := &problem{c: c}
 	var err error
 	if p.device, p.why, err = chooseDevice(c.Device); err != nil {
@@ -40,7 +58,7 @@ func open(c *Problem) (*problem, error) {
 	if p.spec, err = models.Parse(c.Model); err != nil {
 		return nil, request(err)
 	}
-	if p.set, err = data.Open(c.Data); err != nil {
+	if p.set, err = from.data(c.Data); err != nil {
 		return nil, request(err)
 	}
 	p.train = p.set.Train

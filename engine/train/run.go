@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"sgflow/data"
 	"sgflow/engine"
 	"sgflow/engine/record"
 )
@@ -20,8 +21,8 @@ import (
 // Where ctx ends first, the step at hand is finished, the state saved, and the
 // error is ErrInterrupted, wrapped. A wrong request is a RequestError; it comes
 // before the folder is made.
-func Run(ctx context.Context, c Config, force bool, r Reporter) (*record.Summary, error) {
-	p, err := c.open()
+func Run(ctx context.Context, c Config, force bool, r Reporter, with ...Option) (*record.Summary, error) {
+	p, err := c.open(with...)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +39,7 @@ func Run(ctx context.Context, c Config, force bool, r Reporter) (*record.Summary
 // it had never stopped. c is the configuration of the stored run (ReadConfig),
 // or differs from it in what results do not depend on; else the error is a
 // RequestError. A run that has ended is left as it is.
-func Resume(ctx context.Context, dir string, c Config, r Reporter) (*record.Summary, error) {
+func Resume(ctx context.Context, dir string, c Config, r Reporter, with ...Option) (*record.Summary, error) {
 	stored, run, err := readRun(dir)
 	if err != nil {
 		return nil, err
@@ -50,7 +51,7 @@ func Resume(ctx context.Context, dir string, c Config, r Reporter) (*record.Summ
 		r.Warned(fmt.Sprintf("the run in %s has ended: nothing to do", dir))
 		return run.Summary, nil
 	}
-	p, err := c.open()
+	p, err := c.open(with...)
 	if err != nil {
 		return nil, err
 	}
@@ -76,12 +77,26 @@ func Listing(c Config) (string, error) {
 	return p.program.String(), nil
 }
 
+// Check returns the RequestError that Run would, without compiling the model
+// or making the folder, and the data set.
+func Check(c Config, with ...Option) (*data.Set, error) {
+	p, err := c.open(with...)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := data.NewSampler(data.Sampling(c.Sampling), p.train.N, c.Batch, c.Seed); err != nil {
+		return nil, request(err)
+	}
+	_, err = c.flatnessSubset(p.train.N)
+	return p.set, err
+}
+
 // open checks c and opens its problem.
-func (c *Config) open() (*problem, error) {
+func (c *Config) open(with ...Option) (*problem, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return open(&c.Problem)
+	return open(&c.Problem, with...)
 }
 
 // start begins a new run.

@@ -27,8 +27,9 @@ type trainer[T engine.Float] struct {
 	sampler   *data.Sampler
 	schedule  optim.Schedule
 	optimizer optim.Config
-	velocity  []T // nil without momentum
-	steps     int // in the whole run
+	velocity  []T     // nil without momentum
+	steps     int     // in the whole run
+	until     *target // nil where the run goes through all its steps
 
 	folder *record.Folder
 	run    *record.Run
@@ -51,6 +52,10 @@ type progress struct {
 	Samples int     `json:"samples"`
 	// EpochSeconds were spent in the epoch under way, by earlier processes too.
 	EpochSeconds float64 `json:"epoch_seconds"`
+	// Look holds the same sums over the steps since the target was last looked
+	// for, and Reached says that it was met.
+	Look    sums `json:"look,omitzero"`
+	Reached bool `json:"reached,omitempty"`
 	// Summary is as of the last epoch that ended.
 	Summary record.Summary `json:"summary"`
 }
@@ -69,6 +74,9 @@ func newTrainer[T engine.Float](c *Config, p *problem, r Reporter) (*trainer[T],
 	}
 	t.schedule, err = c.schedule(t.sampler.StepsPerEpoch())
 	if err != nil {
+		return nil, err
+	}
+	if t.until, err = parseTarget(c.Until); err != nil {
 		return nil, err
 	}
 	selection, err := measure.ParseSelection(c.Measure)
@@ -128,7 +136,7 @@ func (t *trainer[T]) close() error {
 func (t *trainer[T]) loop(ctx context.Context) error {
 	t.r.Started(t.info())
 	t.savedAt, t.epochAt = time.Now(), time.Now()
-	for t.at < t.steps {
+	for !t.over() {
 		if ctx.Err() != nil {
 			return t.interrupted()
 		}
@@ -136,7 +144,10 @@ func (t *trainer[T]) loop(ctx context.Context) error {
 			return err
 		}
 		ended := t.at == t.steps || t.sampler.Epoch(t.at) != t.line.Epoch
-		if ended {
+		if t.lookDue(ended) {
+			t.look()
+		}
+		if ended = ended || t.progress.Reached; ended {
 			if err := t.endEpoch(); err != nil {
 				return err
 			}
@@ -149,6 +160,9 @@ func (t *trainer[T]) loop(ctx context.Context) error {
 	}
 	return t.finish()
 }
+
+// over reports whether there is no step left to take.
+func (t *trainer[T]) over() bool { return t.at == t.steps || t.progress.Reached }
 
 // advance takes one step: measure, update, log. It allocates nothing.
 func (t *trainer[T]) advance() error {
@@ -185,6 +199,9 @@ func (p *progress) add(s *record.Step) {
 	p.Loss += s.Loss * n
 	p.Correct += int(math.Round(share * n))
 	p.Samples += s.Samples
+	p.Look.Loss += s.Loss * n
+	p.Look.Correct += int(math.Round(share * n))
+	p.Look.Samples += s.Samples
 }
 
 // endEpoch evaluates the test set, logs the epoch and starts the sums anew.
@@ -211,7 +228,7 @@ func (t *trainer[T]) endEpoch() error {
 			return t.failed(err)
 		}
 	}
-	*p = progress{Summary: *s}
+	*p = progress{Summary: *s, Look: p.Look, Reached: p.Reached}
 	t.r.EpochEnded(&epoch)
 	return nil
 }
@@ -231,6 +248,9 @@ func (t *trainer[T]) finish() error {
 		return t.failed(err)
 	}
 	t.progress.Summary.Out = t.folder.Dir()
+	if t.until != nil {
+		t.progress.Summary.Reached = &t.progress.Reached
+	}
 	t.run.Costs = t.monitor.Costs()
 	t.r.Measured(t.run.Costs)
 	t.run.Summary, t.run.Finished = &t.progress.Summary, time.Now()
@@ -242,9 +262,9 @@ func (t *trainer[T]) finish() error {
 
 // diverged is the error of a run whose numbers stopped being finite.
 func (t *trainer[T]) diverged(what error) error {
-	return fmt.Errorf("train: step %d: training diverged at learning rate %g: %s; try a lower --lr, or --warmup. "+
+	return &divergence{fmt.Sprintf("train: step %d: training diverged at learning rate %g: %s; try a lower --lr, or --warmup. "+
 		"The log and the checkpoint of step %d are kept in %s",
-		t.at, t.line.LR, strings.TrimPrefix(what.Error(), measure.ErrDiverged.Error()+": "), t.saved, t.folder.Dir())
+		t.at, t.line.LR, strings.TrimPrefix(what.Error(), measure.ErrDiverged.Error()+": "), t.saved, t.folder.Dir())}
 }
 
 // failed adds to an error of the run folder how to go on.
