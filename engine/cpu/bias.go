@@ -55,8 +55,35 @@ func addChannels[T Float](out, x, bias []T, row, inner int) {
 	}
 }
 
-// sumBias computes out[c] (+)= Σ over o and i of x[o,c,i].
-type sumBias[T Float] struct {
+// bindSumBias binds out[c] (+)= Σ over o and i of x[o,c,i].
+func bindSumBias[T Float](b *binder[T], in *program.SumBias) bound {
+	out := b.real(in.Out, whole(in.Channels))
+	x := b.real(in.X, b.extent(in.Outer, whole(in.Channels*in.Inner)))
+	if in.Inner == 1 {
+		return &sumColumns[T]{b.m, out, x, in.Outer, in.Channels, in.Accumulate}
+	}
+	s := &sumPlanes[T]{m: b.m, out: out, x: x, outer: in.Outer, channels: in.Channels, inner: in.Inner, accumulate: in.Accumulate}
+	if in.Outer == each(1) && b.phase == program.Gradient && b.final(in.X) {
+		b.biasSums[in.X] = s
+	}
+	return s
+}
+
+// sumColumns computes out[c] (+)= Σ over o of x[o,c].
+type sumColumns[T Float] struct {
+	m          *Machine[T]
+	out, x     operand[T]
+	outer      program.Extent
+	channels   int
+	accumulate bool
+}
+
+func (s *sumColumns[T]) run(n int) {
+	s.m.kernels.ColSum(s.out.at(n), s.x.at(n), s.outer.At(n), s.channels, 0, s.accumulate)
+}
+
+// sumPlanes computes out[c] (+)= Σ over o and i of x[o,c,i].
+type sumPlanes[T Float] struct {
 	m               *Machine[T]
 	out, x          operand[T]
 	outer           program.Extent
@@ -65,26 +92,18 @@ type sumBias[T Float] struct {
 	perSample       []float64 // Σ_c (Σ_i x[o,c,i])² of every o, where it is asked for
 }
 
-func bindSumBias[T Float](b *binder[T], in *program.SumBias) bound {
-	s := &sumBias[T]{
-		m: b.m, out: b.real(in.Out, whole(in.Channels)), x: b.real(in.X, b.extent(in.Outer, whole(in.Channels*in.Inner))),
-		outer: in.Outer, channels: in.Channels, inner: in.Inner, accumulate: in.Accumulate,
-	}
-	if in.Inner > 1 && in.Outer == each(1) && b.phase == program.Gradient && b.final(in.X) {
-		b.biasSums[in.X] = s
-	}
-	return s
+func (s *sumPlanes[T]) run(n int) {
+	k := s.m.kernels.Stream(s.outer.At(n))
+	s.record(k, n)
+	k.Run()
 }
 
-func (s *sumBias[T]) run(n int) {
-	k, outer := s.m.kernels, s.outer.At(n)
-	if s.inner == 1 {
-		k.ColSum(s.out.at(n), s.x.at(n), outer, s.channels, 0, s.accumulate)
-		return
-	}
+func (s *sumPlanes[T]) record(k *kernel.Stream[T], n int) {
 	var perSample []float64
 	if s.m.noise && s.perSample != nil {
 		perSample = s.perSample[:n]
 	}
-	k.ChannelSum(s.out.at(n), s.x.at(n), outer, s.channels, s.inner, s.accumulate, perSample)
+	k.ChannelSum(s.out.at(n), s.x.at(n), s.channels, s.inner, s.accumulate, perSample)
 }
+
+func (s *sumPlanes[T]) settle(int) {}

@@ -29,7 +29,7 @@ type binder[T Float] struct {
 	// the Gradient phase and row norms of the Noise phase by what they sum.
 	softmaxes map[program.BufferID]*softmaxRows[T]
 	weights   map[[2]program.BufferID]*conv[T] // weight gradients of the Gradient phase, by A and B
-	biasSums  map[program.BufferID]*sumBias[T]
+	biasSums  map[program.BufferID]*sumPlanes[T]
 	rowNorms  map[rowsOf]*rowNorms[T]
 }
 
@@ -38,7 +38,7 @@ func newBinder[T Float](m *Machine[T], layout program.Layout) *binder[T] {
 		m: m, p: m.program, layout: layout,
 		softmaxes: map[program.BufferID]*softmaxRows[T]{},
 		weights:   map[[2]program.BufferID]*conv[T]{},
-		biasSums:  map[program.BufferID]*sumBias[T]{},
+		biasSums:  map[program.BufferID]*sumPlanes[T]{},
 		rowNorms:  map[rowsOf]*rowNorms[T]{},
 	}
 }

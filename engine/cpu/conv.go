@@ -63,34 +63,35 @@ func bindConv[T Float](b *binder[T], in *program.Conv) bound {
 	return c
 }
 
-func (c *conv[T]) run(n int) {
-	k, e := c.m.kernels, &c.epilogue
-	out, a, b := c.out.at(n), c.a.at(n), c.b.at(n)
+func (c *conv[T]) run(n int) { alone(c.m, c, n) }
+
+func (c *conv[T]) record(s *kernel.Stream[T], n int) {
+	e := &c.epilogue
+	out, a, b, mask := c.out.at(n), c.a.at(n), c.b.at(n), e.mask.at(n)
 	switch c.dir {
 	case program.ConvForward:
-		k.ConvForward(c.c, n, out, a, b, e.bias.at(n), e.f, c.accumulate)
+		s.ConvForward(c.c, out, a, b, e.bias.at(n), e.f, e.df, mask, c.accumulate)
 	case program.ConvInput:
-		k.ConvInput(c.c, n, out, a, b, c.accumulate)
-		if e.bias.present() {
-			addChannels(out, out, e.bias.at(n), 0, c.c.InH*c.c.InW)
-		}
-		if e.f != kernel.Identity {
-			k.Activate(e.f, out, out)
-		}
+		s.ConvInput(c.c, out, a, b, e.bias.at(n), e.f, e.df, mask, c.accumulate)
 	case program.ConvWeight:
-		if !c.norms.present() || !c.m.noise {
-			k.ConvWeight(c.c, n, out, a, b, c.accumulate, nil)
-			return
+		var norms []float64
+		var rows []T
+		if c.normed() {
+			norms = c.perSample[:n]
+			if c.samples != nil && c.m.sampled.eager {
+				rows = c.samples.out.at(n)
+				c.samples.made = true
+			}
 		}
-		if c.samples != nil && c.m.sampled.eager {
-			k.ConvWeightSamples(c.c, n, out, c.samples.out.at(n), a, b, c.accumulate, c.perSample[:n])
-			c.samples.made = true
-		} else {
-			k.ConvWeight(c.c, n, out, a, b, c.accumulate, c.perSample[:n])
-		}
-		addScaled(c.norms.at(n), c.perSample)
+		s.ConvWeight(c.c, out, a, b, c.accumulate, norms, rows)
 	}
-	if e.df != kernel.Identity {
-		k.ActGrad(e.df, out, out, e.mask.at(n))
+}
+
+// normed reports whether the run in progress wants norms of c.
+func (c *conv[T]) normed() bool { return c.m.noise && c.norms.present() }
+
+func (c *conv[T]) settle(n int) {
+	if c.dir == program.ConvWeight && c.normed() {
+		addScaled(c.norms.at(n), c.perSample)
 	}
 }

@@ -43,13 +43,32 @@ func (u *unary[T]) run(n int) {
 
 // Do computes piece i.
 func (u *unary[T]) Do(i, _ int) {
+	u.compute(piece(i, len(u.out.at(u.n)), mathPiece))
+}
+
+// compute computes elements [lo,hi).
+func (u *unary[T]) compute(lo, hi int) {
 	out, x, g := u.out.at(u.n), u.x.at(u.n), u.g.at(u.n)
-	lo, hi := piece(i, len(out), mathPiece)
 	if g != nil {
 		g = g[lo:hi]
 	}
 	u.f(out[lo:hi], x[lo:hi], g)
 }
+
+// record makes the samples of a batch run apart: the size of a streamed
+// elementwise function is that of a batch.
+func (u *unary[T]) record(s *kernel.Stream[T], n int) {
+	u.n = n
+	s.Call(u, u.out.width, u.out.width*unaryWork)
+}
+
+func (u *unary[T]) settle(int) {}
+
+// Samples computes samples [lo,hi).
+func (u *unary[T]) Samples(lo, hi, _ int) { u.compute(lo*u.out.width, hi*u.out.width) }
+
+// unaryWork is the multiply-adds that take as long as a function of an element.
+const unaryWork = 64
 
 // activate computes f(x), activateGrad g ⊙ f' and activateCurve g ⊙ f”.
 type (
@@ -69,10 +88,22 @@ type (
 
 func (u *activate[T]) run(n int) { u.m.kernels.Activate(u.a, u.out.at(n), u.x.at(n)) }
 
+func (u *activate[T]) record(s *kernel.Stream[T], n int) {
+	s.Activate(u.a, u.out.width, u.out.at(n), u.x.at(n))
+}
+
 func (u *activateGrad[T]) run(n int) {
 	u.m.kernels.ActGrad(u.a, u.out.at(n), u.g.at(n), u.x.at(n))
 }
 
+func (u *activateGrad[T]) record(s *kernel.Stream[T], n int) {
+	s.ActGrad(u.a, u.out.width, u.out.at(n), u.g.at(n), u.x.at(n))
+}
+
 func (u *activateCurve[T]) run(n int) {
 	u.m.kernels.ActCurve(u.a, u.out.at(n), u.g.at(n), u.x.at(n))
+}
+
+func (u *activateCurve[T]) record(s *kernel.Stream[T], n int) {
+	s.ActCurve(u.a, u.out.width, u.out.at(n), u.g.at(n), u.x.at(n))
 }

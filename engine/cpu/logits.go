@@ -1,6 +1,10 @@
 package cpu
 
-import "sgflow/engine/program"
+import (
+	"slices"
+
+	"sgflow/engine/program"
+)
 
 // logits is what a machine knows of a program's LogitLoss.
 type logits[T Float] struct {
@@ -34,8 +38,9 @@ func (b *binder[T]) bindLogits() *logits[T] {
 	l := &logits[T]{classes: at.Classes}
 	l.loss, _ = b.m.phases[program.Forward][at.Loss].(sampleLoss[T])
 	l.seed.out = b.real(p.Phases[program.Gradient][at.Grad].(*program.LossGrad).Out, each(at.Classes))
-	l.pullback = append(l.pullback, b.m.phases[program.Gradient]...)
-	l.pullback[at.Grad] = &l.seed
+	pullback := slices.Clone(b.m.phases[program.Gradient])
+	pullback[at.Grad] = &l.seed
+	l.pullback = b.chain(pullback, p.Chains(p.Phases[program.Gradient]))
 	if at.Hess < 0 {
 		return l
 	}
@@ -43,13 +48,19 @@ func (b *binder[T]) bindLogits() *logits[T] {
 	t.u = b.real(p.Phases[program.HessianProduct][at.Hess].(*program.LossHess).U, each(at.Classes))
 	var curvature, product []int
 	curvature, product, t.afterGradient = p.Tangent(at)
-	for _, k := range curvature {
-		t.curvature = append(t.curvature, b.m.phases[program.Curvature][k])
-	}
-	for _, k := range product {
-		t.product = append(t.product, b.m.phases[program.HessianProduct][k])
-	}
+	t.curvature = b.part(program.Curvature, curvature)
+	t.product = b.part(program.HessianProduct, product)
 	return l
+}
+
+// part is the instructions of a phase that at names, ready to run.
+func (b *binder[T]) part(ph program.Phase, at []int) []bound {
+	chains := b.p.Chains(b.p.Phases[ph])
+	list, of := make([]bound, len(at)), make([]int, len(at))
+	for k, i := range at {
+		list[k], of[k] = b.m.phases[ph][i], chains[i]
+	}
+	return b.chain(list, of)
 }
 
 // seed starts a backward pass from u/n.

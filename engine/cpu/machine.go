@@ -31,7 +31,8 @@ type Machine[T Float] struct {
 	kernels *kernel.Kernels[T]
 	signs   signs[T]
 	split   split
-	phases  [program.NumPhases][]bound
+	phases  [program.NumPhases][]bound // as in the program
+	chained [program.NumPhases][]bound // the same with chains for instructions that run together
 
 	// unwritten parts of ḡ and H·v: no instruction writes them, so they are
 	// set to zero.
@@ -118,6 +119,7 @@ func (m *Machine[T]) bind(layout program.Layout) error {
 	for ph := range program.NumPhases {
 		list, err := b.bindPhase(ph)
 		m.phases[ph] = list
+		m.chained[ph] = b.chain(list, p.Chains(p.Phases[ph]))
 		errs = append(errs, err)
 	}
 	b.err = nil
@@ -233,7 +235,7 @@ func (m *Machine[T]) Forward(n int) {
 // with and without noise. It panics where n is not in 1..Capacity.
 func (m *Machine[T]) Gradient(n int, noise bool) {
 	m.Forward(n)
-	m.backward(m.phases[program.Gradient], noise)
+	m.backward(m.chained[program.Gradient], noise)
 }
 
 // backward runs list, which is the Gradient phase or like it, for the samples
@@ -252,7 +254,7 @@ func (m *Machine[T]) backward(list []bound, noise bool) {
 		}
 	}
 	if m.profile != nil && !m.pulled {
-		m.profile.run(program.Gradient, list, n)
+		m.profile.run(program.Gradient, m.phases[program.Gradient], n)
 	} else {
 		runList(list, n)
 	}
@@ -302,7 +304,7 @@ func (m *Machine[T]) run(ph program.Phase, n int) {
 		m.profile.run(ph, m.phases[ph], n)
 		return
 	}
-	runList(m.phases[ph], n)
+	runList(m.chained[ph], n)
 }
 
 func runList(list []bound, n int) {

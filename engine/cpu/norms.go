@@ -122,6 +122,8 @@ type channelNorms[T Float] struct {
 }
 
 func (r *channelNorms[T]) run(n int) {
-	r.m.kernels.ChannelSum(r.total, r.x.at(n), n, r.channels, r.inner, false, r.sums[:n])
+	s := r.m.kernels.Stream(n)
+	s.ChannelSum(r.total, r.x.at(n), r.channels, r.inner, false, r.sums[:n])
+	s.Run()
 	addScaled(r.norms.at(n), r.sums)
 }

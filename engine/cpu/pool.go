@@ -36,6 +36,8 @@ func bindPooling[T Float](b *binder[T], geom program.PoolGeom, out, x program.Bu
 // pooled is the size of a pool's result.
 func pooled(g program.PoolGeom) program.Extent { return each(g.C * g.OutH * g.OutW) }
 
+func (p *pooling[T]) settle(int) {}
+
 type maxPool[T Float] struct{ pooling[T] }
 
 func bindMaxPool[T Float](b *binder[T], in *program.MaxPool) bound {
@@ -44,16 +46,17 @@ func bindMaxPool[T Float](b *binder[T], in *program.MaxPool) bound {
 	return p
 }
 
-func (p *maxPool[T]) run(n int) {
-	p.m.kernels.MaxPool(p.g, n, p.out.at(n), p.index.at(n), p.x.at(n))
+func (p *maxPool[T]) run(n int) { alone(p.m, p, n) }
+
+func (p *maxPool[T]) record(s *kernel.Stream[T], n int) {
+	s.MaxPool(p.g, p.out.at(n), p.index.at(n), p.x.at(n))
 }
 
 // poolScatter scatters x, or x ⊙ f'(mask).
 type poolScatter[T Float] struct {
 	pooling[T]
-	mask   operand[T]
-	df     kernel.Activation
-	masked []T
+	mask operand[T]
+	df   kernel.Activation
 }
 
 func bindPoolScatter[T Float](b *binder[T], in *program.PoolScatter) bound {
@@ -61,18 +64,14 @@ func bindPoolScatter[T Float](b *binder[T], in *program.PoolScatter) bound {
 	p.index = b.index(in.Index, pooled(in.Geom))
 	if in.Mask != program.None {
 		p.mask, p.df = b.real(in.Mask, pooled(in.Geom)), maskOf(b, in.MaskFunc)
-		p.masked = aligned[T](pooled(in.Geom).At(b.m.capacity))
 	}
 	return p
 }
 
-func (p *poolScatter[T]) run(n int) {
-	x := p.x.at(n)
-	if p.mask.present() {
-		p.m.kernels.ActGrad(p.df, p.masked[:len(x)], x, p.mask.at(n))
-		x = p.masked[:len(x)]
-	}
-	p.m.kernels.MaxPoolScatter(p.g, n, p.out.at(n), x, p.index.at(n), false)
+func (p *poolScatter[T]) run(n int) { alone(p.m, p, n) }
+
+func (p *poolScatter[T]) record(s *kernel.Stream[T], n int) {
+	s.MaxPoolScatter(p.g, p.out.at(n), p.x.at(n), p.index.at(n), p.df, p.mask.at(n), false)
 }
 
 type poolGather[T Float] struct{ pooling[T] }
@@ -83,8 +82,10 @@ func bindPoolGather[T Float](b *binder[T], in *program.PoolGather) bound {
 	return p
 }
 
-func (p *poolGather[T]) run(n int) {
-	p.m.kernels.MaxPoolGather(p.g, n, p.out.at(n), p.x.at(n), p.index.at(n), false)
+func (p *poolGather[T]) run(n int) { alone(p.m, p, n) }
+
+func (p *poolGather[T]) record(s *kernel.Stream[T], n int) {
+	s.MaxPoolGather(p.g, p.out.at(n), p.x.at(n), p.index.at(n), false)
 }
 
 type avgPool[T Float] struct {
@@ -96,10 +97,12 @@ func bindAvgPool[T Float](b *binder[T], in *program.AvgPool) bound {
 	return &avgPool[T]{bindPooling(b, in.Geom, in.Out, in.X, in.Adjoint), in.Adjoint}
 }
 
-func (p *avgPool[T]) run(n int) {
+func (p *avgPool[T]) run(n int) { alone(p.m, p, n) }
+
+func (p *avgPool[T]) record(s *kernel.Stream[T], n int) {
 	if p.adjoint {
-		p.m.kernels.AvgPoolAdjoint(p.g, n, p.out.at(n), p.x.at(n), false)
+		s.AvgPoolAdjoint(p.g, p.out.at(n), p.x.at(n), false)
 	} else {
-		p.m.kernels.AvgPool(p.g, n, p.out.at(n), p.x.at(n), false)
+		s.AvgPool(p.g, p.out.at(n), p.x.at(n), false)
 	}
 }

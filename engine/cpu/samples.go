@@ -31,7 +31,9 @@ func bindConvSamples[T Float](b *binder[T], in *program.ConvSamples) bound {
 
 func (c *convSamples[T]) run(n int) {
 	if !c.made {
-		c.m.kernels.ConvSamples(c.c, n, c.out.at(n), c.a.at(n), c.b.at(n))
+		s := c.m.kernels.Stream(n)
+		s.ConvSamples(c.c, c.out.at(n), c.a.at(n), c.b.at(n))
+		s.Run()
 	}
 }
 

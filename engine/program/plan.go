@@ -1,6 +1,9 @@
 package program
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // Layout says where each temporary lives in the arena of its type when
 // batches of up to Capacity samples are run.
@@ -19,7 +22,8 @@ const align = 16
 
 // Plan assigns arena offsets to the temporaries of p for batches of up to
 // capacity samples, reusing the space of buffers whose last reader has run.
-// A buffer that a later phase reads, and a factor of per-sample gradients, lives
+// A buffer that one instruction of a chain touches lives as long as the chain
+// does (see Chains). One that a later phase reads, and a factor of per-sample gradients, lives
 // until the end of the program: phases may be run again, in any order in which
 // each finds what it reads.
 //
@@ -43,7 +47,13 @@ func (p *Program) Plan(capacity int) Layout {
 	}
 	t := 0
 	for ph, list := range p.Phases {
-		for _, in := range list {
+		chains := p.Chains(list)
+		for k, in := range list {
+			first := t + slices.Index(chains, chains[k])
+			last := t + slices.Index(chains, chains[k]+1) - 1
+			if chains[k] == chains[len(list)-1] {
+				last = t + len(list) - 1
+			}
 			for _, id := range append(Reads(in), Writes(in)...) {
 				b := &p.Buffers[id]
 				if b.Role != Temporary {
@@ -51,17 +61,17 @@ func (p *Program) Plan(capacity int) Layout {
 				}
 				s := spans[id]
 				if s == nil {
-					s = &span{id: id, size: (b.Len(capacity) + align - 1) / align * align, start: t}
+					s = &span{id: id, size: (b.Len(capacity) + align - 1) / align * align, start: first}
 					spans[id] = s
 					phaseOf[id] = Phase(ph)
 				}
-				s.end = max(s.end, t)
+				s.end = max(s.end, last)
 				if Phase(ph) != phaseOf[id] {
 					s.end = end
 				}
 			}
-			t++
 		}
+		t += len(list)
 	}
 	for _, q := range p.Params {
 		if q.Factors == nil {

@@ -114,21 +114,26 @@ func BenchmarkCNN(b *testing.B) {
 			bias, norms := random[float32](r, c.OutC), make([]float64, batch)
 			dx, dw := make([]float32, len(x)), make([]float32, len(w))
 			macs := batch * c.OutC * c.outPlane * c.depth
-			for name, run := range map[string]func(*Kernels[float32]){
-				"forward":     func(k *Kernels[float32]) { k.ConvForward(c, batch, y, x, w, bias, ReLU, false) },
-				"input":       func(k *Kernels[float32]) { k.ConvInput(c, batch, dx, y, w, false) },
-				"weight":      func(k *Kernels[float32]) { k.ConvWeight(c, batch, dw, x, y, false, nil) },
-				"weightnorms": func(k *Kernels[float32]) { k.ConvWeight(c, batch, dw, x, y, false, norms) },
+			for name, record := range map[string]func(*Stream[float32]){
+				"forward":     func(s *Stream[float32]) { s.ConvForward(c, y, x, w, bias, ReLU, Identity, nil, false) },
+				"input":       func(s *Stream[float32]) { s.ConvInput(c, dx, y, w, nil, Identity, Identity, nil, false) },
+				"weight":      func(s *Stream[float32]) { s.ConvWeight(c, dw, x, y, false, nil, nil) },
+				"weightnorms": func(s *Stream[float32]) { s.ConvWeight(c, dw, x, y, false, norms, nil) },
 			} {
 				for threads := 1; threads <= 2; threads++ {
 					b.Run(fmt.Sprintf("conv%d/%s/batch=%d/threads=%d", i+1, name, batch, threads), func(b *testing.B) {
 						k := benchKernels[float32](b, threads)
-						measure(b, macs, func() { run(k) })
+						measure(b, macs, func() { run(k, batch, record) })
 					})
 				}
 			}
 		}
 	}
+}
+
+// streamed runs a stream of one operation.
+func streamed(n int, record func(*Stream[float32])) func(*Kernels[float32]) {
+	return func(k *Kernels[float32]) { run(k, n, record) }
 }
 
 // What else a step does, at batch 64; in time, as few of them are arithmetic.
@@ -150,10 +155,10 @@ func BenchmarkRest(b *testing.B) {
 		{"dot", func(k *Kernels[float32]) { k.Dot(big, grad) }},
 		{"rownorms", func(k *Kernels[float32]) { k.RowNormSq(norms, big, n, 784, 0) }},
 		{"colsum", func(k *Kernels[float32]) { k.ColSum(bias, big, n, 512, 0, false) }},
-		{"channelsum", func(k *Kernels[float32]) { k.ChannelSum(bias, conv1, n, 16, 576, false, norms) }},
-		{"maxpool", func(k *Kernels[float32]) { k.MaxPool(g, n, pooled, at, conv1) }},
-		{"maxpoolscatter", func(k *Kernels[float32]) { k.MaxPoolScatter(g, n, conv1, pooled, at, false) }},
-		{"maxpoolgather", func(k *Kernels[float32]) { k.MaxPoolGather(g, n, pooled, conv1, at, false) }},
+		{"channelsum", streamed(n, func(s *Stream[float32]) { s.ChannelSum(bias, conv1, 16, 576, false, norms) })},
+		{"maxpool", streamed(n, func(s *Stream[float32]) { s.MaxPool(g, pooled, at, conv1) })},
+		{"maxpoolscatter", streamed(n, func(s *Stream[float32]) { s.MaxPoolScatter(g, conv1, pooled, at, Identity, nil, false) })},
+		{"maxpoolgather", streamed(n, func(s *Stream[float32]) { s.MaxPoolGather(g, pooled, conv1, at, false) })},
 		{"relugrad", func(k *Kernels[float32]) { k.ActGrad(ReLU, conv1, conv1, conv1) }},
 		{"tanh64x512", func(k *Kernels[float32]) { k.Activate(Tanh, grad[:n*512], big[:n*512]) }},
 		{"gelu64x512", func(k *Kernels[float32]) { k.Activate(GELU, grad[:n*512], big[:n*512]) }},

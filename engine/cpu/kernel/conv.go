@@ -186,7 +186,7 @@ func floorDiv(a, b int) int {
 // ceilDiv is ⌈a/b⌉ for b > 0.
 func ceilDiv(a, b int) int { return -floorDiv(-a, b) }
 
-// convOp names a run of a convolution.
+// convOp names what a convTask computes.
 type convOp uint8
 
 const (
@@ -194,33 +194,28 @@ const (
 	convInput
 	convWeight
 	convSamples
-	convReduce // adds the groups' weight gradients up
-	convLayout // lays weights out for convInput
 )
 
-// convTask is one run of a convolution. A piece is some samples, for convReduce
-// and convLayout some filters.
+// convTask is a convolution as an operation of a stream.
 type convTask[T Float] struct {
 	*Conv[T]
 	kernels *Kernels[T]
 	op      convOp
 	n       int // samples
-	pieces  int
 	x, y, w []T // input or dx, output or dy, weight or dw
 	bias    []T
 	act     Activation
+	mask    Activation
+	ref     []T // what mask is taken from
 	acc     bool
 	last    bool // weight gradients are made channels-last
 	sample  []float64
 	grads   []T // gradients of samples, one after the other
+
+	// What a task has for itself from one use to the next.
+	layout []T // the weight in the layout that convInput wants
+	parts  []T // weight gradients by group
 }
-
-// convPieceWork is the multiply-adds that are worth a hand-over.
-const convPieceWork = 1 << 18
-
-// convGroups is the number of groups of samples whose weight gradients are
-// summed apart, so that the rounding does not depend on the threads.
-const convGroups = 16
 
 // checkConv panics where the slices of a run don't fit.
 func (c *Conv[T]) checkConv(n int, x, y, w []T) {
@@ -230,115 +225,164 @@ func (c *Conv[T]) checkConv(n int, x, y, w []T) {
 	}
 }
 
-// pieceCount cuts n samples into pieces that are worth a hand-over.
-func (c *Conv[T]) pieceCount(n int) int {
-	each := max(1, convPieceWork/(c.OutC*c.outPlane*c.depth))
-	return (n + each - 1) / each
+// conv starts a task of s.
+func (s *Stream[T]) conv(op convOp, c *Conv[T], x, y, w []T) *convTask[T] {
+	c.checkConv(s.n, x, y, w)
+	t := s.convs.next()
+	*t = convTask[T]{Conv: c, kernels: s.kernels, op: op, n: s.n, x: x, y: y, w: w, layout: t.layout, parts: t.parts}
+	s.add(t, c.InC*c.inPlane+c.OutC*c.outPlane, c.OutC*c.outPlane*c.depth)
+	return t
 }
 
-// ConvForward stores y = f([y +] x∗w + bias) for n ≤ Batch samples; with acc it
-// adds to y first. bias has OutC values or is nil.
-func (k *Kernels[T]) ConvForward(c *Conv[T], n int, y, x, w, bias []T, f Activation, acc bool) {
-	c.checkConv(n, x, y, w)
+// ConvForward stores y = f([y +] x∗w + bias) ⊙ g′(ref); with acc it adds to y
+// first. bias has OutC values or is nil. g′ is the derivative of the activation
+// mask, taken from ref (of y's shape) as [Kernels.ActGrad] does; Identity is 1.
+func (s *Stream[T]) ConvForward(c *Conv[T], y, x, w, bias []T, f, mask Activation, ref []T, acc bool) {
 	if bias != nil {
 		bias = bias[:c.OutC]
 	}
-	k.conv = convTask[T]{Conv: c, kernels: k, op: convForward, n: n, pieces: c.pieceCount(n),
-		x: x, y: y, w: w, bias: bias, act: f, acc: acc}
-	k.runConv(k.conv.pieces)
+	t := s.conv(convForward, c, x, y, w)
+	t.bias, t.act, t.mask, t.ref, t.acc = bias, f, mask, ref, acc
 }
 
-// ConvInput stores dx = [dx +] the gradient of Σ y⊙dy in x, for n samples.
-func (k *Kernels[T]) ConvInput(c *Conv[T], n int, dx, dy, w []T, acc bool) {
-	c.checkConv(n, dx, dy, w)
-	if n == 0 {
-		return
+// ConvInput stores dx = f([dx +] G + bias) ⊙ g′(ref), G being the gradient of
+// Σ y⊙dy in x; bias has InC values or is nil, and the rest is as for ConvForward.
+func (s *Stream[T]) ConvInput(c *Conv[T], dx, dy, w, bias []T, f, mask Activation, ref []T, acc bool) {
+	if bias != nil {
+		bias = bias[:c.InC]
 	}
-	k.layout = grow(k.layout, c.OutC*c.depth)
-	k.conv = convTask[T]{Conv: c, kernels: k, op: convLayout, w: w}
-	k.conv.pieces = max(1, c.OutC*c.depth/packWork)
-	k.pool.Run(k.conv.pieces, &k.conv)
-	k.conv = convTask[T]{Conv: c, kernels: k, op: convInput, n: n, pieces: c.pieceCount(n), x: dx, y: dy, acc: acc}
-	k.runConv(k.conv.pieces)
+	t := s.conv(convInput, c, dx, dy, w)
+	t.bias, t.act, t.mask, t.ref, t.acc = bias, f, mask, ref, acc
+	t.layout = grow(t.layout, c.OutC*c.depth)
 }
 
-// ConvWeight stores dw = [dw +] the gradient of Σ y⊙dy in w, summed over n
+// ConvWeight stores dw = [dw +] the gradient of Σ y⊙dy in w, summed over the
 // samples. Where perSample is not nil it also stores perSample[i] = ‖dwᵢ‖², the
-// squared norm of sample i's own gradient (without acc's dw), summed in float64;
-// dw has the same bits with and without it.
-func (k *Kernels[T]) ConvWeight(c *Conv[T], n int, dw, x, dy []T, acc bool, perSample []float64) {
-	k.convWeight(c, n, dw, nil, x, dy, acc, perSample)
-}
-
-// ConvWeightSamples is ConvWeight and ConvSamples in one pass, with the bits of
-// both. perSample is not nil.
-func (k *Kernels[T]) ConvWeightSamples(c *Conv[T], n int, dw, rows, x, dy []T, acc bool, perSample []float64) {
-	k.convWeight(c, n, dw, rows[:n*c.OutC*c.depth], x, dy, acc, perSample)
-}
-
-// convWeight is ConvWeight, and stores samples' gradients where rows is not nil.
-func (k *Kernels[T]) convWeight(c *Conv[T], n int, dw, rows, x, dy []T, acc bool, perSample []float64) {
-	c.checkConv(n, x, dy, dw)
-	if n == 0 {
-		if !acc {
-			clear(dw[:c.OutC*c.depth])
-		}
-		return
-	}
+// squared norm of sample i's own gradient (without acc's dw), summed in float64,
+// and where rows is not nil too, as [Stream.ConvSamples] does, each sample's
+// gradient; dw has the same bits with and without them.
+func (s *Stream[T]) ConvWeight(c *Conv[T], dw, x, dy []T, acc bool, perSample []float64, rows []T) {
+	t := s.conv(convWeight, c, x, dy, dw)
+	t.acc = acc
 	if perSample != nil {
-		perSample = perSample[:n]
+		t.sample = perSample[:s.n]
 	}
-	groups := min(n, convGroups)
-	k.parts = grow(k.parts, groups*c.OutC*c.depth)
-	k.conv = convTask[T]{Conv: c, kernels: k, op: convWeight, n: n, pieces: groups, x: x, y: dy, w: dw,
-		acc: acc, sample: perSample, grads: rows}
-	k.conv.last = 2*k.conv.lastRun() >= k.tiles.lanes
-	k.pool.Run(groups, &k.conv)
-	k.conv.op = convReduce
-	k.conv.pieces = max(1, min(c.OutC, groups*c.OutC*c.depth/packWork))
-	k.runConv(k.conv.pieces)
+	if rows != nil {
+		t.grads = rows[:s.n*c.OutC*c.depth]
+	}
+	if s.n == 0 && !acc {
+		clear(dw[:c.OutC*c.depth])
+	}
+	t.last = 2*t.lastRun() >= s.kernels.tiles.lanes
+	t.parts = grow(t.parts, groupsOf(s.n)*c.OutC*c.depth)
+	s.grouped = true
 }
 
-// ConvSamples stores the gradient of sample i's Σ y⊙dy in w in rows[i], for n
-// samples: rows is n×(OutC·InC·KH·KW). Their sum is what ConvWeight makes.
-func (k *Kernels[T]) ConvSamples(c *Conv[T], n int, rows, x, dy []T) {
-	if n == 0 {
+// ConvSamples stores the gradient of sample i's Σ y⊙dy in w in row i of rows,
+// which are OutC·InC·KH·KW long. Their sum is what ConvWeight makes.
+func (s *Stream[T]) ConvSamples(c *Conv[T], rows, x, dy []T) {
+	if s.n == 0 {
 		return
 	}
-	c.checkConv(n, x, dy, rows)
-	k.conv = convTask[T]{Conv: c, kernels: k, op: convSamples, n: n, pieces: c.pieceCount(n), x: x, y: dy,
-		grads: rows[:n*c.OutC*c.depth]}
-	k.conv.last = 2*k.conv.lastRun() >= k.tiles.lanes
-	k.runConv(k.conv.pieces)
+	t := s.conv(convSamples, c, x, dy, rows)
+	t.grads = rows[:s.n*c.OutC*c.depth]
+	t.last = 2*t.lastRun() >= s.kernels.tiles.lanes
 }
 
-// runConv runs the task and forgets the caller's slices.
-func (k *Kernels[T]) runConv(pieces int) {
-	k.pool.Run(pieces, &k.conv)
-	k.conv = convTask[T]{}
+// begin clears a group's sum of weight gradients.
+func (t *convTask[T]) begin(group int) {
+	if t.op == convWeight {
+		clear(t.part(group))
+	}
 }
 
-// Do works on piece i.
-func (t *convTask[T]) Do(i, worker int) {
+// part is a group's sum of weight gradients.
+func (t *convTask[T]) part(group int) []T {
+	size := t.OutC * t.depth
+	return t.parts[group*size:][:size]
+}
+
+// samples works on samples [lo,hi), all of one group.
+func (t *convTask[T]) samples(group, lo, hi, worker int) {
 	switch t.op {
-	case convReduce, convLayout:
-		lo, hi := span(t.OutC, t.pieces, 1, i)
-		if t.op == convReduce {
-			t.reduce(lo, hi, worker)
-		} else {
-			t.layOut(lo, hi)
-		}
-	default:
-		lo, hi := span(t.n, t.pieces, 1, i)
-		switch t.op {
-		case convForward:
-			t.forward(lo, hi, worker)
-		case convInput:
-			t.input(lo, hi, worker)
-		case convWeight:
-			t.weight(i, lo, hi, worker)
-		case convSamples:
-			t.samples(lo, hi, worker)
+	case convForward:
+		t.forward(lo, hi, worker)
+		t.finish(lo, hi, t.y, t.OutC*t.outPlane)
+	case convInput:
+		t.input(lo, hi, worker)
+		t.activateInput(lo, hi)
+		t.finish(lo, hi, t.x, t.InC*t.inPlane)
+	case convWeight:
+		t.weight(group, lo, hi, worker)
+	case convSamples:
+		t.gradients(lo, hi, worker)
+	}
+}
+
+// activateInput adds the bias to samples [lo,hi) of an input gradient and applies
+// the activation.
+func (t *convTask[T]) activateInput(lo, hi int) {
+	if t.bias != nil {
+		for p := lo * t.InC; p < hi*t.InC; p++ {
+			plane := t.x[p*t.inPlane:][:t.inPlane]
+			for i, b := 0, t.bias[p%t.InC]; i < len(plane); i++ {
+				plane[i] += b
+			}
 		}
 	}
+	if t.act != Identity {
+		dst := t.x[lo*t.InC*t.inPlane : hi*t.InC*t.inPlane]
+		t.kernels.vec.activate(t.act, dst, dst)
+	}
+}
+
+// finish applies the mask to samples [lo,hi) of a result.
+func (t *convTask[T]) finish(lo, hi int, dst []T, width int) {
+	if t.mask != Identity {
+		dst = dst[lo*width : hi*width]
+		t.kernels.vec.actGrad(t.mask, dst, dst, t.ref[lo*width:hi*width])
+	}
+}
+
+// before lays weights out, after adds the groups' weight gradients up: both
+// some filters a piece.
+func (t *convTask[T]) before() {
+	if t.op == convInput {
+		t.kernels.pool.Run(t.layoutPieces(), (*convLayout[T])(t))
+	}
+}
+
+func (t *convTask[T]) after() {
+	if t.op == convWeight {
+		t.kernels.pool.Run(t.reducePieces(), (*convReduce[T])(t))
+	}
+}
+
+func (t *convTask[T]) layoutPieces() int { return max(1, t.OutC*t.depth/packWork) }
+
+func (t *convTask[T]) reducePieces() int {
+	return max(1, min(t.OutC, groupsOf(t.n)*t.OutC*t.depth/packWork))
+}
+
+func (t *convTask[T]) forget() { *t = convTask[T]{layout: t.layout, parts: t.parts} }
+
+// convLayout and convReduce are what a convTask does before and after its
+// samples.
+type (
+	convLayout[T Float] convTask[T]
+	convReduce[T Float] convTask[T]
+)
+
+// Do lays the filters of piece i out.
+func (l *convLayout[T]) Do(i, _ int) {
+	t := (*convTask[T])(l)
+	lo, hi := span(t.OutC, t.layoutPieces(), 1, i)
+	t.layOut(lo, hi)
+}
+
+// Do adds the weight gradients of the filters of piece i up.
+func (r *convReduce[T]) Do(i, worker int) {
+	t := (*convTask[T])(r)
+	lo, hi := span(t.OutC, t.reducePieces(), 1, i)
+	t.reduce(lo, hi, worker)
 }

@@ -5,7 +5,7 @@ package kernel
 func (t *convTask[T]) layOut(lo, hi int) {
 	k := t.kernels
 	for o := lo; o < hi; o++ {
-		k.tiles.transpose(ptr(k.layout, o*t.InC), ptr(t.w, o*t.depth),
+		k.tiles.transpose(ptr(t.layout, o*t.InC), ptr(t.w, o*t.depth),
 			t.OutC*t.InC*k.size, t.taps*k.size, t.InC, t.taps)
 	}
 }
@@ -86,7 +86,7 @@ func (t *convTask[T]) inputTiles(x *tile, kw int, out, in []T, weights int) {
 		at := s.in + (o-s.lo)*t.StrideW
 		for c := 0; c < t.InC; c += width {
 			vecs := x.columns(min(width, t.InC-c), k.tiles.lanes)
-			x.b = ptr(k.layout, weights+c)
+			x.b = ptr(t.layout, weights+c)
 			x.c = ptr(out, at*t.InC+c)
 			k.tiles.byCols[vecs][rows](x)
 		}
@@ -100,7 +100,7 @@ func (t *convTask[T]) shiftedTiles(x *tile, kw, group int, out, in []T, weights 
 	k := t.kernels
 	x.columns(t.InC, k.tiles.lanes)
 	x.lda = t.OutC * t.InC * k.size
-	x.b = ptr(k.layout, weights)
+	x.b = ptr(t.layout, weights)
 	for o, count := 0, tilesIn(t.outW, maxShiftedRows); count > 0; count-- {
 		rows := (t.outW - o + count - 1) / count
 		x.a = ptr(in, o)

@@ -9,17 +9,15 @@ func (t *convTask[T]) lastRun() int {
 	return t.InC
 }
 
-// weight adds up the weight gradients of samples [lo,hi), group's, in
-// k.parts. A sample's gradient is summed over its output positions before it is
+// weight adds the weight gradients of samples [lo,hi), group's, to the group's
+// sum. A sample's gradient is summed over its output positions before it is
 // added to the others, with perSample or without.
 func (t *convTask[T]) weight(group, lo, hi, worker int) {
 	k := t.kernels
-	size := t.OutC * t.depth
-	part := k.parts[group*size:][:size]
-	clear(part)
+	part := t.part(group)
 	own, flags := part, flagAdd
 	if t.sample != nil {
-		own, flags = k.scratch(worker, 1, size), 0
+		own, flags = k.scratch(worker, 1, len(part)), 0
 	}
 	buf := t.inputBuffer(worker)
 	for i := lo; i < hi; i++ {
@@ -33,8 +31,8 @@ func (t *convTask[T]) weight(group, lo, hi, worker int) {
 	}
 }
 
-// samples stores the weight gradients of samples [lo,hi) in their rows.
-func (t *convTask[T]) samples(lo, hi, worker int) {
+// gradients stores the weight gradients of samples [lo,hi) in their rows.
+func (t *convTask[T]) gradients(lo, hi, worker int) {
 	buf := t.inputBuffer(worker)
 	own := t.kernels.scratch(worker, 1, t.OutC*t.depth)
 	for i := lo; i < hi; i++ {
@@ -147,13 +145,13 @@ func (t *convTask[T]) weightDots(x *tile, dst, dy, planes []T) {
 // stores them in dw.
 func (t *convTask[T]) reduce(lo, hi, worker int) {
 	k := t.kernels
-	groups := min(t.n, convGroups)
+	groups := groupsOf(t.n)
 	size := t.OutC * t.depth
 	for o := lo; o < hi; o++ {
 		dw := t.w[o*t.depth:][:t.depth]
-		sum := k.parts[o*t.depth:][:t.depth]
+		sum := t.parts[o*t.depth:][:t.depth]
 		for g := 1; g < groups; g++ {
-			k.vec.add(sum, sum, k.parts[g*size+o*t.depth:][:t.depth])
+			k.vec.add(sum, sum, t.parts[g*size+o*t.depth:][:t.depth])
 		}
 		if t.last {
 			flat := k.scratch(worker, 2, t.depth)

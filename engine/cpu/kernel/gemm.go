@@ -279,11 +279,11 @@ func (t *gemmTask[T]) planOuter() {
 	t.rowBlocks = min(t.M, max(1, t.M*t.N/outerWork))
 	if t.TransB && t.LDB > 1 {
 		k := t.kernels
-		k.layout = grow(k.layout, t.N)
+		k.column = grow(k.column, t.N)
 		for j := range t.N {
-			k.layout[j] = t.B[j*t.LDB]
+			k.column[j] = t.B[j*t.LDB]
 		}
-		t.B = k.layout
+		t.B = k.column
 	}
 }
 

@@ -18,15 +18,13 @@ type Kernels[T Float] struct {
 	pack    packTask[T]
 	swapped Packed[T] // the packed operand of products computed transposed
 	packedB Packed[T] // the packed B of products that want one
-	conv    convTask[T]
 	flat    flatTask[T]
 	rowwise rowTask[T]
-	planes  planeTask[T]
+	stream  Stream[T]
 	gram    gramTask[T]
 	sums    []float64 // partial sums by block
 	squares []float64 // the same, of squares, where an operation has two sums
-	parts   []T       // partial results by group
-	layout  []T       // a weight in the layout that a convolution wants
+	column  []T       // a column of a matrix, without gaps
 }
 
 // worker is what one worker of the pool has for itself.

@@ -16,113 +16,133 @@ const (
 	opAvgAdjoint
 )
 
-// planeTask works on planes [i·each, (i+1)·each).
+// planeTask is an operation on planes, as one of a stream.
 type planeTask[T Float] struct {
+	whole
 	PoolGeom
 	kernels *Kernels[T]
 	op      poolOp
-	planes  int
-	each    int
 	in, out int // elements of an input and an output plane
 	outW    int
 	x, y    []T
 	at      []int32
+	mask    Activation
+	ref     []T // what mask is taken from, of y's shape
 	acc     bool
 }
 
-// runPool runs op over the planes of n samples.
-func (k *Kernels[T]) runPool(op poolOp, g PoolGeom, n int, x, y []T, at []int32, acc bool) {
-	t := &k.planes
-	*t = planeTask[T]{PoolGeom: g, kernels: k, op: op, planes: n * g.Channels, x: x, y: y, at: at, acc: acc}
+// pool records op over the planes of the samples.
+func (s *Stream[T]) pool(op poolOp, g PoolGeom, x, y []T, at []int32, acc bool) *planeTask[T] {
+	t := s.planes.next()
+	*t = planeTask[T]{PoolGeom: g, kernels: s.kernels, op: op, x: x, y: y, at: at, acc: acc}
 	t.in, t.outW = g.InH*g.InW, g.OutW()
 	t.out = g.OutH() * t.outW
-	if len(x) < t.planes*t.in || len(y) < t.planes*t.out || op <= opGather && len(at) < t.planes*t.out {
-		panic(fmt.Errorf("kernel: pooling %+v of %d samples: input %d, output %d, index %d elements", g, n, len(x), len(y), len(at)))
+	planes := s.n * g.Channels
+	if len(x) < planes*t.in || len(y) < planes*t.out || op <= opGather && len(at) < planes*t.out {
+		panic(fmt.Errorf("kernel: pooling %+v of %d samples: input %d, output %d, index %d elements", g, s.n, len(x), len(y), len(at)))
 	}
-	t.each = max(1, flatChunk/4/max(t.in, t.out, 1))
-	k.pool.Run((t.planes+t.each-1)/t.each, t)
-	*t = planeTask[T]{}
+	width := g.Channels * (t.in + t.out)
+	s.add(t, width, width*moveWork)
+	return t
 }
 
 // MaxPool stores each window's largest input in y and its place in at, an index
 // into the window's input plane (row·InW + column). The first of equals counts;
 // a NaN in the window is the result. x is n×Channels×InH×InW, y and at are
 // n×Channels×OutH×OutW.
-func (k *Kernels[T]) MaxPool(g PoolGeom, n int, y []T, at []int32, x []T) {
-	k.runPool(opMaxPool, g, n, x, y, at, false)
+func (s *Stream[T]) MaxPool(g PoolGeom, y []T, at []int32, x []T) {
+	s.pool(opMaxPool, g, x, y, at, false)
 }
 
 // MaxPoolScatter is the adjoint of MaxPool with the places held fixed: it adds
-// each dy to dx at its place, after clearing dx unless acc.
-func (k *Kernels[T]) MaxPoolScatter(g PoolGeom, n int, dx, dy []T, at []int32, acc bool) {
-	k.runPool(opScatter, g, n, dx, dy, at, acc)
+// each dy, times g′(ref) where mask is not Identity (see [Stream.ConvForward]),
+// to dx at its place, after clearing dx unless acc.
+func (s *Stream[T]) MaxPoolScatter(g PoolGeom, dx, dy []T, at []int32, mask Activation, ref []T, acc bool) {
+	t := s.pool(opScatter, g, dx, dy, at, acc)
+	t.mask, t.ref = mask, ref
 }
 
 // MaxPoolGather stores y = x at the places: the derivative of MaxPool along x.
 // With acc it adds to y.
-func (k *Kernels[T]) MaxPoolGather(g PoolGeom, n int, y, x []T, at []int32, acc bool) {
-	k.runPool(opGather, g, n, x, y, at, acc)
+func (s *Stream[T]) MaxPoolGather(g PoolGeom, y, x []T, at []int32, acc bool) {
+	s.pool(opGather, g, x, y, at, acc)
 }
 
 // AvgPool stores each window's sum divided by KH·KW, padding counted as zeros.
 // With acc it adds to y.
-func (k *Kernels[T]) AvgPool(g PoolGeom, n int, y, x []T, acc bool) {
-	k.runPool(opAvgPool, g, n, x, y, nil, acc)
+func (s *Stream[T]) AvgPool(g PoolGeom, y, x []T, acc bool) {
+	s.pool(opAvgPool, g, x, y, nil, acc)
 }
 
 // AvgPoolAdjoint spreads each dy/(KH·KW) over its window in dx, after clearing
 // dx unless acc.
-func (k *Kernels[T]) AvgPoolAdjoint(g PoolGeom, n int, dx, dy []T, acc bool) {
-	k.runPool(opAvgAdjoint, g, n, dx, dy, nil, acc)
+func (s *Stream[T]) AvgPoolAdjoint(g PoolGeom, dx, dy []T, acc bool) {
+	s.pool(opAvgAdjoint, g, dx, dy, nil, acc)
 }
+
+func (t *planeTask[T]) forget() { *t = planeTask[T]{} }
 
 // small reports whether the windows are 2×2 without overlap or padding.
 func (t *planeTask[T]) small() bool {
 	return t.KH == 2 && t.KW == 2 && t.StrideH == 2 && t.StrideW == 2 && t.PadH == 0 && t.PadW == 0
 }
 
-// Do works on piece i.
-func (t *planeTask[T]) Do(i, _ int) {
+// samples works on the planes of samples [lo,hi).
+func (t *planeTask[T]) samples(_, lo, hi, worker int) {
+	y, from := t.y, 0
+	if t.mask != Identity {
+		from = lo * t.Channels * t.out
+		to := hi * t.Channels * t.out
+		y = t.kernels.scratch(worker, 0, to-from)
+		t.kernels.vec.actGrad(t.mask, y, t.y[from:to], t.ref[from:to])
+	}
 	small := t.small() && t.kernels.vec.maxPool != nil
-	for p := i * t.each; p < min((i+1)*t.each, t.planes); p++ {
-		if small && t.op <= opGather {
-			t.smallPlane(p)
-			continue
-		}
-		x, y := t.x[p*t.in:][:t.in], t.y[p*t.out:][:t.out]
-		switch t.op {
-		case opMaxPool:
-			t.maxPlane(x, y, t.at[p*t.out:][:t.out])
-		case opScatter:
-			if !t.acc {
-				clear(x)
-			}
-			for j, at := range t.at[p*t.out:][:t.out] {
-				x[at] += y[j]
-			}
-		case opGather:
-			at := t.at[p*t.out:][:t.out]
-			if t.acc {
-				for j, a := range at {
-					y[j] += x[a]
-				}
-			} else {
-				for j, a := range at {
-					y[j] = x[a]
-				}
-			}
-		case opAvgPool:
-			t.avgPlane(x, y)
-		case opAvgAdjoint:
-			t.avgAdjointPlane(x, y)
-		}
+	for p := lo * t.Channels; p < hi*t.Channels; p++ {
+		t.plane(t.x[p*t.in:][:t.in], y[p*t.out-from:][:t.out], p, small)
 	}
 }
 
-// smallPlane does plane p with the path's kernels for windows of 2×2.
-func (t *planeTask[T]) smallPlane(p int) {
+// plane works on plane p, whose input is x and whose output is y; with small by
+// the path's kernels for windows of 2×2.
+func (t *planeTask[T]) plane(x, y []T, p int, small bool) {
+	var at []int32
+	if t.op <= opGather {
+		at = t.at[p*t.out:][:t.out]
+	}
+	if small && t.op <= opGather {
+		t.smallPlane(x, y, at)
+		return
+	}
+	switch t.op {
+	case opMaxPool:
+		t.maxPlane(x, y, at)
+	case opScatter:
+		if !t.acc {
+			clear(x)
+		}
+		for j, a := range at {
+			x[a] += y[j]
+		}
+	case opGather:
+		if t.acc {
+			for j, a := range at {
+				y[j] += x[a]
+			}
+		} else {
+			for j, a := range at {
+				y[j] = x[a]
+			}
+		}
+	case opAvgPool:
+		t.avgPlane(x, y)
+	case opAvgAdjoint:
+		t.avgAdjointPlane(x, y)
+	}
+}
+
+// smallPlane is plane with the path's kernels for windows of 2×2.
+func (t *planeTask[T]) smallPlane(x, y []T, at []int32) {
 	v := &t.kernels.vec
-	x, y, at := ptr(t.x, p*t.in), ptr(t.y, p*t.out), ptr(t.at, p*t.out)
 	rows := t.out / t.outW
 	acc := 0
 	if t.acc {
@@ -130,14 +150,14 @@ func (t *planeTask[T]) smallPlane(p int) {
 	}
 	switch t.op {
 	case opMaxPool:
-		v.maxPool(y, at, x, rows, t.outW, t.InW)
+		v.maxPool(ptr(y, 0), ptr(at, 0), ptr(x, 0), rows, t.outW, t.InW)
 	case opGather:
-		v.maxPoolGather(y, at, x, rows, t.outW, t.InW, acc)
+		v.maxPoolGather(ptr(y, 0), ptr(at, 0), ptr(x, 0), rows, t.outW, t.InW, acc)
 	case opScatter:
 		if !t.acc && (2*t.outW < t.InW || 2*rows < t.InH) {
-			clear(t.x[p*t.in:][:t.in])
+			clear(x)
 		}
-		v.maxPoolScatter(y, at, x, rows, t.outW, t.InW, acc)
+		v.maxPoolScatter(ptr(y, 0), ptr(at, 0), ptr(x, 0), rows, t.outW, t.InW, acc)
 	}
 }
 

@@ -39,19 +39,19 @@ func testPool[T Float](t *testing.T, k *Kernels[T]) {
 		}
 		name := fmt.Sprintf("%+v", g)
 		y, at := newGuarded[T](planes*oh*ow), make([]int32, planes*oh*ow)
-		k.MaxPool(g, n, y.s, at, x)
+		run(k, n, func(s *Stream[T]) { s.MaxPool(g, y.s, at, x) })
 		y.check(t, name)
 		dx, start := newGuarded[T](planes*in), random[T](r, planes*in)
-		k.MaxPoolScatter(g, n, dx.s, dy, at, false)
+		run(k, n, func(s *Stream[T]) { s.MaxPoolScatter(g, dx.s, dy, at, Identity, nil, false) })
 		dx.check(t, name)
 		added := guardedLike(start)
-		k.MaxPoolScatter(g, n, added.s, dy, at, true)
+		run(k, n, func(s *Stream[T]) { s.MaxPoolScatter(g, added.s, dy, at, Identity, nil, true) })
 		added.check(t, name)
 		picked := newGuarded[T](planes * oh * ow)
-		k.MaxPoolGather(g, n, picked.s, x, at, false)
+		run(k, n, func(s *Stream[T]) { s.MaxPoolGather(g, picked.s, x, at, false) })
 		same(t, name+" gather", picked.s, y.s)
 		twice := guardedLike(y.s)
-		k.MaxPoolGather(g, n, twice.s, x, at, true)
+		run(k, n, func(s *Stream[T]) { s.MaxPoolGather(g, twice.s, x, at, true) })
 		twice.check(t, name)
 		for i, v := range twice.s {
 			if v != 2*y.s[i] {
@@ -59,8 +59,10 @@ func testPool[T Float](t *testing.T, k *Kernels[T]) {
 			}
 		}
 		avg, davg := newGuarded[T](planes*oh*ow), newGuarded[T](planes*in)
-		k.AvgPool(g, n, avg.s, x, false)
-		k.AvgPoolAdjoint(g, n, davg.s, dy, false)
+		run(k, n, func(s *Stream[T]) {
+			s.AvgPool(g, avg.s, x, false)
+			s.AvgPoolAdjoint(g, davg.s, dy, false)
+		})
 		avg.check(t, name)
 		davg.check(t, name)
 
@@ -115,7 +117,8 @@ func TestMaxPoolKeepsNaN(t *testing.T) {
 			x := []float32{1, 2, 3, 4}
 			x[place] = float32(math.NaN())
 			y, at := make([]float32, 1), make([]int32, 1)
-			k.MaxPool(PoolGeom{Channels: 1, InH: 2, InW: 2, KH: 2, KW: 2, StrideH: 2, StrideW: 2}, 1, y, at, x)
+			g := PoolGeom{Channels: 1, InH: 2, InW: 2, KH: 2, KW: 2, StrideH: 2, StrideW: 2}
+			run(k, 1, func(s *Stream[float32]) { s.MaxPool(g, y, at, x) })
 			if y[0] == y[0] {
 				t.Errorf("%s: NaN at %d became %v", p, place, y[0])
 			}

@@ -12,7 +12,6 @@ const (
 	opRowSum
 	opColSquares
 	opColSum
-	opChannelSum
 	opSoftmax
 	opSoftmaxLoss
 	opSoftmaxTangent
@@ -31,7 +30,6 @@ type rowTask[T Float] struct {
 	out     []float64
 	scale   T
 	factor  float64
-	c       int // channels
 	acc     bool
 	sample  []float64
 	labels  []int32
@@ -71,8 +69,6 @@ func (t *rowTask[T]) Do(i, worker int) {
 			v.scale(t.dst[r*t.d:][:t.d], T(t.factor*t.sample[r]), t.x[r*t.d:][:t.d])
 		case opRowSum:
 			t.dst[r] = T(v.sum(t.x[r*t.d:][:t.d]))
-		case opChannelSum:
-			t.channelSums(r)
 		case opSoftmax:
 			t.softmaxRow(r)
 		case opSoftmaxLoss:
@@ -183,44 +179,5 @@ func (t *rowTask[T]) colSum(lo, hi int) {
 	}
 	for r := range t.n {
 		t.kernels.vec.add(dst, dst, t.x[r*t.ld+lo:][:hi-lo])
-	}
-}
-
-// ChannelSum stores dst[c] = [dst[c] +] Σ_{i,p} x(i,c,p) for x of n samples,
-// channels planes each and plane elements a plane (NCHW): the bias gradient of a
-// convolution. With acc it adds to dst. Where perSample is not nil it also
-// stores perSample[i] = Σ_c (Σ_p x(i,c,p))², the squared norm of sample i's own
-// bias gradient. Sums are made in float64.
-func (k *Kernels[T]) ChannelSum(dst []T, x []T, n, channels, plane int, acc bool, perSample []float64) {
-	if need := n * channels * plane; need > 0 {
-		_ = x[need-1]
-	}
-	dst = dst[:channels]
-	k.sums = grow(k.sums, n*channels)
-	sums := k.sums
-	k.runRows(rowTask[T]{op: opChannelSum, n: n, d: plane, c: channels, x: x, out: sums, sample: perSample},
-		n, rowsPerPiece(channels*plane))
-	for c := range dst {
-		var s float64
-		for i := range n {
-			s += sums[i*channels+c]
-		}
-		if acc {
-			s += float64(dst[c])
-		}
-		dst[c] = T(s)
-	}
-}
-
-// channelSums adds up the planes of sample r.
-func (t *rowTask[T]) channelSums(r int) {
-	var norm float64
-	for c := range t.c {
-		s := t.kernels.vec.sum(t.x[(r*t.c+c)*t.d:][:t.d])
-		t.out[r*t.c+c] = s
-		norm += s * s
-	}
-	if t.sample != nil {
-		t.sample[r] = norm
 	}
 }

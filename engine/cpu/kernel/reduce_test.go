@@ -44,7 +44,7 @@ func testReduce[T Float](t *testing.T, k *Kernels[T]) {
 		for _, acc := range []bool{false, true} {
 			start := random[T](r, c)
 			sums, norms := guardedLike(start), newGuarded[float64](n)
-			k.ChannelSum(sums.s, x, n, c, plane, acc, norms.s)
+			run(k, n, func(s *Stream[T]) { s.ChannelSum(sums.s, x, c, plane, acc, norms.s) })
 			sums.check(t, "channel sums")
 			norms.check(t, "norms of channel sums")
 			want, size := make([]float64, c), make([]float64, c)
