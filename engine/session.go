@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"sgflow/engine/cpu"
+	"sgflow/engine/cuda/driver"
 	"sgflow/engine/optim"
 	"sgflow/engine/program"
 	"sgflow/engine/rng"
@@ -15,7 +16,9 @@ type Float interface{ float32 | float64 }
 // Config says how a Session runs a Program.
 type Config struct {
 	Batch   int // the largest number of samples in one run
-	Threads int // 0 is all cores
+	Threads int // of the processor; 0 is all cores
+	// CUDA is the device to compute on, in float32; nil is the processor.
+	CUDA *driver.Device
 }
 
 // Session runs a Program: it owns parameters, gradient and activations. It is
@@ -23,7 +26,7 @@ type Config struct {
 // until Close.
 type Session[T Float] struct {
 	program *program.Program
-	machine *cpu.Machine[T]
+	machine backend[T]
 }
 
 // NewSession plans and allocates everything a run needs. All parameters are
@@ -32,7 +35,13 @@ func NewSession[T Float](p *program.Program, c Config) (*Session[T], error) {
 	if c.Batch < 1 {
 		return nil, fmt.Errorf("engine: batch size %d: it must be at least 1", c.Batch)
 	}
-	m, err := cpu.New[T](p, cpu.Options{Capacity: c.Batch, Threads: c.Threads})
+	var m backend[T]
+	var err error
+	if c.CUDA != nil {
+		m, err = newCUDA[T](p, c)
+	} else {
+		m, err = cpu.New[T](p, cpu.Options{Capacity: c.Batch, Threads: c.Threads})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
@@ -41,6 +50,25 @@ func NewSession[T Float](p *program.Program, c Config) (*Session[T], error) {
 
 // Close frees the session and stops its workers.
 func (s *Session[T]) Close() { s.machine.Close() }
+
+// Err returns the first error of the device that s computes on, nil where there was
+// none. After one, nothing is computed and numbers are NaN. The processor has none.
+func (s *Session[T]) Err() error {
+	if d, ok := s.machine.(device[T]); ok {
+		return d.Err()
+	}
+	return nil
+}
+
+// NewVector returns a vector of n zeros near to where s computes: operations on it
+// copy nothing, while other slices are copied to a GPU and back at each. It lives
+// until Close.
+func (s *Session[T]) NewVector(n int) []T {
+	if d, ok := s.machine.(device[T]); ok {
+		return d.NewVector(n)
+	}
+	return make([]T, n)
+}
 
 // Program returns the program that s runs.
 func (s *Session[T]) Program() *program.Program { return s.program }

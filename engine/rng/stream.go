@@ -43,6 +43,12 @@ func New(p Purpose, seed uint64, stream uint64) Stream {
 	}
 }
 
+// Name returns the counter of the stream's first block and its key, for devices
+// that make the numbers themselves (see the package comment).
+func (s *Stream) Name() (counter [4]uint32, key [2]uint32) {
+	return [4]uint32{0, s.ctr[1], s.ctr[2], s.ctr[3]}, s.key
+}
+
 // Uint32 returns the next 32 bits.
 func (s *Stream) Uint32() uint32 {
 	if s.left == 0 {

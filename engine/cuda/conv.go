@@ -1,0 +1,226 @@
+//go:build gpu && cgo && linux && amd64
+
+package cuda
+
+import (
+	"sgflow/engine/cuda/driver"
+	"sgflow/engine/program"
+)
+
+// The tile of the convolution kernels: channels, columns, threads.
+const wideRows, wideCols, wideThreads = 32, 64, 128
+
+// geometry is what the kernels know of a convolution.
+type geometry struct {
+	program.ConvGeom
+	forward, input driver.Pointer // taps of y's sums and of dx's
+	pixels         driver.Pointer
+}
+
+func (g *geometry) x() int    { return g.InC * g.InH * g.InW }
+func (g *geometry) y() int    { return g.OutC * g.OutH * g.OutW }
+func (g *geometry) w() int    { return g.OutC * g.InC * g.KH * g.KW }
+func (g *geometry) taps() int { return g.InC * g.KH * g.KW }
+
+// args appends the geometry as the kernels take it, for sums over so many taps.
+func (g *geometry) args(taps int) [11]driver.Arg {
+	return [11]driver.Arg{
+		driver.Int(g.InC), driver.Int(g.InH), driver.Int(g.InW), driver.Int(g.OutC), driver.Int(g.OutH), driver.Int(g.OutW),
+		driver.Int(g.StrideH), driver.Int(g.StrideW), driver.Int(g.PadH), driver.Int(g.PadW), driver.Int(taps),
+	}
+}
+
+// tap and pixel are entries of the kernels' tables; see kernels/conv.cu.
+type (
+	tap   struct{ offset, h, w, weight int32 }
+	pixel struct{ offset, h, w int32 }
+)
+
+// bindGeom makes the tables of geometry g, once for all that have it.
+func bindGeom(b *binder, g program.ConvGeom) *geometry {
+	if r := b.m.geometries[g]; r != nil {
+		return r
+	}
+	if g.StrideH < 1 || g.StrideW < 1 || g.OutH != (g.InH+2*g.PadH-(g.KH-1)*g.DilH-1)/g.StrideH+1 || g.OutW != (g.InW+2*g.PadW-(g.KW-1)*g.DilW-1)/g.StrideW+1 {
+		b.fail("the windows do not make %d×%d outputs", g.OutH, g.OutW)
+		return &geometry{ConvGeom: g}
+	}
+	var forward, input []tap
+	for c := range g.InC {
+		for k := range g.KH * g.KW {
+			h, w := k/g.KW*g.DilH, k%g.KW*g.DilW
+			forward = append(forward, tap{int32((c*g.InH+h)*g.InW + w), int32(h), int32(w), 0})
+		}
+	}
+	for o := range g.OutC {
+		for k := range g.KH * g.KW {
+			input = append(input, tap{int32(o * g.OutH * g.OutW), int32(k / g.KW * g.DilH), int32(k % g.KW * g.DilW), int32(o*g.InC*g.KH*g.KW + k)})
+		}
+	}
+	var pixels []pixel
+	for p := range g.OutH {
+		for q := range g.OutW {
+			h, w := p*g.StrideH-g.PadH, q*g.StrideW-g.PadW
+			pixels = append(pixels, pixel{int32(h*g.InW + w), int32(h), int32(w)})
+		}
+	}
+	r := &geometry{
+		ConvGeom: g,
+		forward:  upload(b, "taps of a convolution", forward, 16), input: upload(b, "taps of a convolution", input, 16),
+		pixels: upload(b, "pixels of a convolution", pixels, 12),
+	}
+	b.m.geometries[g] = r
+	return r
+}
+
+func bindConv(b *binder, in *program.Conv) bound {
+	g := bindGeom(b, in.Geom)
+	x, y, w := each(g.x()), each(g.y()), whole(g.w())
+	switch in.Dir {
+	case program.ConvForward:
+		return &convForward{
+			convolution{m: b.m, g: g, what: b.what("conv"), out: b.real(in.Out, y), a: b.real(in.A, x), b: b.real(in.B, w), accumulate: in.Accumulate},
+			bindEpilogue(b, in.Epilogue, y, whole(g.OutC)),
+		}
+	case program.ConvInput:
+		return &convInput{
+			convolution{m: b.m, g: g, what: b.what("conv_input"), out: b.real(in.Out, x), a: b.real(in.A, y), b: b.real(in.B, w), accumulate: in.Accumulate},
+			bindEpilogue(b, in.Epilogue, x, whole(g.InC)),
+		}
+	case program.ConvWeight:
+		return bindConvWeight(b, in, g)
+	}
+	b.fail("no rule for convolution direction %d", in.Dir)
+	return nil
+}
+
+// convolution is what the directions share; a and b are as in program.Conv.
+type convolution struct {
+	m          *Machine
+	g          *geometry
+	what       string
+	out, a, b  operand
+	accumulate bool
+}
+
+type convForward struct {
+	convolution
+	epilogue epilogue
+}
+
+func (c *convForward) run(n int) {
+	g, e := c.g, &c.epilogue
+	s := g.args(g.taps())
+	c.m.launch(c.what, c.m.kernels.convForward, driver.Grid{
+		Blocks: driver.Dim{X: blocks(n*g.OutH*g.OutW, wideCols), Y: blocks(g.OutC, wideRows)}, Threads: driver.Dim{X: wideThreads},
+	}, driver.Ptr(c.out.p), driver.Ptr(c.a.p), driver.Ptr(c.b.p), driver.Ptr(g.forward), driver.Ptr(g.pixels), driver.Int(n),
+		s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9], s[10],
+		flag(c.accumulate), flag(vector(c.b.p, g.taps())), driver.Ptr(e.bias.p), driver.Int(int(e.f)), driver.Ptr(e.mask.p), driver.Int(int(e.df)))
+}
+
+type convInput struct {
+	convolution
+	epilogue epilogue
+}
+
+func (c *convInput) run(n int) {
+	g, e := c.g, &c.epilogue
+	s := g.args(g.OutC * g.KH * g.KW)
+	c.m.launch(c.what, c.m.kernels.convInput, driver.Grid{
+		Blocks: driver.Dim{X: blocks(n*g.InH*g.InW, wideCols), Y: blocks(g.InC, wideRows)}, Threads: driver.Dim{X: wideThreads},
+	}, driver.Ptr(c.out.p), driver.Ptr(c.a.p), driver.Ptr(c.b.p), driver.Ptr(g.input), driver.Int(n),
+		s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9], s[10], driver.Int(g.KH*g.KW),
+		flag(c.accumulate), driver.Ptr(e.bias.p), driver.Int(int(e.f)), driver.Ptr(e.mask.p), driver.Int(int(e.df)))
+}
+
+// convWeight computes gradients of groups of samples and adds them; groups are
+// single samples where norms are asked for.
+type convWeight struct {
+	convolution
+	norms   operand
+	add     bool           // norms were stored before
+	rows    driver.Pointer // the groups' gradients
+	most    int            // groups that rows has room for
+	squares driver.Pointer // by group and block
+}
+
+// weightBytes is how much memory the gradients of groups may take.
+const weightBytes = 64 << 20
+
+func bindConvWeight(b *binder, in *program.Conv, g *geometry) bound {
+	c := &convWeight{convolution: convolution{
+		m: b.m, g: g, what: b.what("conv_weight"), accumulate: in.Accumulate,
+		out: b.real(in.Out, whole(g.w())), a: b.real(in.A, each(g.x())), b: b.real(in.B, each(g.y())),
+	}}
+	if in.Epilogue != program.NoEpilogue {
+		b.fail("a weight gradient takes no epilogue")
+	}
+	c.most = min(b.m.capacity, max(1, weightBytes/real/g.w()))
+	c.rows = b.alloc("gradients of groups of samples", c.most*g.w()*real)
+	if in.Norms != program.None {
+		c.norms, c.add = b.double(in.Norms, each(1)), b.normed[in.Norms]
+		b.normed[in.Norms] = true
+		c.squares = b.alloc("squares of gradients", c.most*c.blocks()*double)
+	}
+	return c
+}
+
+// blocks is how many blocks make one group's gradient.
+func (c *convWeight) blocks() int { return blocks(c.g.taps(), wideCols) * blocks(c.g.OutC, wideRows) }
+
+func (c *convWeight) run(n int) {
+	m, g := c.m, c.g
+	noise := c.norms.present() && m.noise
+	group := 1
+	if !noise {
+		group = max(1, n*c.blocks()/(2*m.multiprocessors))
+	}
+	accumulate := c.accumulate
+	for from := 0; from < n; from += c.most * group {
+		count := min(n-from, c.most*group)
+		groups := blocks(count, group)
+		squares := c.squares
+		if !noise {
+			squares = 0
+		}
+		x, dy := c.a.p+driver.Pointer(from*g.x()*real), c.b.p+driver.Pointer(from*g.y()*real)
+		m.weightGradients(c.what, g, c.rows, x, dy, count, group, squares)
+		columns, grid, norms := blocks(g.w(), 32), blocks(g.w(), 32), driver.Pointer(0)
+		if noise {
+			norms = c.norms.p + driver.Pointer(from*double)
+			grid += blocks(count, 256)
+		}
+		m.launch(c.what, m.kernels.weightSums, driver.Grid{Blocks: driver.Dim{X: grid}, Threads: driver.Dim{X: 256}},
+			driver.Ptr(c.out.p), driver.Ptr(c.rows), driver.Int(groups), driver.Int(g.w()), flag(accumulate), driver.Int(columns),
+			driver.Ptr(norms), driver.Ptr(squares), driver.Int(n), driver.Int(count), driver.Int(c.blocks()), flag(c.add))
+		accumulate = true
+	}
+}
+
+// weightGradients queues the gradients of groups of n samples, groups×w.
+func (m *Machine) weightGradients(what string, g *geometry, rows, x, dy driver.Pointer, n, group int, squares driver.Pointer) {
+	s := g.args(g.taps())
+	m.launch(what, m.kernels.convWeight, driver.Grid{
+		Blocks:  driver.Dim{X: blocks(g.taps(), wideCols), Y: blocks(g.OutC, wideRows), Z: blocks(n, group)},
+		Threads: driver.Dim{X: wideThreads},
+	}, driver.Ptr(rows), driver.Ptr(x), driver.Ptr(dy), driver.Ptr(g.forward), driver.Ptr(g.pixels), driver.Int(n),
+		s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9], s[10],
+		driver.Int(group), flag(vector(dy, g.OutH*g.OutW)), driver.Ptr(squares))
+}
+
+// convSamples computes the weight gradient of every sample.
+type convSamples struct {
+	m         *Machine
+	g         *geometry
+	what      string
+	out, a, b operand
+}
+
+func bindConvSamples(b *binder, in *program.ConvSamples) bound {
+	g := bindGeom(b, in.Geom)
+	return &convSamples{b.m, g, b.what("conv_samples"), b.real(in.Out, each(g.w())), b.real(in.A, each(g.x())), b.real(in.B, each(g.y()))}
+}
+
+func (c *convSamples) run(n int) {
+	c.m.weightGradients(c.what, c.g, c.out.p, c.a.p, c.b.p, n, 1, 0)
+}

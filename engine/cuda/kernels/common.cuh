@@ -1,0 +1,144 @@
+// What the kernels share: elementwise functions by number, sums over a block in
+// a fixed order, and Philox.
+//
+// Conventions. Arrays are row-major and dense; n is the batch size. Sums that
+// a result depends on are taken in an order that the sizes alone decide, never
+// by atomic addition of floating-point numbers, so two runs give the same bits.
+// A thread block has at most 256 threads, an array fewer than 2³¹ elements. Nothing here needs a header of CUDA's:
+// NVRTC compiles these files as they are, and so does g++ with the emulator's
+// header.
+#pragma once
+
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+#define KERNEL extern "C" __global__ void
+#define THREADS 256
+
+// The numbers of program.Func.
+enum Func { IDENTITY, RELU, TANH, SIGMOID, GELU, EXP, LOG, SQUARE, SQRT, INVERSE, NEG };
+
+// volatile loads see what other blocks of the same launch have stored before a
+// fence: they bypass the first-level cache, which is not coherent.
+__device__ inline float fresh(const float *p) { return *(const volatile float *)p; }
+__device__ inline double fresh(const double *p) { return *(const volatile double *)p; }
+
+// activate returns f(x) for the activations, Func 0 to 4. ReLU lets NaN through,
+// so that a diverged run is seen to be one.
+__device__ inline float activate(int f, float x) {
+  switch (f) {
+  case RELU: return x < 0 ? 0.f : x;
+  case TANH: return tanhf(x);
+  case SIGMOID: return x >= 0 ? 1 / (1 + expf(-x)) : expf(x) / (1 + expf(x));
+  case GELU: return x * 0.5f * erfcf(-x * 0.70710678118654752f);
+  }
+  return x;
+}
+
+// slope returns f'(x) from y = f(x).
+__device__ inline float slope(int f, float y) {
+  switch (f) {
+  case RELU: return y > 0 ? 1.f : 0.f;
+  case TANH: return 1 - y * y;
+  case SIGMOID: return y * (1 - y);
+  }
+  return 1;
+}
+
+// phi and density are the distribution and the density of the standard normal.
+__device__ inline float phi(float x) { return 0.5f * erfcf(-x * 0.70710678118654752f); }
+__device__ inline float density(float x) { return expf(-0.5f * x * x) * 0.39894228040143268f; }
+
+// derivative returns the order-th derivative of f, order 0 to 2, at x; or from
+// y = f(x) where fromOutput is set, which only ReLU, tanh and sigmoid allow.
+__device__ inline float derivative(int f, int order, bool fromOutput, float x) {
+  float y;
+  switch (f) {
+  case RELU:
+    return order == 0 ? (x < 0 ? 0.f : x) : order == 1 ? (x > 0 ? 1.f : 0.f) : 0.f;
+  case TANH:
+    y = fromOutput ? x : tanhf(x);
+    return order == 0 ? y : order == 1 ? 1 - y * y : -2 * y * (1 - y * y);
+  case SIGMOID:
+    y = fromOutput ? x : activate(SIGMOID, x);
+    return order == 0 ? y : order == 1 ? y * (1 - y) : y * (1 - y) * (1 - 2 * y);
+  case GELU:
+    return order == 0 ? x * phi(x) : order == 1 ? phi(x) + x * density(x) : density(x) * (2 - x * x);
+  case EXP: return expf(x);
+  case LOG: return order == 0 ? logf(x) : order == 1 ? 1 / x : -1 / (x * x);
+  case SQUARE: return order == 0 ? x * x : order == 1 ? 2 * x : 2.f;
+  case SQRT: y = sqrtf(x); return order == 0 ? y : order == 1 ? 0.5f / y : -0.25f / (x * y);
+  case INVERSE: y = 1 / x; return order == 0 ? y : order == 1 ? -y * y : 2 * y * y * y;
+  case NEG: return order == 0 ? -x : order == 1 ? -1.f : 0.f;
+  }
+  return order == 0 ? x : order == 1 ? 1.f : 0.f;
+}
+
+// warp_sum returns Σ v over the 32 threads of a warp, in every thread. The order
+// is that of a butterfly: the same for every launch.
+__device__ inline double warp_sum(double v) {
+  for (int o = 16; o > 0; o >>= 1) v += __shfl_xor_sync(0xffffffffu, v, o);
+  return v;
+}
+__device__ inline float warp_max(float v) {
+  for (int o = 16; o > 0; o >>= 1) v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, o));
+  return v;
+}
+
+// block_sum returns Σ v over the block in every thread. scratch has 32 elements
+// in shared memory and may be used again at once; blockDim.x is a multiple of
+// 32. All threads call it.
+__device__ inline double block_sum(double v, double *scratch) {
+  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
+  v = warp_sum(v);
+  __syncthreads();
+  if (lane == 0) scratch[warp] = v;
+  __syncthreads();
+  v = 0;
+  for (int w = 0; w < warps; w++) v += scratch[w];
+  return v;
+}
+
+// last_block returns true, in every thread of it, for the block that is the last
+// of count to come here: what the others stored before is then to be had with
+// fresh. *arrived is 0 before the launch and after it.
+__device__ inline bool last_block(u32 *arrived, u32 count) {
+  __shared__ bool last;
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    last = atomicAdd(arrived, 1u) + 1 == count;
+    if (last) *arrived = 0;
+  }
+  __syncthreads();
+  __threadfence();
+  return last;
+}
+
+// philox is Philox 4×32-10 of Salmon et al., SC 2011, as in engine/rng.
+__device__ inline void philox(u32 c[4], u32 k0, u32 k1) {
+  for (int round = 0; round < 10; round++) {
+    const u64 p0 = (u64)c[0] * 0xD2511F53u, p1 = (u64)c[2] * 0xCD9E8D57u;
+    const u32 c1 = c[1], c3 = c[3];
+    c[0] = (u32)(p1 >> 32) ^ c1 ^ k0;
+    c[1] = (u32)p1;
+    c[2] = (u32)(p0 >> 32) ^ c3 ^ k1;
+    c[3] = (u32)p0;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+}
+
+// product and sum are rounded by themselves, never fused.
+#ifdef __CUDACC__
+__device__ inline float product(float a, float b) { return __fmul_rn(a, b); }
+__device__ inline double product(double a, double b) { return __dmul_rn(a, b); }
+__device__ inline float sum(float a, float b) { return __fadd_rn(a, b); }
+#else
+inline float product(float a, float b) { return a * b; }
+inline double product(double a, double b) { return a * b; }
+inline float sum(float a, float b) { return a + b; }
+#endif
+
+// ceil_div returns ⌈a/b⌉.
+__device__ inline int ceil_div(int a, int b) { return (a + b - 1) / b; }

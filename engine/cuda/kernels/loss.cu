@@ -1,0 +1,119 @@
+// Losses of logits and their derivatives, softmax, and what is classified
+// rightly. A warp works on one sample; exponentials and sums are in float64, as
+// p − y loses most digits where a sample is learnt well.
+#include "common.cuh"
+
+enum Loss { CROSS_ENTROPY, MSE, NO_LOSS };
+
+#define ROW                                                              \
+  const int i = (blockIdx.x * blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31
+
+// softmax_row stores the softmax of z in p and returns log Σ exp z, in every lane.
+// Each lane stores what it reads again itself.
+__device__ inline double softmax_row(double *p, const float *z, int classes, int lane) {
+  float top = z[0];
+  for (int c = lane; c < classes; c += 32) top = fmaxf(top, z[c]);
+  top = warp_max(top);
+  double sum = 0;
+  for (int c = lane; c < classes; c += 32) sum += p[c] = exp((double)z[c] - top);
+  sum = warp_sum(sum);
+  for (int c = lane; c < classes; c += 32) p[c] /= sum;
+  return top + log(sum);
+}
+
+// largest returns the place of the first largest element of x, in every lane.
+__device__ inline int largest(const float *x, int classes, int lane) {
+  float top = x[0];
+  for (int c = lane; c < classes; c += 32) top = fmaxf(top, x[c]);
+  top = warp_max(top);
+  int best = classes;
+  for (int c = lane; c < classes && best == classes; c += 32)
+    if (x[c] == top) best = c;
+  for (int o = 16; o > 0; o >>= 1) best = min(best, __shfl_xor_sync(0xffffffffu, best, o));
+  return best == classes ? 0 : best; // NaN is larger than nothing
+}
+
+// loss computes, for n samples with logits z and targets y (n×classes),
+//
+//   losses[i] = ℓᵢ, *mean = (1/n) Σ ℓᵢ, *correct = the number of i with z and y largest at one place
+//   p[i,c]    = softmax(zᵢ)_c                   for cross-entropy
+//   grad[i,c] = (1/n)·∂ℓᵢ/∂z_c                   where grad is not null
+//
+// mean may be null with NO_LOSS, correct always. hits has n elements of scratch
+// memory. Grid: ⌈n/8⌉ blocks of 256.
+KERNEL loss(int kind, const float *z, const float *y, double *p, double *losses, double *hits, float *grad, double *mean,
+            double *correct, u32 *arrived, int n, int classes) {
+  __shared__ double scratch[32];
+  ROW;
+  if (i < n) {
+    const float *zi = z + (u64)i * classes, *yi = y + (u64)i * classes;
+    double *pi = p + (u64)i * classes, sum = 0;
+    const double lse = kind == CROSS_ENTROPY ? softmax_row(pi, zi, classes, lane) : 0;
+    for (int c = lane; c < classes; c += 32) {
+      const double d = (double)zi[c] - yi[c];
+      if (kind == MSE) sum += 0.5 * d * d;
+      else if (kind == CROSS_ENTROPY && yi[c] != 0) sum += yi[c] * (lse - zi[c]);
+      if (grad) grad[(u64)i * classes + c] = (float)((kind == MSE ? d : pi[c] - yi[c]) / n);
+    }
+    sum = warp_sum(sum);
+    const bool hit = correct && largest(zi, classes, lane) == largest(yi, classes, lane);
+    if (lane == 0) losses[i] = sum, hits[i] = hit ? 1 : 0;
+  }
+  if (!last_block(arrived, gridDim.x)) return;
+  double total = 0, count = 0;
+  for (int k = threadIdx.x; k < n; k += blockDim.x) total += fresh(losses + k), count += fresh(hits + k);
+  total = block_sum(total, scratch);
+  count = block_sum(count, scratch);
+  if (threadIdx.x) return;
+  if (mean) *mean = total / n;
+  if (correct) *correct = count;
+}
+
+// softmax_rows stores the softmax of each row of z in p (rows×classes).
+KERNEL softmax_rows(double *p, const float *z, int rows, int classes) {
+  ROW;
+  if (i < rows) softmax_row(p + (u64)i * classes, z + (u64)i * classes, classes, lane);
+}
+
+// loss_grad computes out = factor·g·(p − y), or factor·g·(z − y) where p is null; g
+// is one number, 1 where null. size is that of out.
+KERNEL loss_grad(float *out, const double *p, const float *z, const float *y, const float *g, double factor, int size) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= size) return;
+  if (g) factor *= g[0];
+  out[i] = (float)(factor * ((p ? p[i] : (double)z[i]) - y[i]));
+}
+
+// loss_hess computes out = factor·g·(p∘u − p⟨p,u⟩) row by row, or factor·g·u where p is
+// null. out may be u.
+KERNEL loss_hess(float *out, const double *p, const float *u, const float *g, double factor, int rows, int classes) {
+  ROW;
+  if (i >= rows) return;
+  if (g) factor *= g[0];
+  const float *ui = u + (u64)i * classes;
+  float *oi = out + (u64)i * classes;
+  if (!p) {
+    for (int c = lane; c < classes; c += 32) oi[c] = (float)(factor * ui[c]);
+    return;
+  }
+  const double *pi = p + (u64)i * classes;
+  double mean = 0;
+  for (int c = lane; c < classes; c += 32) mean += pi[c] * ui[c];
+  mean = warp_sum(mean);
+  for (int c = lane; c < classes; c += 32) oi[c] = (float)(factor * pi[c] * (ui[c] - mean));
+}
+
+// softmax computes the softmax of each row of x, or its logarithm.
+KERNEL softmax(float *out, const float *x, int rows, int cols, int logarithm) {
+  ROW;
+  if (i >= rows) return;
+  const float *xi = x + (u64)i * cols;
+  float *oi = out + (u64)i * cols, top = xi[0];
+  for (int c = lane; c < cols; c += 32) top = fmaxf(top, xi[c]);
+  top = warp_max(top);
+  double sum = 0;
+  for (int c = lane; c < cols; c += 32) sum += exp((double)xi[c] - top);
+  sum = warp_sum(sum);
+  const double lse = top + log(sum);
+  for (int c = lane; c < cols; c += 32) oi[c] = (float)(logarithm ? xi[c] - lse : exp((double)xi[c] - top) / sum);
+}

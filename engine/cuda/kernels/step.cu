@@ -1,0 +1,26 @@
+// What makes a training step one that needs nothing from the host: the batch is
+// gathered from the data set in device memory, and what a step has to tell is
+// kept in a ring.
+#include "common.cuh"
+
+// gather writes the samples indices[0 … n−1], from place *step·n on where step is
+// not null, to x (n×size) and their labels, one-hot, to y (n×classes):
+//
+//   x[r, k] = table[channel·256 + pixels[index·size + k]]
+//
+// with what each value of a pixel becomes in the table. Grid: (⌈size/256⌉, n).
+KERNEL gather(float *x, float *y, const unsigned char *pixels, const unsigned char *labels, const float *table, const int *indices,
+              const int *step, int n, int size, int plane, int classes) {
+  const int r = blockIdx.y, k = blockIdx.x * blockDim.x + threadIdx.x;
+  const u64 index = indices[(step ? (u64)*step * n : 0) + r];
+  if (k < size) x[(u64)r * size + k] = table[k / plane * 256 + pixels[index * size + k]];
+  if (k < classes) y[(u64)r * classes + k] = labels[index] == k ? 1.f : 0.f;
+}
+
+// record stores the step's results, count float64 numbers, as row *step of the
+// ring, and goes on to the next step. One block.
+KERNEL record(double *ring, const double *results, int count, int *step) {
+  for (int k = threadIdx.x; k < count; k += blockDim.x) ring[(u64)*step * count + k] = results[k];
+  __syncthreads();
+  if (threadIdx.x == 0) ++*step;
+}

@@ -1,0 +1,147 @@
+// The product of two matrices that loaders describe, one tile of it a block:
+//
+//   acc = Σ_{k0 ≤ k < k1} A[m,k]·B[k,n]
+//
+// A loader returns four consecutive elements of its matrix along the axis that
+// is contiguous in memory, zeros outside: for A along k if ALONG_K is set, else
+// along m; for B along n, or along k. So the same loop multiplies stored
+// matrices of every orientation and the matrices that a convolution unfolds to,
+// which are never stored (implicit GEMM; Chetlur et al. 2014, arXiv:1410.0759).
+#pragma once
+#include "common.cuh"
+
+struct Four { float v[4]; };
+
+// Tile is BM×BN elements of the result, made by (BM/TM)·(BN/TN) threads of TM×TN
+// elements each, in steps of BK along k. Two steps are in shared memory: one is
+// being multiplied while the next comes from device memory by way of registers.
+template <int BM_, int BN_, int BK_, int TM_, int TN_> struct Tile {
+  static const int BM = BM_, BN = BN_, BK = BK_, TM = TM_, TN = TN_;
+  static const int SIZE = (BM / TM) * (BN / TN);     // threads of a block
+  static const int LDA = BM + 4, LDB = BN + 4;       // rows in shared memory, padded
+  static const int FOURS_A = BM * BK / 4 / SIZE, FOURS_B = BN * BK / 4 / SIZE;
+
+  float a[2][BK * LDA], b[2][BK * LDB];
+
+  template <class A, class B>
+  __device__ void load(A &la, B &lb, int k, int k1, Four *fa, Four *fb) const {
+    const int t = threadIdx.x;
+#pragma unroll
+    for (int i = 0; i < FOURS_A; i++) {
+      const int v = t + i * SIZE;
+      if (A::ALONG_K) fa[i] = la.load(v / (BK / 4), k + v % (BK / 4) * 4, k1);
+      else fa[i] = la.load(v % (BM / 4) * 4, k + v / (BM / 4), k1);
+    }
+#pragma unroll
+    for (int i = 0; i < FOURS_B; i++) {
+      const int v = t + i * SIZE;
+      if (B::ALONG_K) fb[i] = lb.load(v / (BK / 4), k + v % (BK / 4) * 4, k1);
+      else fb[i] = lb.load(v % (BN / 4) * 4, k + v / (BN / 4), k1);
+    }
+  }
+
+  template <bool ALONG_K, int WIDTH, int LD>
+  static __device__ void put(float *s, int v, const Four &f) {
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      if (ALONG_K) s[(v % (BK / 4) * 4 + j) * LD + v / (BK / 4)] = f.v[j];
+      else s[v / (WIDTH / 4) * LD + v % (WIDTH / 4) * 4 + j] = f.v[j];
+    }
+  }
+
+  template <class A, class B> __device__ void store(int half, const Four *fa, const Four *fb) {
+#pragma unroll
+    for (int i = 0; i < FOURS_A; i++) put<A::ALONG_K, BM, LDA>(a[half], threadIdx.x + i * SIZE, fa[i]);
+#pragma unroll
+    for (int i = 0; i < FOURS_B; i++) put<B::ALONG_K, BN, LDB>(b[half], threadIdx.x + i * SIZE, fb[i]);
+  }
+
+  // row and column are the first of this thread's elements in the tile; the
+  // others follow it.
+  static __device__ int row() { return threadIdx.x / (BN / TN) * TM; }
+  static __device__ int column() { return threadIdx.x % (BN / TN) * TN; }
+
+  // multiply adds the product over k0 ≤ k < k1 to acc. All threads call it.
+  template <class A, class B>
+  __device__ void multiply(float (&acc)[TM][TN], A &la, B &lb, int k0, int k1) {
+    Four fa[FOURS_A], fb[FOURS_B];
+    const int m = row(), n = column();
+    int half = 0;
+    __syncthreads();
+    load(la, lb, k0, k1, fa, fb);
+    store<A, B>(half, fa, fb);
+    __syncthreads();
+    for (int k = k0; k < k1; k += BK) {
+      if (k + BK < k1) load(la, lb, k + BK, k1, fa, fb);
+#pragma unroll
+      for (int kk = 0; kk < BK; kk++) {
+        float x[TM], y[TN];
+#pragma unroll
+        for (int i = 0; i < TM; i++) x[i] = a[half][kk * LDA + m + i];
+#pragma unroll
+        for (int j = 0; j < TN; j++) y[j] = b[half][kk * LDB + n + j];
+#pragma unroll
+        for (int i = 0; i < TM; i++)
+#pragma unroll
+          for (int j = 0; j < TN; j++) acc[i][j] = fmaf(x[i], y[j], acc[i][j]);
+      }
+      half ^= 1;
+      if (k + BK < k1) store<A, B>(half, fa, fb);
+      __syncthreads();
+    }
+  }
+};
+
+// Small is for few rows, where many blocks matter more than what each reads
+// twice; Large for many.
+typedef Tile<32, 32, 32, 4, 2> Small;  // 128 threads
+typedef Tile<64, 64, 16, 4, 4> Large;  // 256 threads
+typedef Tile<32, 64, 16, 4, 4> Wide;   // 128 threads: channels × pixels
+
+// clear sets the elements of a tile to zero.
+template <int M, int N> __device__ inline void clear(float (&acc)[M][N]) {
+#pragma unroll
+  for (int i = 0; i < M; i++)
+#pragma unroll
+    for (int j = 0; j < N; j++) acc[i][j] = 0;
+}
+
+// Rows loads a stored matrix p of rows×cols elements with rows ld apart, whose
+// rows are what is contiguous: elements [r, c … c+3]. With ALONG_K_ the row is the
+// tile's m or n and c is k; else the row is k. vector says that all groups of
+// four start at multiples of 16 bytes.
+template <bool ALONG_K_> struct Rows {
+  static const bool ALONG_K = ALONG_K_;
+  const float *p;
+  int first, count; // the tile's first m or n, and how many the matrix has
+  int ld;
+  bool vector;
+
+  __device__ Four load(int i, int k, int k1) const {
+    Four f;
+    const int outer = ALONG_K ? first + i : k, inner = ALONG_K ? k : first + i;
+    const int outers = ALONG_K ? count : k1, inners = ALONG_K ? k1 : count;
+    if (outer < outers && inner + 3 < inners && vector) {
+      const float4 q = *(const float4 *)(p + (u64)outer * ld + inner);
+      f.v[0] = q.x, f.v[1] = q.y, f.v[2] = q.z, f.v[3] = q.w;
+      return f;
+    }
+#pragma unroll
+    for (int j = 0; j < 4; j++) f.v[j] = outer < outers && inner + j < inners ? p[(u64)outer * ld + inner + j] : 0.f;
+    return f;
+  }
+};
+
+// Epilogue is what is done to an element before it is stored, in the order of
+// program.Epilogue; pointers are null where there is no such part.
+struct Epilogue {
+  const float *bias, *mask;
+  int func, mask_func;
+
+  __device__ float apply(float c, int channel, u64 at) const {
+    if (bias) c += bias[channel];
+    if (func) c = activate(func, c);
+    if (mask) c *= slope(mask_func, mask[at]);
+    return c;
+  }
+};

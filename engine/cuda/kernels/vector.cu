@@ -1,0 +1,71 @@
+// Operations on flat vectors: products for Lanczos and Hutchinson, probes, and
+// the optimizer's step.
+#include "common.cuh"
+
+enum Sums { DOT, DISTANCE, EXCHANGE };
+
+// vector_sums computes out[0] = Σ aᵢbᵢ, or Σ (aᵢ − bᵢ)² for DISTANCE. EXCHANGE also
+// computes out[1] = Σ bᵢ² and stores a = b. All is in float64; the blocks' parts,
+// partial (2·gridDim.x), are added in order by the last of them.
+KERNEL vector_sums(int kind, float *a, const float *b, int size, double *partial, double *out, u32 *arrived) {
+  __shared__ double scratch[32];
+  double sum = 0, second = 0;
+  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
+    const double x = a[i], y = b[i];
+    sum += kind == DISTANCE ? (x - y) * (x - y) : x * y;
+    if (kind == EXCHANGE) {
+      second += y * y;
+      a[i] = b[i];
+    }
+  }
+  sum = block_sum(sum, scratch);
+  second = block_sum(second, scratch);
+  if (threadIdx.x == 0) partial[2 * blockIdx.x] = sum, partial[2 * blockIdx.x + 1] = second;
+  if (!last_block(arrived, gridDim.x)) return;
+  sum = second = 0;
+  for (int k = threadIdx.x; k < (int)gridDim.x; k += blockDim.x) sum += fresh(partial + 2 * k), second += fresh(partial + 2 * k + 1);
+  sum = block_sum(sum, scratch);
+  second = block_sum(second, scratch);
+  if (threadIdx.x == 0) out[0] = sum, out[1] = second;
+}
+
+// axpy computes y += alpha·x.
+KERNEL axpy(float *y, const float *x, float alpha, int size) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < size) y[i] += alpha * x[i];
+}
+
+// signs fills x with the elements of a Rademacher probe as engine/rng's Signs
+// does; c1 to c3 and the key are those of its stream. A warp makes the 128 signs of
+// one block of Philox.
+KERNEL signs(float *x, int size, u32 c1, u32 c2, u32 c3, u32 k0, u32 k1) {
+  const u32 block = (blockIdx.x * blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31;
+  u32 c[4] = {block, c1, c2, c3};
+  philox(c, k0, k1);
+#pragma unroll
+  for (int j = 0; j < 4; j++) {
+    const u64 i = (u64)block * 128 + j * 32 + lane;
+    if (i < (u64)size) x[i] = c[j] >> lane & 1 ? -1.f : 1.f;
+  }
+}
+
+// update makes one step of stochastic gradient descent, as optim.Step defines
+// it and with the same bits: every product and every sum is rounded by itself.
+// The rate is rates[*step] where rates is not null, else rate.
+KERNEL update(float *theta, const float *grad, float *velocity, int size, double rate, double momentum, double decay, int nesterov,
+              int decoupled, const double *rates, const int *step) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= size) return;
+  if (rates) rate = rates[*step];
+  const float lr = (float)rate, m = (float)momentum, coupled = decoupled ? 0.f : (float)decay;
+  const float keep = decoupled ? (float)(1 - product(rate, decay)) : 1.f;
+  const float t = theta[i];
+  float d = grad[i];
+  if (coupled != 0) d = sum(d, product(coupled, t));
+  if (m != 0) {
+    const float v = sum(product(m, velocity[i]), d);
+    velocity[i] = v;
+    d = nesterov ? sum(d, product(m, v)) : v;
+  }
+  theta[i] = sum(product(keep, t), -product(lr, d));
+}

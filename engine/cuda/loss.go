@@ -1,0 +1,217 @@
+//go:build gpu && cgo && linux && amd64
+
+package cuda
+
+import (
+	"sgflow/engine/cuda/driver"
+	"sgflow/engine/program"
+)
+
+// noLoss is the loss kernel's kind of a Correct by itself.
+const noLoss = 2
+
+// loss computes the mean loss, the count of correct predictions of the same
+// logits, and in a run for a gradient ∂L/∂z, in one launch.
+type loss struct {
+	m          *Machine
+	what       string
+	kind       int
+	z, y       operand
+	targets    program.BufferID
+	mean       operand
+	correct    operand
+	gradient   operand
+	p          driver.Pointer // softmax of the logits, float64; 0 for mse
+	each, hits driver.Pointer // ℓᵢ and whether i is correct, float64
+	classes    int
+}
+
+// bindRows makes what all losses need.
+func bindRows(b *binder, name string, kind int, z, y program.BufferID, classes int) *loss {
+	if classes < 1 {
+		b.fail("%d classes", classes)
+	}
+	size := each(max(1, classes))
+	l := &loss{m: b.m, what: b.what(name), kind: kind, targets: y, classes: classes, z: b.real(z, size)}
+	if y != program.None {
+		l.y = b.real(y, size)
+	}
+	if kind == int(program.CrossEntropy) {
+		l.p = b.alloc("softmax", size.At(b.m.capacity)*double)
+	}
+	return l
+}
+
+func (b *binder) checkLoss(kind program.LossKind) {
+	if kind > program.MSE {
+		b.fail("no rule for loss %d", kind)
+	}
+}
+
+// scratch makes room for the results of samples.
+func (l *loss) scratch(b *binder) {
+	l.each, l.hits = b.alloc("losses of samples", b.m.capacity*double), b.alloc("hits of samples", b.m.capacity*double)
+}
+
+func bindLoss(b *binder, in *program.Loss) bound {
+	b.checkLoss(in.Kind)
+	l := bindRows(b, "loss", int(in.Kind), in.Z, in.Y, in.Classes)
+	l.mean = b.double(in.Out, whole(1))
+	l.scratch(b)
+	if b.phase == program.Forward && b.final(in.Z) && b.final(in.Y) {
+		b.losses[in.Z] = l
+	}
+	return l
+}
+
+func bindCorrect(b *binder, in *program.Correct) bound {
+	out := b.double(in.Out, whole(1))
+	if l := b.losses[in.Z]; l != nil && l.targets == in.Y && l.classes == in.Classes && !l.correct.present() {
+		l.correct = out
+		return nil
+	}
+	l := bindRows(b, "correct", noLoss, in.Z, in.Y, in.Classes)
+	l.correct = out
+	l.scratch(b)
+	return l
+}
+
+func (l *loss) run(n int) {
+	gradient := l.gradient.p
+	if !l.m.toGradient {
+		gradient = 0
+	}
+	l.m.launch(l.what, l.m.kernels.loss, warps(n), driver.Int(l.kind), driver.Ptr(l.z.p), driver.Ptr(l.y.p), driver.Ptr(l.p),
+		driver.Ptr(l.each), driver.Ptr(l.hits), driver.Ptr(gradient), driver.Ptr(l.mean.p), driver.Ptr(l.correct.p), driver.Ptr(l.m.arrived),
+		driver.Int(n), driver.Int(l.classes))
+}
+
+// softmaxOf returns the loss that has made the softmax of z by the time that the
+// instruction being bound runs, or one that must make it.
+func softmaxOf(b *binder, z program.BufferID, kind program.LossKind, classes int) (l *loss, made bool) {
+	if l := b.losses[z]; l != nil && l.classes == classes && l.kind == int(kind) {
+		return l, true
+	}
+	return bindRows(b, "softmax", int(kind), z, program.None, classes), kind == program.MSE
+}
+
+// makeSoftmax queues the softmax of the logits.
+func (l *loss) makeSoftmax(n int) {
+	l.m.launch(l.what, l.m.kernels.softmaxRows, warps(n), driver.Ptr(l.p), driver.Ptr(l.z.p), driver.Int(n), driver.Int(l.classes))
+}
+
+// lossGrad computes g·(p − y)/n, or g·(z − y)/n for mse.
+type lossGrad struct {
+	l         *loss
+	made      bool
+	what      string
+	out, y, g operand
+}
+
+func bindLossGrad(b *binder, in *program.LossGrad) bound {
+	b.checkLoss(in.Kind)
+	out := b.real(in.Out, each(in.Classes))
+	r := &lossGrad{what: b.what("loss_grad"), out: out, y: b.real(in.Y, each(in.Classes)), g: b.real(in.G, whole(1))}
+	r.l, r.made = softmaxOf(b, in.Z, in.Kind, in.Classes)
+	if b.err == nil && r.l.mean.present() && r.l.targets == in.Y && in.G == program.None && b.phase == program.Gradient && b.freeSince(in.Out, in.Z) {
+		r.l.gradient = out
+		return nil
+	}
+	return r
+}
+
+// freeSince reports whether the memory of the temporary out is not used between
+// the Loss of z in the Forward phase and the instruction being bound, in the
+// Gradient phase.
+func (b *binder) freeSince(out, z program.BufferID) bool {
+	buf, at := b.p.Buffer(out), b.m.buffers.at
+	if buf.Role != program.Temporary {
+		return false
+	}
+	from, size := at[out], driver.Pointer(buf.Len(b.m.capacity)*real)
+	since := false
+	for ph := program.Forward; ph <= program.Gradient; ph++ {
+		for k, in := range b.p.Phases[ph] {
+			if ph == b.phase && k == b.place {
+				return since
+			}
+			if l, ok := in.(*program.Loss); ok && l.Z == z {
+				since = true
+			}
+			if !since {
+				continue
+			}
+			for _, id := range append(program.Reads(in), program.Writes(in)...) {
+				other := driver.Pointer(b.p.Buffer(id).Len(b.m.capacity) * real)
+				if at[id] != 0 && at[id] < from+size && from < at[id]+other {
+					return false
+				}
+			}
+		}
+	}
+	return false
+}
+
+func (r *lossGrad) run(n int) {
+	if !r.made {
+		r.l.makeSoftmax(n)
+	}
+	r.l.queueGrad(r.what, r.out.p, r.y.p, r.g.p, 1/float64(n), n)
+}
+
+// queueGrad queues out = factor·g·(p − y), or of z − y.
+func (l *loss) queueGrad(what string, out, y, g driver.Pointer, factor float64, n int) {
+	l.m.launch(what, l.m.kernels.lossGrad, elements(n*l.classes), driver.Ptr(out), driver.Ptr(l.p), driver.Ptr(l.z.p), driver.Ptr(y),
+		driver.Ptr(g), driver.Float64(factor), driver.Int(n*l.classes))
+}
+
+// lossHess computes g·(p∘u − p⟨p,u⟩)/n, or g·u/n for mse.
+type lossHess struct {
+	l         *loss
+	made      bool
+	what      string
+	out, u, g operand
+}
+
+func bindLossHess(b *binder, in *program.LossHess) bound {
+	b.checkLoss(in.Kind)
+	r := &lossHess{what: b.what("loss_hess"), out: b.real(in.Out, each(in.Classes)), u: b.real(in.U, each(in.Classes)), g: b.real(in.G, whole(1))}
+	r.l, r.made = softmaxOf(b, in.Z, in.Kind, in.Classes)
+	return r
+}
+
+func (r *lossHess) run(n int) {
+	if !r.made {
+		r.l.makeSoftmax(n)
+	}
+	r.l.queueHess(r.what, r.out.p, r.u.p, r.g.p, 1/float64(n), n)
+}
+
+// queueHess queues out = factor·g·(p∘u − p⟨p,u⟩), or factor·g·u.
+func (l *loss) queueHess(what string, out, u, g driver.Pointer, factor float64, n int) {
+	l.m.launch(what, l.m.kernels.lossHess, warps(n), driver.Ptr(out), driver.Ptr(l.p), driver.Ptr(u), driver.Ptr(g),
+		driver.Float64(factor), driver.Int(n), driver.Int(l.classes))
+}
+
+// softmax computes the softmax of every row, or its logarithm.
+type softmax struct {
+	m      *Machine
+	what   string
+	out, x operand
+	rows   program.Extent
+	cols   int
+	log    bool
+}
+
+func bindSoftmax(b *binder, in *program.Softmax) bound {
+	if in.Cols < 1 {
+		b.fail("%d columns", in.Cols)
+	}
+	size := b.extent(in.Rows, whole(in.Cols))
+	return &softmax{b.m, b.what("softmax"), b.real(in.Out, size), b.real(in.X, size), in.Rows, in.Cols, in.Log}
+}
+
+func (s *softmax) run(n int) {
+	rows := s.rows.At(n)
+	s.m.launch(s.what, s.m.kernels.softmax, warps(rows), driver.Ptr(s.out.p), driver.Ptr(s.x.p), driver.Int(rows), driver.Int(s.cols), flag(s.log))
+}

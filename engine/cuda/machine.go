@@ -1,0 +1,479 @@
+//go:build gpu && cgo && linux && amd64
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+
+	"sgflow/engine/cuda/driver"
+	"sgflow/engine/program"
+)
+
+// Options say how a Machine runs its program.
+type Options struct {
+	// Capacity is the largest batch size, at least 1.
+	Capacity int
+	// Device is one of driver.Devices.
+	Device driver.Device
+	// Multiprocessors to keep busy; 0 is as many as the device has. Results
+	// depend on it in the last digits, as sums are split by it.
+	Multiprocessors int
+}
+
+// Machine executes a Program on a CUDA device, in float32. It is for one
+// goroutine at a time. All slices that its methods return belong to it, keep
+// their address for its life and must not be used after Close.
+//
+// The methods are those of cpu.Machine, and as there the wrong order of calls and
+// wrong lengths panic. What fails on the device is kept in Err: from then on
+// nothing is computed, and numbers are NaN.
+type Machine struct {
+	program         *program.Program
+	capacity        int
+	multiprocessors int
+
+	ctx     *driver.Context
+	module  *driver.Module
+	stream  *driver.Stream
+	kernels kernelSet
+	memory  memory
+	buffers buffers
+	err     error
+	busy    bool // something is queued that was not waited for
+
+	geometries map[program.ConvGeom]*geometry
+	partial    driver.Pointer // of split sums
+	arrived    driver.Pointer // counts of blocks that are done
+	phases     [program.NumPhases][]bound
+	graphs     map[run]*driver.Graph
+	staging    [3]staging
+	vectors    vectors
+
+	// unwritten parts of ḡ and H·v: no instruction writes them, so they are zero.
+	gradGaps, productGaps []interval
+
+	toGradient bool // the run in progress goes on to the gradient
+	noise      bool // and to norms
+	loaded     int  // samples of the last run
+	batch      int  // of the last backward pass, 0 when a Forward followed it
+	pulled     bool // that was a Pullback, with which there is no product
+	curved     bool // Curvature has run for it
+	sampled    sampled
+	logit      *logits // nil where the program has no LogitLoss
+}
+
+// run names what a captured graph does.
+type run struct {
+	what  string
+	n     int
+	noise bool
+}
+
+// mostGraphs is how many graphs a machine keeps; what runs at more batch sizes
+// than that is queued kernel by kernel.
+const mostGraphs = 32
+
+// The texts of the panics that wrong calls cause.
+const (
+	badBatch    = "cuda: batch size is not between 1 and the capacity"
+	badLengths  = "cuda: vectors differ in length"
+	badVector   = "cuda: vector is not of length P"
+	noGradient  = "cuda: no Gradient before, or another run since"
+	noHessian   = "cuda: the program has no Hessian-vector product"
+	noLogits    = "cuda: the program names no logits"
+	noLogitLoss = "cuda: the program's loss is not one of its logits alone"
+	noForward   = "cuda: no samples have been run"
+	noSamples   = "cuda: per-sample gradients without a Gradient or Pullback before"
+	noKept      = "cuda: CrossDots without a KeepSamples before"
+	badSamples  = "cuda: slice does not have an element for each sample of the last run"
+	badLogits   = "cuda: slice does not have an element for each logit of the last run"
+	badGram     = "cuda: Gram matrix is not n×n for the n samples of the last backward pass"
+)
+
+// New makes a machine for p. It returns an error where p holds an instruction
+// that this package has no rule for or whose operands do not fit together, or
+// where the device fails or lacks memory. The caller closes the machine when done
+// with it.
+func New(p *program.Program, o Options) (*Machine, error) {
+	if o.Capacity < 1 {
+		return nil, fmt.Errorf("cuda: making a machine: capacity %d: it must be at least 1", o.Capacity)
+	}
+	m := &Machine{
+		program: p, capacity: o.Capacity, multiprocessors: o.Multiprocessors,
+		geometries: map[program.ConvGeom]*geometry{}, graphs: map[run]*driver.Graph{},
+	}
+	if m.multiprocessors == 0 {
+		m.multiprocessors = o.Device.Multiprocessors
+	}
+	if err := m.start(o.Device); err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return m, nil
+}
+
+// start opens the device and binds the program.
+func (m *Machine) start(d driver.Device) (err error) {
+	if m.ctx, err = driver.Open(d); err != nil {
+		return err
+	}
+	m.memory = memory{ctx: m.ctx, pinned: !d.Managed}
+	if m.module, err = load(m.ctx); err != nil {
+		return err
+	}
+	if m.kernels, err = loadKernels(m.module); err != nil {
+		return err
+	}
+	if m.stream, err = m.ctx.NewStream(); err != nil {
+		return err
+	}
+	layout := m.program.Plan(m.capacity)
+	if err := m.allocate(layout); err != nil {
+		return err
+	}
+	if m.partial, err = m.memory.device("parts of sums", partialBytes(m.multiprocessors)); err != nil {
+		return err
+	}
+	arrived := 4 * max(2*m.multiprocessors, 2)
+	if m.arrived, err = m.memory.device("counts of blocks", arrived); err != nil {
+		return err
+	}
+	m.fill("counts of blocks", m.arrived, arrived/4)
+	m.gradGaps = gaps(m.program, program.Grad, program.Gradient)
+	if m.program.HasProduct() {
+		m.productGaps = gaps(m.program, program.Product, program.HessianProduct)
+	}
+	if err := m.bind(); err != nil {
+		return err
+	}
+	m.wait()
+	return m.err
+}
+
+// bind resolves the instructions, but for those of the Samples phase.
+func (m *Machine) bind() error {
+	b := newBinder(m)
+	var errs []error
+	for ph := program.Forward; ph < program.Samples; ph++ {
+		list, err := b.bindPhase(ph)
+		if ph == program.Noise && err == nil {
+			b.err = nil
+			list = b.finishNoise(list)
+			err = b.err
+		}
+		m.phases[ph] = list
+		errs = append(errs, err)
+	}
+	b.err = nil
+	m.logit = b.bindLogits()
+	m.vectors.bind(b)
+	errs = append(errs, b.err)
+	for k, id := range m.program.Inputs {
+		if m.buffers.inputs[k] == nil {
+			errs = append(errs, fmt.Errorf("cuda: making a machine: buffer %d is listed as an input but has role %s", id, m.program.Buffers[id].Role))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Close frees the device's memory. The machine must not be used afterwards;
+// closing it again does nothing.
+func (m *Machine) Close() { m.check(m.close()) }
+
+func (m *Machine) close() error {
+	if m.ctx == nil {
+		return nil
+	}
+	var errs []error
+	keep := func(err error) { errs = append(errs, err) }
+	if m.stream != nil {
+		keep(m.stream.Synchronize("closing"))
+	}
+	for _, g := range m.graphs {
+		keep(g.Close())
+	}
+	keep(m.memory.free())
+	if m.stream != nil {
+		keep(m.stream.Close())
+	}
+	if m.module != nil {
+		keep(m.module.Unload())
+	}
+	keep(m.ctx.Close())
+	m.ctx = nil
+	return errors.Join(errs...)
+}
+
+// Err returns the first error of the device, nil where there was none.
+func (m *Machine) Err() error {
+	m.wait()
+	return m.err
+}
+
+// check remembers the first error.
+func (m *Machine) check(err error) {
+	if m.err == nil {
+		m.err = err
+	}
+}
+
+// launch queues a kernel.
+func (m *Machine) launch(what string, k driver.Kernel, g driver.Grid, args ...driver.Arg) {
+	if m.err == nil && g.Blocks.X > 0 {
+		m.check(m.stream.Launch(what, k, g, args...))
+		m.busy = true
+	}
+}
+
+// copy queues a copy of bytes.
+func (m *Machine) copy(what string, dst, src driver.Pointer, bytes int) {
+	if m.err == nil && bytes > 0 && dst != src {
+		m.check(m.stream.Copy(what, dst, src, int64(bytes)))
+		m.busy = true
+	}
+}
+
+// fill queues zeros for n words of 4 bytes.
+func (m *Machine) fill(what string, dst driver.Pointer, n int) {
+	if m.err == nil && n > 0 {
+		m.check(m.stream.Fill(what, dst, 0, int64(n)))
+		m.busy = true
+	}
+}
+
+// wait returns when all that is queued is done.
+func (m *Machine) wait() {
+	if m.busy {
+		m.busy = false
+		m.check(m.stream.Synchronize("waiting for the device"))
+	}
+}
+
+// graph runs what f queues: captured the first time, and as one from then on.
+func (m *Machine) graph(key run, f func()) {
+	if m.err != nil {
+		return
+	}
+	g := m.graphs[key]
+	if g == nil && len(m.graphs) == mostGraphs {
+		f()
+		return
+	}
+	if g == nil {
+		var err error
+		g, err = m.stream.Capture(key.what, func() error {
+			f()
+			return m.err
+		})
+		if err != nil {
+			m.check(err)
+			return
+		}
+		m.graphs[key] = g
+	}
+	m.check(m.stream.LaunchGraph(key.what, g))
+	m.busy = true
+}
+
+// Capacity returns the largest batch size.
+func (m *Machine) Capacity() int { return m.capacity }
+
+// Theta returns θ, P elements in the order of the program's parameters. The
+// caller sets it; it starts as zeros.
+func (m *Machine) Theta() []float32 { m.wait(); return m.buffers.theta }
+
+// Grad returns ḡ = ∇L(θ), P elements, as of the last Gradient.
+func (m *Machine) Grad() []float32 { m.wait(); return m.buffers.grad }
+
+// Input returns the k-th input of the program at full capacity: rows of samples of
+// which the caller fills the first n before a run of n. A fixed input has no rows.
+func (m *Machine) Input(k int) []float32 { m.wait(); return m.buffers.inputs[k] }
+
+// NewVector returns a vector of n zeros that the device sees: operations on it
+// copy nothing. It lives until Close.
+func (m *Machine) NewVector(n int) []float32 {
+	if m.err == nil {
+		block, err := m.memory.both("vector", n*real)
+		if err == nil {
+			return driver.Slice[float32](block)
+		}
+		m.check(err)
+	}
+	return make([]float32, n)
+}
+
+// number returns a result of the last run.
+func (m *Machine) number(id program.BufferID) float64 {
+	m.wait()
+	if m.err != nil {
+		return math.NaN()
+	}
+	return m.buffers.host[m.buffers.doubleAt[id]]
+}
+
+// Loss returns the mean loss L of the last run.
+func (m *Machine) Loss() float64 {
+	if m.program.Loss == program.None {
+		return 0
+	}
+	return m.number(m.program.Loss)
+}
+
+// Correct returns the number of samples of the last run that were classified
+// rightly, −1 where the program does not count them.
+func (m *Machine) Correct() int {
+	if m.program.Correct == program.None {
+		return -1
+	}
+	if v := m.number(m.program.Correct); v == v {
+		return int(v)
+	}
+	return 0
+}
+
+// Norms returns ‖gᵢ‖² of one parameter for each sample of the last Gradient, which
+// must have been asked for noise. It is nil where the program has no rule for the
+// parameter.
+func (m *Machine) Norms(param int) []float64 {
+	id := m.program.Params[param].Norms
+	if id == program.None {
+		return nil
+	}
+	m.wait()
+	return m.buffers.host[m.buffers.doubleAt[id]:][:m.batch]
+}
+
+// Logits returns the network's outputs for the first n samples of the last run,
+// n×classes.
+func (m *Machine) Logits(n int) []float32 {
+	if m.buffers.logits == nil {
+		panic(noLogits)
+	}
+	m.checkBatch(n)
+	m.wait()
+	return m.buffers.logits[:m.program.Buffer(m.program.Logits).Len(n)]
+}
+
+func (m *Machine) checkBatch(n int) {
+	if n < 1 || n > m.capacity {
+		panic(badBatch)
+	}
+}
+
+// Forward computes the loss of the first n samples, and the count of correct
+// predictions. It panics where n is not in 1..Capacity.
+func (m *Machine) Forward(n int) {
+	m.begin(n)
+	m.toGradient = false
+	m.graph(run{"forward", n, false}, func() {
+		m.run(program.Forward, n)
+		m.results()
+	})
+}
+
+// begin is called when samples are run.
+func (m *Machine) begin(n int) {
+	m.checkBatch(n)
+	m.loaded, m.batch, m.pulled = n, 0, false
+	m.changed()
+}
+
+// Gradient computes what Forward does and ḡ = ∇L(θ) of the first n samples; with
+// noise also ‖gᵢ‖² of every sample and parameter. It panics where n is not in
+// 1..Capacity.
+func (m *Machine) Gradient(n int, noise bool) {
+	m.begin(n)
+	m.batch, m.noise, m.toGradient = n, noise, true
+	m.graph(run{"gradient", n, noise}, func() {
+		m.run(program.Forward, n)
+		m.backward(m.phases[program.Gradient], n)
+	})
+}
+
+// backward queues list, which is the Gradient phase or like it.
+func (m *Machine) backward(list []bound, n int) {
+	m.clear(m.buffers.grad, m.gradGaps)
+	runList(list, n)
+	if m.noise {
+		m.run(program.Noise, n)
+	}
+	m.results()
+}
+
+func (m *Machine) clear(x []float32, gaps []interval) {
+	for _, g := range gaps {
+		m.fill("elements without gradient", address(x)+driver.Pointer(g.from*real), g.to-g.from)
+	}
+}
+
+// results queues the copy of all scalars and norms to the host.
+func (m *Machine) results() {
+	if len(m.buffers.host) > 0 {
+		m.copy("results", hostAddress(m.buffers.host), m.buffers.doubles, m.buffers.doubleCount*double)
+	}
+}
+
+// changed says that what was computed from the activations and the backward pass
+// has to be computed anew when it is needed again.
+func (m *Machine) changed() {
+	m.curved, m.sampled.made = false, false
+	if m.logit != nil {
+		m.logit.tangent.ready = false
+	}
+}
+
+// Product computes out = H·v, H being the Hessian of the loss of the last
+// Gradient's batch at the θ of that call; θ and the inputs must not have changed
+// since. out and v have P elements and do not overlap; no reference to them is
+// kept. It panics without such a Gradient, where the program has no
+// Hessian-vector product, and where a length is wrong.
+func (m *Machine) Product(out, v []float32) {
+	switch {
+	case !m.program.HasProduct():
+		panic(noHessian)
+	case m.batch == 0 || m.pulled:
+		panic(noGradient)
+	case len(out) != m.program.NumParams || len(v) != m.program.NumParams:
+		panic(badVector)
+	}
+	n := m.batch
+	m.read(m.buffers.vector, v)
+	if !m.curved && len(m.phases[program.Curvature]) > 0 {
+		m.graph(run{"curvature", n, false}, func() { m.run(program.Curvature, n) })
+	}
+	m.curved = true
+	m.graph(run{"product", n, false}, func() {
+		for _, g := range m.productGaps {
+			m.fill("elements without product", m.buffers.product+driver.Pointer(g.from*real), g.to-g.from)
+		}
+		m.run(program.HessianProduct, n)
+	})
+	m.write(out, m.buffers.product)
+}
+
+// run queues one phase.
+func (m *Machine) run(ph program.Phase, n int) { runList(m.phases[ph], n) }
+
+func runList(list []bound, n int) {
+	for _, in := range list {
+		if in != nil {
+			in.run(n)
+		}
+	}
+}
+
+// Split calls f for consecutive pieces [from, to) that make up [0, n), each once,
+// and returns when all are done: on all cores, where n·cost elements are many. f
+// may write inputs but must not call the machine otherwise.
+func (m *Machine) Split(n, cost int, f func(from, to int)) {
+	m.wait()
+	pieces := min(n, runtime.GOMAXPROCS(0), n*cost>>15+1)
+	var group sync.WaitGroup
+	for i := range pieces {
+		group.Go(func() { f(i*n/pieces, (i+1)*n/pieces) })
+	}
+	group.Wait()
+}

@@ -1,0 +1,142 @@
+//go:build gpu && cgo && linux && amd64
+
+package cuda
+
+import (
+	"strconv"
+
+	"sgflow/engine/cuda/driver"
+	"sgflow/engine/program"
+)
+
+// product is a matrix product of any operands and its epilogue.
+type product struct {
+	m              *Machine
+	what           string
+	transA, transB bool
+	accumulate     bool
+	epilogue       epilogue
+}
+
+// The tiles of the product kernels: rows and columns of a block's part, and
+// threads.
+const (
+	smallTile, smallThreads = 32, 128
+	largeTile, largeThreads = 64, 256
+	kStep                   = 32 // of the small tile along k
+)
+
+// run queues out = op(a)·op(b), rows×cols with a sum of k terms.
+func (r *product) run(out, a, b driver.Pointer, rows, cols, k int) {
+	m := r.m
+	orientation := 0
+	if r.transA {
+		orientation += 2
+	}
+	if r.transB {
+		orientation++
+	}
+	kernel, tile, threads, splits := m.kernels.small[orientation], smallTile, smallThreads, 1
+	if blocks(rows, largeTile)*blocks(cols, largeTile) >= 2*m.multiprocessors {
+		kernel, tile, threads = m.kernels.large[orientation], largeTile, largeThreads
+	} else if n := blocks(rows, smallTile) * blocks(cols, smallTile); n < m.multiprocessors {
+		// Parts of the sum over k keep the processors busy that tiles do not.
+		splits = min(blocks(2*m.multiprocessors, n), blocks(k, 2*kStep))
+	}
+	lda, ldb := k, cols
+	if r.transA {
+		lda = rows
+	}
+	if r.transB {
+		ldb = k
+	}
+	e := &r.epilogue
+	m.launch(r.what, kernel, driver.Grid{
+		Blocks: driver.Dim{X: blocks(cols, tile), Y: blocks(rows, tile), Z: splits}, Threads: driver.Dim{X: threads},
+	}, driver.Ptr(out), driver.Ptr(a), driver.Ptr(b), driver.Int(rows), driver.Int(cols), driver.Int(k), flag(r.accumulate),
+		flag(vector(a, lda)), flag(vector(b, ldb)),
+		driver.Ptr(e.bias.p), driver.Int(int(e.f)), driver.Ptr(e.mask.p), driver.Int(int(e.df)),
+		driver.Ptr(m.partial), driver.Ptr(m.arrived))
+}
+
+// partialBytes is the size of the workspace for split sums: twice as many tiles
+// as multiprocessors, and one part of each more by rounding.
+func partialBytes(multiprocessors int) int { return 3 * multiprocessors * smallTile * smallTile * real }
+
+// vector reports whether rows of ld elements from p on all start at multiples of
+// 16 bytes.
+func vector(p driver.Pointer, ld int) bool { return p%16 == 0 && ld%4 == 0 }
+
+// blocks returns how many blocks of the given size cover n elements.
+func blocks(n, size int) int { return (n + size - 1) / size }
+
+func flag(on bool) driver.Arg {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+type matMul struct {
+	product
+	out, a, b     operand
+	rows, cols, k program.Extent
+}
+
+func bindMatMul(b *binder, in *program.MatMul) bound {
+	size := b.extent(in.M, in.N)
+	return &matMul{
+		product: product{
+			m: b.m, what: b.what("matmul"), transA: in.TransA, transB: in.TransB, accumulate: in.Accumulate,
+			epilogue: bindEpilogue(b, in.Epilogue, size, in.N),
+		},
+		out:  b.real(in.Out, size),
+		a:    b.real(in.A, b.extent(in.M, in.K)),
+		b:    b.real(in.B, b.extent(in.K, in.N)),
+		rows: in.M, cols: in.N, k: in.K,
+	}
+}
+
+func (r *matMul) run(n int) {
+	r.product.run(r.out.p, r.a.p, r.b.p, r.rows.At(n), r.cols.At(n), r.k.At(n))
+}
+
+// epilogue is a bound program.Epilogue; the kernels number functions as program
+// does.
+type epilogue struct {
+	bias operand
+	f    program.Func
+	mask operand
+	df   program.Func
+}
+
+// bindEpilogue resolves e for a result of the given size, with one bias for each
+// of channels.
+func bindEpilogue(b *binder, e program.Epilogue, size, channels program.Extent) epilogue {
+	r := epilogue{bias: b.real(e.Bias, channels), f: b.activation(e.Func), mask: b.real(e.Mask, size)}
+	if e.Mask != program.None {
+		r.df = b.maskOf(e.MaskFunc)
+	}
+	return r
+}
+
+// activation checks that f can be fused.
+func (b *binder) activation(f program.Func) program.Func {
+	if f > program.GELU {
+		b.fail("%s is no activation", f)
+	}
+	return f
+}
+
+// maskOf checks that the derivative of f can be had from its output.
+func (b *binder) maskOf(f program.Func) program.Func {
+	if !f.FromOutput() {
+		b.fail("the derivative of %s cannot be had from its output", f)
+	}
+	return b.activation(f)
+}
+
+// what names the instruction being bound in errors.
+func (b *binder) what(name string) string {
+	return b.phase.String() + " instruction " + strconv.Itoa(b.place) + " (" + name + ")"
+}

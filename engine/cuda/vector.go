@@ -1,0 +1,214 @@
+//go:build gpu && cgo && linux && amd64
+
+package cuda
+
+import (
+	"math"
+	"unsafe"
+
+	"sgflow/engine/cuda/driver"
+	"sgflow/engine/optim"
+	"sgflow/engine/rng"
+)
+
+// staging is shared memory for slices that the device does not see.
+type staging struct {
+	room []float32
+	to   []float32 // where it has to be copied when the work is done, nil if nowhere
+}
+
+// see returns where the device finds a copy of x, or x itself where it sees it;
+// slot tells the slices of one operation apart.
+func (m *Machine) see(slot int, x []float32) driver.Pointer {
+	p := m.place(slot, x)
+	if p != address(x) && m.err == nil {
+		copy(m.staging[slot].room, x)
+	}
+	return p
+}
+
+// change is see for a slice that the operation writes.
+func (m *Machine) change(slot int, x []float32) driver.Pointer {
+	p := m.see(slot, x)
+	if p != address(x) {
+		m.staging[slot].to = x
+	}
+	return p
+}
+
+// place is see without the copy.
+func (m *Machine) place(slot int, x []float32) driver.Pointer {
+	if len(x) == 0 || m.memory.isShared(unsafe.Pointer(unsafe.SliceData(x)), len(x)*real) {
+		return address(x)
+	}
+	m.wait()
+	s := &m.staging[slot]
+	if len(s.room) < len(x) && m.err == nil {
+		block, err := m.memory.both("staging", len(x)*real)
+		if err != nil {
+			m.check(err)
+			return 0
+		}
+		s.room = driver.Slice[float32](block)
+	}
+	return address(s.room)
+}
+
+// done ends an operation on vectors: when it returns, the host sees the results.
+func (m *Machine) done() {
+	m.wait()
+	for k := range m.staging {
+		if s := &m.staging[k]; s.to != nil {
+			if m.err == nil {
+				copy(s.to, s.room)
+			}
+			s.to = nil
+		}
+	}
+}
+
+// read queues a copy of x to device memory.
+func (m *Machine) read(dst driver.Pointer, x []float32) {
+	m.copy("reading a vector", dst, m.see(0, x), len(x)*real)
+}
+
+// write copies from device memory to x.
+func (m *Machine) write(x []float32, src driver.Pointer) {
+	p := m.place(1, x)
+	if p != address(x) {
+		m.staging[1].to = x
+	}
+	m.copy("writing a vector", p, src, len(x)*real)
+	m.done()
+}
+
+func hostAddress[T any](x []T) driver.Pointer {
+	return driver.Pointer(uintptr(unsafe.Pointer(unsafe.SliceData(x))))
+}
+
+// vectors is what sums over vectors need.
+type vectors struct {
+	parts   driver.Pointer // of blocks
+	results []float64      // two, pinned
+}
+
+// sumBlocks is how many blocks at most make a sum, sumBlock how many elements are
+// worth a block.
+const (
+	sumBlocks = 512
+	sumBlock  = 1024
+)
+
+func (v *vectors) bind(b *binder) {
+	v.parts = b.alloc("parts of sums", 2*sumBlocks*double)
+	block, err := b.m.ctx.AllocPinned("sums", 2*double)
+	b.check(err)
+	if err == nil {
+		b.m.memory.all = append(b.m.memory.all, block)
+		v.results = driver.Slice[float64](block)
+	}
+}
+
+// The sums of the kernel vector_sums.
+const (
+	sumDot = iota
+	sumDistance
+	sumExchange
+)
+
+func (m *Machine) sums(kind int, a, b []float32) (first, second float64) {
+	if len(a) != len(b) {
+		panic(badLengths)
+	}
+	if len(a) == 0 {
+		return 0, 0
+	}
+	x := m.see(0, a)
+	if kind == sumExchange {
+		x = m.change(0, a)
+	}
+	y := m.see(1, b)
+	g := min(sumBlocks, blocks(len(a), sumBlock))
+	m.launch("sum over a vector", m.kernels.vectorSums, driver.Grid{Blocks: driver.Dim{X: g}, Threads: driver.Dim{X: 256}},
+		driver.Int(kind), driver.Ptr(x), driver.Ptr(y), driver.Int(len(a)), driver.Ptr(m.vectors.parts), driver.Ptr(hostAddress(m.vectors.results)), driver.Ptr(m.arrived))
+	m.done()
+	if m.err != nil {
+		return math.NaN(), math.NaN()
+	}
+	return m.vectors.results[0], m.vectors.results[1]
+}
+
+// Dot returns Σ aᵢbᵢ, with products and sums in float64. a and b have the same
+// length.
+func (m *Machine) Dot(a, b []float32) float64 {
+	s, _ := m.sums(sumDot, a, b)
+	return s
+}
+
+// DistanceSq returns Σ (aᵢ − bᵢ)², in float64 throughout. a and b have the same
+// length.
+func (m *Machine) DistanceSq(a, b []float32) float64 {
+	s, _ := m.sums(sumDistance, a, b)
+	return s
+}
+
+// Exchange stores old = x and returns in the same pass Σ oldᵢ·xᵢ, with what old was,
+// and Σ xᵢ², each as Dot does. old and x have the same length.
+func (m *Machine) Exchange(old, x []float32) (dot, normSq float64) {
+	return m.sums(sumExchange, old, x)
+}
+
+// NormSq returns Σ xᵢ², with products and sums in float64.
+func (m *Machine) NormSq(x []float32) float64 { return m.Dot(x, x) }
+
+// Axpy computes y += αx. x and y have the same length and may be one slice.
+func (m *Machine) Axpy(alpha float64, x, y []float32) {
+	if len(x) != len(y) {
+		panic(badLengths)
+	}
+	px, py := m.see(0, x), m.change(1, y)
+	m.launch("y += αx", m.kernels.axpy, elements(len(x)), driver.Ptr(py), driver.Ptr(px), driver.Float32(float32(alpha)), driver.Int(len(x)))
+	m.done()
+}
+
+// Scale computes x *= α.
+func (m *Machine) Scale(alpha float64, x []float32) {
+	p := m.change(0, x)
+	m.launch("x *= α", m.kernels.scale, elements(len(x)), driver.Ptr(p), driver.Ptr(p), driver.Int(len(x)), driver.Float32(float32(alpha)))
+	m.done()
+}
+
+// Signs fills x with the Rademacher probe of the given stream (see rng.Signs).
+func (m *Machine) Signs(x []float32, stream rng.Stream) {
+	counter, key := stream.Name()
+	word := func(w uint32) driver.Arg { return driver.Arg(w) }
+	p := m.change(0, x)
+	m.launch("signs", m.kernels.signs, warps(blocks(len(x), 128)), driver.Ptr(p), driver.Int(len(x)),
+		word(counter[1]), word(counter[2]), word(counter[3]), word(key[0]), word(key[1]))
+	m.done()
+}
+
+// Step moves θ by one optimizer step along −ḡ, with the bits of optim.Step.
+// velocity has P elements, or is nil where u.Momentum is 0.
+func (m *Machine) Step(velocity []float32, u optim.Update) {
+	if len(velocity) != m.program.NumParams && (velocity != nil || u.Momentum != 0) {
+		panic(badVector)
+	}
+	var v driver.Pointer
+	if u.Momentum != 0 {
+		v = m.change(0, velocity)
+	}
+	m.queueUpdate(v, u, 0, 0)
+	if m.staging[0].to != nil {
+		m.done()
+	}
+}
+
+// queueUpdate queues the optimizer's step; rates and step are as the kernel takes
+// them.
+func (m *Machine) queueUpdate(velocity driver.Pointer, u optim.Update, rates, step driver.Pointer) {
+	m.launch("update", m.kernels.update, elements(m.program.NumParams),
+		driver.Ptr(address(m.buffers.theta)), driver.Ptr(address(m.buffers.grad)), driver.Ptr(velocity), driver.Int(m.program.NumParams),
+		driver.Float64(u.LR), driver.Float64(u.Momentum), driver.Float64(u.WeightDecay), flag(u.Nesterov), flag(u.Decoupled),
+		driver.Ptr(rates), driver.Ptr(step))
+}
