@@ -88,12 +88,12 @@ func (l *crossEntropy[T]) run(n int) {
 func (l *crossEntropy[T]) rows() int { return max(1, mathPiece/l.p.classes) }
 
 // Do computes the softmax and the losses of a piece of the samples.
-func (l *crossEntropy[T]) Do(k, _ int) {
+func (l *crossEntropy[T]) Do(k, worker int) {
 	z, y, classes := l.p.z.at(l.n), l.y.at(l.n), l.p.classes
 	lo, hi := piece(k, l.n, l.rows())
 	for i := lo; i < hi; i++ {
 		zi, yi := z[i*classes:(i+1)*classes], y[i*classes:(i+1)*classes]
-		lse := softmaxRow(l.p.row(i), zi)
+		lse := l.m.kernels.SoftmaxRow(l.p.row(i), zi, worker)
 		sum := 0.0
 		for c, v := range yi {
 			if v != 0 {

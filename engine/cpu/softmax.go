@@ -1,8 +1,6 @@
 package cpu
 
 import (
-	"math"
-
 	"sgflow/engine/program"
 )
 
@@ -10,6 +8,7 @@ import (
 // loss and its derivatives need it. The Forward phase's is shared by what
 // comes after, so that the exponentials are taken once.
 type softmaxRows[T Float] struct {
+	m       *Machine[T]
 	z       operand[T]
 	classes int
 	p       []float64 // n×classes
@@ -21,7 +20,7 @@ func bindSoftmaxRows[T Float](b *binder[T], z program.BufferID, classes int) (s 
 	if s := b.softmaxes[z]; s != nil && s.classes == classes {
 		return s, true
 	}
-	s = &softmaxRows[T]{z: b.real(z, each(classes)), classes: classes, p: make([]float64, each(classes).At(b.m.capacity))}
+	s = &softmaxRows[T]{m: b.m, z: b.real(z, each(classes)), classes: classes, p: make([]float64, each(classes).At(b.m.capacity))}
 	if b.phase == program.Forward && b.final(z) {
 		b.softmaxes[z] = s
 	}
@@ -35,7 +34,7 @@ func (s *softmaxRows[T]) row(i int) []float64 { return s.p[i*s.classes : (i+1)*s
 func (s *softmaxRows[T]) make(n int) {
 	z := s.z.at(n)
 	for i := range n {
-		softmaxRow(s.row(i), z[i*s.classes:(i+1)*s.classes])
+		s.m.kernels.SoftmaxRow(s.row(i), z[i*s.classes:(i+1)*s.classes], 0)
 	}
 }
 
@@ -61,26 +60,9 @@ func (s *softmaxRows[T]) tangent(out, u []T, factor float64, n int) {
 	}
 }
 
-// softmaxRow stores the softmax of z in p and returns log Σ exp z. The largest
-// element is subtracted first, so nothing overflows.
-func softmaxRow[T Float](p []float64, z []T) (logSumExp float64) {
-	top := float64(z[0])
-	for _, v := range z {
-		top = math.Max(top, float64(v))
-	}
-	sum := 0.0
-	for c, v := range z {
-		p[c] = math.Exp(float64(v) - top)
-		sum += p[c]
-	}
-	for c := range p {
-		p[c] /= sum
-	}
-	return top + math.Log(sum)
-}
-
 // softmax computes the softmax of every row, or its logarithm.
 type softmax[T Float] struct {
+	m      *Machine[T]
 	out, x operand[T]
 	rows   program.Extent
 	cols   int
@@ -93,14 +75,14 @@ func bindSoftmax[T Float](b *binder[T], in *program.Softmax) bound {
 		b.fail("%d columns", in.Cols)
 	}
 	size := b.extent(in.Rows, whole(in.Cols))
-	return &softmax[T]{b.real(in.Out, size), b.real(in.X, size), in.Rows, in.Cols, in.Log, make([]float64, max(0, in.Cols))}
+	return &softmax[T]{b.m, b.real(in.Out, size), b.real(in.X, size), in.Rows, in.Cols, in.Log, make([]float64, max(0, in.Cols))}
 }
 
 func (s *softmax[T]) run(n int) {
 	out, x := s.out.at(n), s.x.at(n)
 	for i := range s.rows.At(n) {
 		xi, oi := x[i*s.cols:(i+1)*s.cols], out[i*s.cols:(i+1)*s.cols]
-		lse := softmaxRow(s.p, xi)
+		lse := s.m.kernels.SoftmaxRow(s.p, xi, 0)
 		for c, v := range s.p {
 			if s.log {
 				oi[c] = T(float64(xi[c]) - lse)

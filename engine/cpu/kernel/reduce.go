@@ -12,9 +12,6 @@ const (
 	opRowSum
 	opColSquares
 	opColSum
-	opSoftmax
-	opSoftmaxLoss
-	opSoftmaxTangent
 )
 
 // rowTask works on rows [i·rows, (i+1)·rows) of an n×d matrix; for opColSum on
@@ -28,11 +25,9 @@ type rowTask[T Float] struct {
 	x, y    []T
 	dst     []T
 	out     []float64
-	scale   T
 	factor  float64
 	acc     bool
 	sample  []float64
-	labels  []int32
 }
 
 // runRows runs the task over n rows.
@@ -69,12 +64,6 @@ func (t *rowTask[T]) Do(i, worker int) {
 			v.scale(t.dst[r*t.d:][:t.d], T(t.factor*t.sample[r]), t.x[r*t.d:][:t.d])
 		case opRowSum:
 			t.dst[r] = T(v.sum(t.x[r*t.d:][:t.d]))
-		case opSoftmax:
-			t.softmaxRow(r)
-		case opSoftmaxLoss:
-			t.lossRow(r, worker)
-		case opSoftmaxTangent:
-			tangentRow(t.dst[r*t.d:][:t.d], t.x[r*t.d:][:t.d], t.y[r*t.d:][:t.d], t.scale)
 		}
 	}
 }
