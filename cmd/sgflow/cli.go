@@ -30,6 +30,7 @@ type cli struct {
 	Probe    probeCommand    `cmd:"" help:"Measure noise and flatness of fixed weights on fixed samples."`
 	Spectrum spectrumCommand `cmd:"" help:"Estimate the density of the eigenvalues of the Hessian, and plot it."`
 	Measures measuresCommand `cmd:"" help:"List the quantities that can be measured, with definitions and costs."`
+	Report   reportCommand   `cmd:"" help:"Say from runs or a sweep which batch size and rate to use, with plots."`
 	Bench    benchCommand    `cmd:"" help:"Time training steps of this machine, by model, batch, threads and quantities."`
 	Data     dataCommand     `cmd:"" help:"List, fetch, verify and describe data sets."`
 	Devices  devicesCommand  `cmd:"" help:"List what runs can compute on."`

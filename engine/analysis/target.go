@@ -1,0 +1,249 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gonum.org/v1/gonum/floats/scalar"
+
+	"sgflow/engine/nearest"
+	"sgflow/engine/record"
+)
+
+// Target is a loss to fall to, or an accuracy to rise to.
+type Target struct {
+	Test     bool // of the test set, at the ends of epochs; else of the training batches
+	Accuracy bool // a share of samples; else a loss
+	Value    float64
+}
+
+// targetNames are the names of what a target may be of, as --until has them.
+var targetNames = []string{"train-loss", "train-accuracy", "test-loss", "test-accuracy"}
+
+// ParseTarget reads what [Target.String] writes: train-loss:X, train-accuracy:X,
+// test-loss:X or test-accuracy:X.
+func ParseTarget(text string) (Target, error) {
+	name, number, _ := strings.Cut(text, ":")
+	if !slices.Contains(targetNames, name) {
+		return Target{}, fmt.Errorf("%q: did you mean %s:X? There are %s", text, nearest.Name(name, targetNames), strings.Join(targetNames, ", "))
+	}
+	t := Target{Test: strings.HasPrefix(name, "test"), Accuracy: strings.HasSuffix(name, "accuracy")}
+	var err error
+	t.Value, err = strconv.ParseFloat(number, 64)
+	switch {
+	case err != nil || !finite(t.Value):
+		return Target{}, fmt.Errorf("%q: give the target as a number: %s:0.5, say", text, name)
+	case t.Accuracy && !(t.Value > 0 && t.Value < 1):
+		return Target{}, fmt.Errorf("%q: an accuracy is a share above 0 and below 1", text)
+	case !t.Accuracy && t.Value <= 0:
+		return Target{}, fmt.Errorf("%q: a loss is above 0", text)
+	}
+	return t, nil
+}
+
+// String returns the target as --until takes it.
+func (t Target) String() string { return t.name() + ":" + strconv.FormatFloat(t.Value, 'g', -1, 64) }
+
+func (t Target) name() string {
+	i := 0
+	if t.Accuracy {
+		i++
+	}
+	if t.Test {
+		i += 2
+	}
+	return targetNames[i]
+}
+
+// Words returns the target in words.
+func (t Target) Words() string {
+	set := "training"
+	if t.Test {
+		set = "test"
+	}
+	if t.Accuracy {
+		return fmt.Sprintf("%s accuracy %.4g %%", set, 100*t.Value)
+	}
+	return fmt.Sprintf("%s loss %g", set, t.Value)
+}
+
+// SmoothingSamples is how many samples the mean of losses is taken over that is
+// compared with a target, so that the same noise is left for every batch size. A
+// larger batch is its own mean.
+const SmoothingSamples = 4096
+
+// wrong turns a value of the target's quantity into one that falls to its level:
+// the loss itself, or the share that is classified wrongly.
+func (t Target) wrong(x float64) float64 {
+	if t.Accuracy {
+		return 1 - x
+	}
+	return x
+}
+
+// place is a point of a run's curve: the updates made, and the loss or the share
+// that is wrong.
+type place struct{ step, value float64 }
+
+// curve returns the quantity of the target over a run: of the training batches
+// smoothed by a centred moving mean, of the test set as it was evaluated.
+func (t Target) curve(r *Run) []place {
+	if t.Test {
+		var list []place
+		for _, e := range r.Evaluations {
+			value := e.Loss
+			if t.Accuracy {
+				value = e.Accuracy
+			}
+			if x, ok := value.Get(); ok {
+				list = append(list, place{float64(e.Steps), t.wrong(x)})
+			}
+		}
+		return list
+	}
+	values := r.Loss
+	if t.Accuracy {
+		values = r.Accuracy
+	}
+	window := max(1, int(math.Round(SmoothingSamples/float64(r.Setting.Batch))))
+	var list []place
+	sum := 0.0
+	for i, x := range values {
+		sum += t.wrong(x)
+		if i >= window {
+			sum -= t.wrong(values[i-window])
+		}
+		if i >= window-1 {
+			list = append(list, place{float64(i) - float64(window-1)/2, sum / float64(window)})
+		}
+	}
+	return list
+}
+
+// Steps returns how many updates the run had made when it first reached the
+// target. A run that stopped at this very target says so itself; else its curve
+// does, interpolated between its points. It reports false for a run that never
+// reached the target, or had at the first point of its curve already.
+func (t Target) Steps(r *Run) (float64, bool) {
+	if r.Until == t.String() {
+		return float64(r.Steps), r.Reached && r.Steps > 0
+	}
+	level := t.wrong(t.Value)
+	var before place
+	for i, p := range t.curve(r) {
+		if p.value <= level {
+			share := (before.value - level) / (before.value - p.value)
+			return before.step + share*(p.step-before.step), i > 0
+		}
+		before = p
+	}
+	return 0, false
+}
+
+// targetShare is the share of the batch sizes that a chosen target is reached at.
+const targetShare = 0.75
+
+// ChooseTarget returns the lowest training loss that three quarters of the batch
+// sizes reach, each at its best setting with every seed, rounded up to two
+// digits. It reports false where there are no curves.
+func (p *Problem) ChooseTarget() (Target, bool) {
+	var least []float64 // of each batch size
+	for _, batch := range p.Batches() {
+		best := math.Inf(1)
+		for _, g := range p.Groups {
+			if g.Setting.Batch == batch {
+				best = min(best, worstLeast(g))
+			}
+		}
+		if finite(best) {
+			least = append(least, best)
+		}
+	}
+	if len(least) == 0 {
+		return Target{}, false
+	}
+	slices.Sort(least)
+	x := least[int(math.Ceil(targetShare*float64(len(least))))-1]
+	if x <= 0 {
+		return Target{}, false
+	}
+	digits := 1 - int(math.Floor(math.Log10(x)))
+	return Target{Value: scalar.Round(x*1.0001+0.5*math.Pow10(-digits), digits)}, true
+}
+
+// worstLeast returns the largest over the runs of the least smoothed loss.
+func worstLeast(g *Group) float64 {
+	if len(g.Runs) == 0 || len(g.Unfinished) > 0 {
+		return math.Inf(1)
+	}
+	worst := math.Inf(-1)
+	for _, r := range g.Runs {
+		least := math.Inf(1)
+		for _, p := range (Target{}).curve(r) {
+			least = min(least, p.value)
+		}
+		worst = max(worst, least)
+	}
+	return worst
+}
+
+// BatchRow is how a batch size did on the way to a target, at the setting that
+// reached it in the fewest steps.
+type BatchRow struct {
+	Batch    int
+	Group    *Group // nil where no setting reached the target with every seed
+	Steps    Estimate
+	Samples  Estimate
+	Settings int // of this batch size that were tried
+}
+
+// ToTarget returns a row for each batch size, and the runs of the best settings
+// for [FitTradeOff]. That the best is chosen by the same runs makes it look a
+// little better than it is.
+func (p *Problem) ToTarget(t Target) (rows []BatchRow, reached []Reached) {
+	for _, batch := range p.Batches() {
+		row := BatchRow{Batch: batch}
+		var best []Reached
+		for _, g := range p.Groups {
+			if g.Setting.Batch != batch {
+				continue
+			}
+			row.Settings++
+			list, ok := t.reachedBy(g)
+			if !ok {
+				continue
+			}
+			steps := make([]record.Opt, len(list))
+			samples := make([]record.Opt, len(list))
+			for i, r := range list {
+				steps[i], samples[i] = record.Some(r.Steps), record.Some(r.Steps*float64(batch))
+			}
+			if e, ok := MeanOf(steps); ok && (row.Group == nil || e.Mean < row.Steps.Mean) {
+				row.Group, row.Steps, best = g, e, list
+				row.Samples, _ = MeanOf(samples)
+			}
+		}
+		rows = append(rows, row)
+		reached = append(reached, best...)
+	}
+	return rows, reached
+}
+
+// reachedBy returns when the runs of g reached the target, and whether all did.
+func (t Target) reachedBy(g *Group) ([]Reached, bool) {
+	if len(g.Runs) == 0 || len(g.Unfinished) > 0 {
+		return nil, false
+	}
+	var list []Reached
+	for _, r := range g.Runs {
+		steps, ok := t.Steps(r)
+		if !ok {
+			return nil, false
+		}
+		list = append(list, Reached{Batch: g.Setting.Batch, Seed: r.Seed, Steps: steps})
+	}
+	return list, true
+}
