@@ -1,0 +1,228 @@
+package emulator
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"sgflow/engine/cuda/shim"
+)
+
+// ErrNoCompiler says that there is no g++.
+var ErrNoCompiler = errors.New("g++ is not installed")
+
+//go:embed source
+var source embed.FS
+
+//go:embed build.go rewrite.go
+var builder embed.FS
+
+const compiler = "g++"
+
+// kernelFlags compile kernels: with a call before every memory access, without
+// vectors, as the calls are for scalars, and with the CUDA compiler's leave to fuse
+// products and sums and to look at memory as any type.
+var kernelFlags = []string{
+	"-fsanitize=thread", "--param", "tsan-instrument-func-entry-exit=0",
+	"-ffp-contract=fast", "-mfma", "-fno-strict-aliasing", "-fno-exceptions", "-fvisibility=hidden", "-Wno-unknown-pragmas",
+}
+
+// Build compiles the .cu files of sources and the emulated driver into one library
+// and returns its path. What is up to date is not compiled again: libraries are kept
+// in the user's cache.
+func Build(sources fs.FS) (string, error) {
+	if _, err := exec.LookPath(compiler); err != nil {
+		return "", ErrNoCompiler
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	cache = filepath.Join(cache, "sgflow-emulator")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return "", fmt.Errorf("cuda emulator: %w", err)
+	}
+	key, err := hash(sources)
+	if err != nil {
+		return "", fmt.Errorf("cuda emulator: %w", err)
+	}
+	library := filepath.Join(cache, key+".so")
+	if _, err := os.Stat(library); err == nil {
+		return library, nil
+	}
+	folder, err := os.MkdirTemp(cache, "build-")
+	if err != nil {
+		return "", fmt.Errorf("cuda emulator: %w", err)
+	}
+	defer os.RemoveAll(folder)
+	b := &build{folder: folder}
+	built, err := b.library(sources)
+	if err != nil {
+		return "", fmt.Errorf("cuda emulator: %w", err)
+	}
+	// Others may build the same; each renames a whole library.
+	if err := os.Rename(built, library); err != nil {
+		return "", fmt.Errorf("cuda emulator: %w", err)
+	}
+	return library, nil
+}
+
+// hash is a name for what the library is made of.
+func hash(sources fs.FS) (string, error) {
+	h := sha256.New()
+	version, err := exec.Command(compiler, "--version").Output()
+	if err != nil {
+		return "", err
+	}
+	h.Write(version)
+	for _, files := range []fs.FS{source, builder, shim.Headers, sources} {
+		err := fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			switch filepath.Ext(path) {
+			case ".cu", ".cuh", ".h", ".cc", ".go":
+			default:
+				return nil
+			}
+			text, err := fs.ReadFile(files, path)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(h, "%s %d\n", path, len(text))
+			h.Write(text)
+			return nil
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:16]), nil
+}
+
+// build is a build under way.
+type build struct {
+	folder string
+}
+
+// library compiles everything and links it.
+func (b *build) library(sources fs.FS) (string, error) {
+	for _, files := range []fs.FS{source, shim.Headers, sources} {
+		if err := os.CopyFS(b.folder, files); err != nil {
+			return "", err
+		}
+	}
+	kernelFiles, err := fs.Glob(sources, "*.cu")
+	if err != nil {
+		return "", err
+	}
+	runtimeFiles, err := fs.Glob(source, "source/*.cc")
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	objects := make([]string, 0, len(kernelFiles)+len(runtimeFiles)+1)
+	var jobs []func() error
+	for _, file := range kernelFiles {
+		text, found, err := b.kernels(file)
+		if err != nil {
+			return "", err
+		}
+		names = append(names, found...)
+		// The extension .ii: preprocessed.
+		path := filepath.Join(b.folder, file+".ii")
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			return "", err
+		}
+		objects = append(objects, path+".o")
+		jobs = append(jobs, func() error { return b.compile(path, kernelFlags...) })
+	}
+	table := filepath.Join(b.folder, "table.cc")
+	if err := os.WriteFile(table, tableOf(names), 0o644); err != nil {
+		return "", err
+	}
+	for _, file := range append(runtimeFiles, "table.cc") {
+		path := filepath.Join(b.folder, file)
+		objects = append(objects, path+".o")
+		jobs = append(jobs, func() error { return b.compile(path, "-fvisibility=hidden") })
+	}
+	if err := parallel(jobs); err != nil {
+		return "", err
+	}
+	library := filepath.Join(b.folder, "libcuda.so.1")
+	args := append([]string{"-shared", "-o", library, "-Wl,-z,defs", "-pthread"}, objects...)
+	_, err = b.run(args...)
+	return library, err
+}
+
+// kernels preprocesses and rewrites a .cu file. It returns the names of its kernels
+// too.
+func (b *build) kernels(file string) ([]byte, []string, error) {
+	text, err := b.run("-std=c++17", "-E", "-x", "c++", "-I", "source", "-include", "source/language.h", file)
+	if err != nil {
+		return nil, nil, err
+	}
+	return rewrite(text)
+}
+
+// compile compiles a file to an object beside it.
+func (b *build) compile(path string, flags ...string) error {
+	args := append([]string{"-std=c++17", "-O2", "-g1", "-fPIC", "-I", "source", "-I", "include", "-c", path, "-o", path + ".o"}, flags...)
+	_, err := b.run(args...)
+	return err
+}
+
+// run runs the compiler in the build's folder.
+func (b *build) run(args ...string) ([]byte, error) {
+	c := exec.Command(compiler, args...)
+	c.Dir = b.folder
+	var out, messages bytes.Buffer
+	c.Stdout, c.Stderr = &out, &messages
+	if err := c.Run(); err != nil {
+		return nil, fmt.Errorf("%s: %w\n%s", compiler, err, messages.String())
+	}
+	return out.Bytes(), nil
+}
+
+// parallel runs jobs on all processors and returns the errors of those that
+// failed.
+func parallel(jobs []func() error) error {
+	var wait sync.WaitGroup
+	failures := make([]error, len(jobs))
+	limit := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i, job := range jobs {
+		wait.Go(func() {
+			limit <- struct{}{}
+			failures[i] = job()
+			<-limit
+		})
+	}
+	wait.Wait()
+	return errors.Join(failures...)
+}
+
+// tableOf is the source of the table of kernels.
+func tableOf(names []string) []byte {
+	slices.Sort(names)
+	var b strings.Builder
+	b.WriteString("#include \"runtime.h\"\n\n")
+	for _, name := range names {
+		fmt.Fprintf(&b, "extern \"C\" const emulator::Kernel %s%s;\n", entryPrefix, name)
+	}
+	b.WriteString("\nconst emulator::Kernel *const emulator::kernels[] = {\n")
+	for _, name := range names {
+		fmt.Fprintf(&b, "\t&%s%s,\n", entryPrefix, name)
+	}
+	b.WriteString("\tnullptr,\n};\n")
+	return []byte(b.String())
+}

@@ -1,0 +1,67 @@
+// A block of threads while it runs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "launch.h"
+
+namespace emulator {
+
+// Work is what a thread of the pool does for a launch.
+struct Work {
+	const Launch *launch = nullptr;
+	void *scheduler = nullptr; // where it goes on when no fiber can
+	bool failed = false;
+	int error = 0;
+	std::string message;
+
+	void fail(int error, const std::string &text);
+};
+
+struct Warp {
+	unsigned int present, waiting; // lanes
+	uint64_t interval;             // how often lanes met
+	uint64_t values[32], exchanged[32];
+};
+
+// Variable is a shared variable of a block.
+struct Variable {
+	const void *place;
+	void *memory;
+};
+
+struct Block {
+	Work *work;
+	int slot; // of stacks and shared memory
+	int threads, ready, ended, waiting;
+	int trues, answer;  // of __syncthreads_count
+	uint64_t interval;  // between barriers
+	std::vector<Warp> warps;
+	std::vector<Variable> variables;
+	size_t shared_used = 0, shared_end = 0; // bytes asked for; with gaps between variables
+
+	void start(Work *work, int slot, uint3 index);
+
+	// resume runs threads until none is ready.
+	void resume();
+
+	// pass goes on with the next thread that is ready; it returns when t's turn
+	// comes again. wait is pass for a thread that has to wait.
+	void pass(Thread *t);
+	void wait(Thread *t, State state, const char *at, const char *file, int line);
+
+	// release makes the threads that wait for that ready.
+	void release(State state);
+
+	void reset_shared();
+
+	Thread *thread(int i) { return thread_of_stack((uintptr_t)slot * 1024 + i); }
+	std::string place(const Thread *t);
+};
+
+// waits_at names what a thread waits at.
+std::string waits_at(const char *at, const char *file, int line);
+std::string waits_at(const Thread *t);
+
+} // namespace emulator
