@@ -4,12 +4,12 @@ import "slices"
 
 // Samplewise reports whether in makes each sample of its batched results from
 // the same sample of its batched operands, by the work of which it mostly
-// consists: convolutions, pools, sums over planes, elementwise functions. Such
+// consists: convolutions, pools, sums over planes, elementwise functions, norms. Such
 // instructions may run a few samples at a time, one after the other. Sums over
 // the samples, like weight gradients, are complete when all samples are done.
 func Samplewise(in Instr) bool {
 	switch in := in.(type) {
-	case *Conv, *MaxPool, *PoolScatter, *PoolGather, *AvgPool:
+	case *Conv, *MaxPool, *PoolScatter, *PoolGather, *AvgPool, *DenseNorms, *BiasNorms:
 		return true
 	case *Unary:
 		return in.Size.Batch

@@ -153,7 +153,7 @@ func BenchmarkRest(b *testing.B) {
 		{"sgdmomentum", func(k *Kernels[float32]) { k.SGD(SGD{LR: 1e-9, Momentum: 0.9}, big, grad, velocity) }},
 		{"normsq", func(k *Kernels[float32]) { k.NormSq(big) }},
 		{"dot", func(k *Kernels[float32]) { k.Dot(big, grad) }},
-		{"rownorms", func(k *Kernels[float32]) { k.RowNormSq(norms, big, n, 784, 0) }},
+		{"rownorms", streamed(n, func(s *Stream[float32]) { s.RowNormSq(norms, big, 784) })},
 		{"colsum", func(k *Kernels[float32]) { k.ColSum(bias, big, n, 512, 0, false) }},
 		{"channelsum", streamed(n, func(s *Stream[float32]) { s.ChannelSum(bias, conv1, 16, 576, false, norms) })},
 		{"maxpool", streamed(n, func(s *Stream[float32]) { s.MaxPool(g, pooled, at, conv1) })},

@@ -21,8 +21,11 @@ func (s *Stream[T]) ChannelSum(dst, x []T, channels, plane int, acc bool, perSam
 	t := s.channels.next()
 	*t = channelTask[T]{
 		kernels: s.kernels, n: s.n, channels: channels, plane: plane,
-		dst: dst[:channels], x: x[:s.n*channels*plane], acc: acc, perSample: perSample,
+		dst: dst[:channels], x: x[:s.n*channels*plane], acc: acc,
 		sums: grow(t.sums, s.n*channels),
+	}
+	if perSample != nil {
+		t.perSample = perSample[:s.n]
 	}
 	if s.n == 0 && !acc {
 		clear(t.dst)

@@ -6,8 +6,7 @@ import "math"
 type rowOp uint8
 
 const (
-	opRowNormSq rowOp = iota
-	opRowDot
+	opRowDot rowOp = iota
 	opRowScale
 	opRowSum
 	opColSquares
@@ -55,9 +54,6 @@ func (t *rowTask[T]) Do(i, worker int) {
 	}
 	for r := lo; r < min(lo+t.rows, t.n); r++ {
 		switch t.op {
-		case opRowNormSq:
-			x := t.x[r*t.ld:][:t.d]
-			t.out[r] = v.dot(x, x)
 		case opRowDot:
 			t.rowDot(r)
 		case opRowScale:
@@ -66,22 +62,6 @@ func (t *rowTask[T]) Do(i, worker int) {
 			t.dst[r] = T(v.sum(t.x[r*t.d:][:t.d]))
 		}
 	}
-}
-
-// RowNormSq stores dst[i] = Σ_j x(i,j)² for the n×d matrix x with leading
-// dimension ld (zero: d), with products and sums in float64.
-func (k *Kernels[T]) RowNormSq(dst []float64, x []T, n, d, ld int) {
-	if ld == 0 {
-		ld = d
-	}
-	if d == 0 {
-		clear(dst[:n])
-		return
-	}
-	if n > 0 {
-		_, _ = dst[n-1], x[(n-1)*ld+d-1]
-	}
-	k.runRows(rowTask[T]{op: opRowNormSq, n: n, d: d, ld: ld, x: x, out: dst}, n, rowsPerPiece(d))
 }
 
 // RowSum stores dst[i] = Σ_j x(i,j) for the n×d matrix x, with sums in float64.

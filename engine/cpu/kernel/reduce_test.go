@@ -13,7 +13,11 @@ func testReduce[T Float](t *testing.T, k *Kernels[T]) {
 		for _, ld := range []int{d, d + 3} {
 			x := random[T](r, max(n*ld-ld+d, 0))
 			norms := newGuarded[float64](n)
-			k.RowNormSq(norms.s, x, n, d, ld)
+			dense := make([]T, 0, n*d)
+			for i := range n {
+				dense = append(dense, x[i*ld:][:d]...)
+			}
+			run(k, n, func(s *Stream[T]) { s.RowNormSq(norms.s, dense, d) })
 			norms.check(t, "row norms")
 			for _, acc := range []bool{false, true} {
 				start := random[T](r, d)

@@ -26,6 +26,7 @@ type Stream[T Float] struct {
 	planes      shelf[planeTask[T]]
 	channels    shelf[channelTask[T]]
 	activations shelf[elementTask[T]]
+	rowNorms    shelf[rowNormTask[T]]
 	calls       shelf[call]
 }
 
@@ -85,7 +86,7 @@ func (s *Stream[T]) Call(op Samplewise, width, work int) {
 
 // Run runs what was recorded.
 func (s *Stream[T]) Run() {
-	if s.n > 0 {
+	if s.n > 0 && len(s.ops) > 0 {
 		s.plan()
 		for _, op := range s.ops {
 			op.before()
@@ -99,7 +100,8 @@ func (s *Stream[T]) Run() {
 		op.forget()
 	}
 	s.ops = s.ops[:0]
-	s.convs.used, s.planes.used, s.channels.used, s.activations.used, s.calls.used = 0, 0, 0, 0, 0
+	s.convs.used, s.planes.used, s.channels.used = 0, 0, 0
+	s.activations.used, s.rowNorms.used, s.calls.used = 0, 0, 0
 }
 
 // plan cuts the samples into pieces and tiles.
