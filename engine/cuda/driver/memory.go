@@ -71,7 +71,9 @@ func (c *Context) AllocPinned(what string, bytes int64) (*Memory, error) {
 
 func (c *Context) allocHost(what string, bytes int64, kind kind, alloc func(C.size_t, *unsafe.Pointer) C.int) (*Memory, error) {
 	m := &Memory{Bytes: bytes, context: c, what: what, kind: kind}
-	err := c.code(kinds[kind].alloc, what, func() int { return int(alloc(C.size_t(max(bytes, 1)), &m.Host)) })
+	var host unsafe.Pointer
+	err := c.code(kinds[kind].alloc, what, func() int { return int(alloc(C.size_t(max(bytes, 1)), &host)) })
+	m.Host = host
 	m.Pointer = Pointer(uintptr(m.Host))
 	if err == nil {
 		clear(Slice[byte](m))
