@@ -1,5 +1,12 @@
-# Only Go and make are needed. Everything is pure Go and Go assembly.
+# Only Go and make are needed: without a C compiler everything is pure Go and Go assembly.
 export CGO_ENABLED ?= 0
+
+# With gcc on Linux, x86-64, the program has CUDA support too: the build tag gpu, with
+# cgo. No CUDA toolkit is needed. (The tag cuda would be Gorgonia's own.)
+ifeq ($(shell go env GOOS)/$(shell go env GOARCH)/$(if $(shell command -v gcc),gcc),linux/amd64/gcc)
+CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -I$(CURDIR)/engine/cuda/shim/include"
+CUDA_TAGS = -tags gpu,netgo,osusergo
+endif
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -9,10 +16,11 @@ run: build ## train the MLP preset on the embedded MNIST, measuring everything
 	./bin/sgflow train
 
 build: ## bin/sgflow
-	go build -trimpath -o bin/sgflow ./cmd/sgflow
+	$(CUDA_ENV) go build $(CUDA_TAGS) -trimpath -o bin/sgflow ./cmd/sgflow
 
-test: ## all quick tests
+test: ## all quick tests; those of CUDA on an emulated device, which needs g++
 	go test ./...
+	$(if $(CUDA_ENV),$(CUDA_ENV) go test $(CUDA_TAGS) ./engine/cuda/...,@echo 'SKIP: the tests of CUDA need gcc and g++')
 
 test-slow: ## also those that train to accuracy and to the edge of stability
 	SGFLOW_SLOW=1 go test -timeout 40m ./...
