@@ -10,6 +10,31 @@ import (
 // gives its number.
 func ReadSteps(path string) ([]Step, error) { return readLines[Step](path) }
 
+// EachStep calls visit with the lines of a steps.jsonl for which keep, given
+// their number counted from 0, is true, without keeping any: visit may keep
+// nothing of the step. It treats a last line that was cut short, and any other
+// that is no Step, as ReadSteps does.
+func EachStep(path string, keep func(line int) bool, visit func(*Step) error) error {
+	var s Step
+	err := eachLine(path, func(number int, line []byte, whole bool) error {
+		if !keep(number - 1) {
+			return nil
+		}
+		s = Step{}
+		if err := json.Unmarshal(line, &s); err != nil {
+			if !whole {
+				return nil
+			}
+			return fmt.Errorf("%s: line %d: %w", path, number, err)
+		}
+		return visit(&s)
+	})
+	if err != nil {
+		return fmt.Errorf("record: read: %w", err)
+	}
+	return nil
+}
+
 // ReadEpochs reads an epochs.jsonl as ReadSteps does a steps.jsonl.
 func ReadEpochs(path string) ([]Epoch, error) { return readLines[Epoch](path) }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"math"
 
 	"sgflow/engine/record"
@@ -9,61 +10,147 @@ import (
 // Summarize averages the steps of a run over its parts: see the package's
 // comment. A run without steps has no windows.
 func Summarize(steps []record.Step) []Window {
-	n := len(steps)
-	if n == 0 {
+	s := newSummary(len(steps))
+	for i := range steps {
+		s.add(i, &steps[i])
+	}
+	return s.windows()
+}
+
+// SummarizeFile does for the steps.jsonl at path, of a run of n steps, what
+// Summarize does for steps in memory, and holds one at a time. A file with
+// other steps than 0 … n−1 in its windows is an error.
+func SummarizeFile(path string, n int) ([]Window, error) {
+	s := newSummary(n)
+	seen := 0
+	err := record.EachStep(path, func(line int) bool { return s.has(line) }, func(step *record.Step) error {
+		s.add(step.Step, step)
+		seen++
 		return nil
+	})
+	if err == nil {
+		want := 0
+		for line := range n {
+			if s.has(line) {
+				want++
+			}
+		}
+		if seen != want || !s.whole() {
+			err = fmt.Errorf("store: %s lacks steps of the %d that the run has", path, n)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.windows(), nil
+}
+
+// summary is a Summarize under way.
+type summary struct{ parts []part }
+
+// part is a window that is being filled with steps.
+type part struct {
+	Window
+	added            int
+	names            []string // in the order of their appearance
+	values           map[string][]float64
+	variance, normSq []float64 // of the steps that have both
+}
+
+// newSummary lays the windows into a run of n steps.
+func newSummary(n int) *summary {
+	s := &summary{}
+	if n <= 0 {
+		return s
 	}
 	tenth := (n + 9) / 10
-	var windows []Window
-	for _, w := range []struct {
+	for _, p := range []struct {
 		part  Part
 		first int
 	}{{Start, 0}, {Middle, (n - tenth) / 2}, {End, n - tenth}} {
-		part := steps[w.first : w.first+tenth]
-		windows = append(windows, Window{
-			Part: w.part, First: part[0].Step, Last: part[tenth-1].Step, Means: means(part),
+		s.parts = append(s.parts, part{
+			Window: Window{Part: p.part, First: p.first, Last: p.first + tenth - 1}, values: map[string][]float64{},
 		})
 	}
-	return windows
+	return s
 }
 
-// means averages every number of the steps, in the order of their appearance.
-func means(steps []record.Step) []Mean {
-	var names []string
-	values := map[string][]float64{}
-	add := func(name string, x float64) {
-		if _, ok := values[name]; !ok {
-			names = append(names, name)
+// has reports whether a step is in a window.
+func (s *summary) has(step int) bool {
+	for i := range s.parts {
+		if p := &s.parts[i]; p.First <= step && step <= p.Last {
+			return true
 		}
-		values[name] = append(values[name], x)
 	}
-	var variance, norm []float64 // of the steps that have both
-	for i := range steps {
-		s := &steps[i]
-		add("lr", s.LR)
-		add("loss", s.Loss)
-		if x, ok := s.Accuracy.Get(); ok {
-			add("accuracy", x)
+	return false
+}
+
+// whole reports whether each window has got all its steps.
+func (s *summary) whole() bool {
+	for i := range s.parts {
+		if p := &s.parts[i]; p.added != p.Last-p.First+1 {
+			return false
 		}
-		for _, group := range []record.Numbers{s.Noise, s.Flatness} {
-			for _, number := range group {
-				if number.Name != noiseScale {
-					add(number.Name, number.X)
-				}
+	}
+	return true
+}
+
+// add takes the numbers of a step.
+func (s *summary) add(at int, step *record.Step) {
+	for i := range s.parts {
+		if p := &s.parts[i]; p.First <= at && at <= p.Last {
+			p.add(step)
+		}
+	}
+}
+
+// windows returns the means.
+func (s *summary) windows() []Window {
+	var list []Window
+	for i := range s.parts {
+		p := &s.parts[i]
+		p.Means = p.means()
+		list = append(list, p.Window)
+	}
+	return list
+}
+
+func (p *part) add(s *record.Step) {
+	p.added++
+	p.number("lr", s.LR)
+	p.number("loss", s.Loss)
+	if x, ok := s.Accuracy.Get(); ok {
+		p.number("accuracy", x)
+	}
+	for _, group := range []record.Numbers{s.Noise, s.Flatness} {
+		for _, number := range group {
+			if number.Name != noiseScale {
+				p.number(number.Name, number.X)
 			}
 		}
-		v, hasVariance := s.Noise.Get(gradVarTrace).Get()
-		g, hasNorm := s.Noise.Get(gradNormSqUnbiased).Get()
-		if hasVariance && hasNorm {
-			variance, norm = append(variance, v), append(norm, g)
-		}
 	}
+	v, hasVariance := s.Noise.Get(gradVarTrace).Get()
+	g, hasNorm := s.Noise.Get(gradNormSqUnbiased).Get()
+	if hasVariance && hasNorm {
+		p.variance, p.normSq = append(p.variance, v), append(p.normSq, g)
+	}
+}
+
+func (p *part) number(name string, x float64) {
+	if _, ok := p.values[name]; !ok {
+		p.names = append(p.names, name)
+	}
+	p.values[name] = append(p.values[name], x)
+}
+
+// means averages every number, in the order of their appearance.
+func (p *part) means() []Mean {
 	var list []Mean
-	for _, name := range names {
-		m, s := moments(values[name])
-		list = append(list, Mean{Name: name, Mean: m, SD: math.Sqrt(s), N: len(values[name])})
+	for _, name := range p.names {
+		m, s := moments(p.values[name])
+		list = append(list, Mean{Name: name, Mean: m, SD: math.Sqrt(s), N: len(p.values[name])})
 	}
-	if m, ok := ratio(variance, norm); ok {
+	if m, ok := ratio(p.variance, p.normSq); ok {
 		m.Name = noiseScale
 		list = append(list, m)
 	}
