@@ -147,6 +147,9 @@ type convWeight struct {
 // weightBytes is how much memory the gradients of groups may take.
 const weightBytes = 64 << 20
 
+// mostBlocks is how many blocks a grid has at most along y and z.
+const mostBlocks = 1<<16 - 1
+
 func bindConvWeight(b *binder, in *program.Conv, g *geometry) bound {
 	c := &convWeight{convolution: convolution{
 		m: b.m, g: g, what: b.what("conv_weight"), accumulate: in.Accumulate,
@@ -155,7 +158,7 @@ func bindConvWeight(b *binder, in *program.Conv, g *geometry) bound {
 	if in.Epilogue != program.NoEpilogue {
 		b.fail("a weight gradient takes no epilogue")
 	}
-	c.most = min(b.m.capacity, max(1, weightBytes/real/g.w()))
+	c.most = min(b.m.capacity, max(1, weightBytes/real/g.w()), mostBlocks)
 	c.rows = b.alloc("gradients of groups of samples", c.most*g.w()*real)
 	if in.Norms != program.None {
 		c.norms, c.add = b.double(in.Norms, each(1)), b.normed[in.Norms]

@@ -62,6 +62,9 @@ func bindBiasNorms(b *binder, in *program.BiasNorms) bound {
 // addNorms puts a task in the first launch after all those that store the same
 // norms.
 func (b *binder) addNorms(id program.BufferID, t normTask) {
+	if b.phase != program.Noise {
+		b.fail("norms outside the noise phase")
+	}
 	t.norms = b.double(id, each(1)).p
 	if b.normed[id] {
 		t.add = 1

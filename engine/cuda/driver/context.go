@@ -30,7 +30,7 @@ type Context struct {
 
 // Open retains the primary context of a device. The caller must Close it.
 func Open(d Device) (*Context, error) {
-	if err := d.usable(); err != nil {
+	if err := d.Usable(); err != nil {
 		return nil, err
 	}
 	what := fmt.Sprintf("opening cuda:%d", d.Index)

@@ -38,8 +38,8 @@ func (d Device) DriverString() string { return versionString(d.Driver) }
 
 func versionString(v int) string { return fmt.Sprintf("%d.%d", v/1000, v%1000/10) }
 
-// usable says why the device can't be used; nil where it can.
-func (d Device) usable() error {
+// Usable says why sgflow can't use the device; nil where it can.
+func (d Device) Usable() error {
 	if d.Capability < MinimumCapability {
 		return fmt.Errorf("%s has compute capability %s; sgflow needs %d.%d or later (Turing, 2018)",
 			d.Name, d.CapabilityString(), MinimumCapability/10, MinimumCapability%10)

@@ -8,10 +8,10 @@
 //
 //   x[r, k] = table[channel·256 + pixels[index·size + k]]
 //
-// with what each value of a pixel becomes in the table. Grid: (⌈size/256⌉, n).
+// with what each value of a pixel becomes in the table. Grid: (n, ⌈size/256⌉).
 KERNEL gather(float *x, float *y, const unsigned char *pixels, const unsigned char *labels, const float *table, const int *indices,
               const int *step, int n, int size, int plane, int classes) {
-  const int r = blockIdx.y, k = blockIdx.x * blockDim.x + threadIdx.x;
+  const int r = blockIdx.x, k = blockIdx.y * blockDim.x + threadIdx.x;
   const u64 index = indices[(step ? (u64)*step * n : 0) + r];
   if (k < size) x[(u64)r * size + k] = table[k / plane * 256 + pixels[index * size + k]];
   if (k < classes) y[(u64)r * classes + k] = labels[index] == k ? 1.f : 0.f;
