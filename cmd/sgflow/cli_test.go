@@ -239,16 +239,8 @@ func TestDumpProgramPrintsTheListingOnly(t *testing.T) {
 	}
 }
 
-func TestDevicesAndVersion(t *testing.T) {
-	_, stdout, _ := sgflow("devices", "--json")
-	d := parseObject(t, stdout)
-	if d["device"] != "cpu" || d["cores"].(float64) < 1 || d["kernels"] == "" || d["model"] == "" {
-		t.Errorf("devices: %v", d)
-	}
-	if _, stdout, _ = sgflow("devices"); !strings.Contains(stdout, "cuda: none: ") {
-		t.Errorf("devices: %s", stdout)
-	}
-	_, stdout, _ = sgflow("version", "--json")
+func TestVersion(t *testing.T) {
+	_, stdout, _ := sgflow("version", "--json")
 	if v := parseObject(t, stdout); v["sgflow"] == nil || v["go"] == nil || v["platform"] == nil {
 		t.Errorf("version: %v", v)
 	}
