@@ -1,0 +1,377 @@
+//go:build gpu && cgo && linux && amd64
+
+package cuda_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"sgflow/engine"
+	"sgflow/engine/cuda/driver"
+	"sgflow/engine/lower"
+	"sgflow/engine/op"
+	"sgflow/engine/optim"
+	"sgflow/engine/program"
+	"sgflow/engine/rng"
+	"sgflow/models"
+)
+
+// network is a network with random data to run it on.
+type network struct {
+	spec    string
+	input   models.Shape
+	classes int
+	loss    op.LossKind
+}
+
+// networks have odd sizes, both losses, all activations, strides, padding and
+// pooling of both kinds.
+var networks = []network{
+	{"mlp:18-33-7-5", models.Shape{C: 2, H: 3, W: 3}, 5, op.CrossEntropy},
+	{"mlp:48-40-37-4,act=tanh", models.Shape{C: 3, H: 4, W: 4}, 4, op.CrossEntropy},
+	{"mlp:9-11-3,act=gelu", models.Shape{C: 1, H: 3, W: 3}, 3, op.MSE},
+	{"cnn:conv6k3p1,gelu,maxpool2,conv9k3s2,relu,fc31,tanh,fc5", models.Shape{C: 2, H: 12, W: 11}, 5, op.MSE},
+	{"cnn:conv3k3,relu,avgpool2,conv5k2,sigmoid,gap,fc4", models.Shape{C: 1, H: 9, W: 8}, 4, op.CrossEntropy},
+	{"cnn:conv4k5,relu,maxpool2,conv5k3,relu,maxpool2,fc10", models.Shape{C: 1, H: 16, W: 16}, 10, op.CrossEntropy},
+}
+
+// presets are what most runs train.
+var presets = []network{
+	{"mlp", models.Shape{C: 1, H: 28, W: 28}, 10, op.CrossEntropy},
+	{"cnn", models.Shape{C: 1, H: 28, W: 28}, 10, op.CrossEntropy},
+}
+
+func (w network) program(t testing.TB) *program.Program {
+	t.Helper()
+	s, err := models.Parse(w.spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := s.Build(models.BuildOptions{Input: w.input, Classes: w.classes, Batch: lower.SymbolicBatch, Loss: w.loss, Dtype: tensor.Float64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var params gorgonia.Nodes
+	for _, q := range n.Params {
+		params = append(params, q.Node)
+	}
+	p, err := engine.Compile(n.Loss, params, engine.Inputs(n.X, n.Y))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// gpu is the device under test, real or emulated.
+func gpu(t testing.TB) *driver.Device {
+	t.Helper()
+	devices, err := driver.Devices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &devices[0]
+}
+
+// session returns a session on the device, or on the processor where that is nil,
+// with random parameters and samples that float32 holds exactly.
+func session[T engine.Float](t testing.TB, w network, p *program.Program, capacity int, device *driver.Device) *engine.Session[T] {
+	t.Helper()
+	s, err := engine.NewSession[T](p, engine.Config{Batch: capacity, Threads: 1, CUDA: device})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Err(); err != nil {
+			t.Error(err)
+		}
+		s.Close()
+	})
+	spec, _ := models.Parse(w.spec)
+	init, err := spec.Init(11, w.input, w.classes, w.loss)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream := rng.New(rng.Probes, 4, 0)
+	at := 0
+	for _, q := range init {
+		for _, x := range q.Data {
+			s.Params()[at] = T(float32(x + 0.05*stream.NormFloat64())) // biases not zero either
+			at++
+		}
+	}
+	for i := range s.Input(0) {
+		s.Input(0)[i] = T(float32(stream.NormFloat64()))
+	}
+	for i := range capacity {
+		s.Input(1)[i*w.classes+int(stream.Uint32n(uint32(w.classes)))] = 1
+	}
+	return s
+}
+
+// within fails where got differs from want by more than tol times the largest
+// element.
+func within[T, E engine.Float](t *testing.T, what string, got []T, want []E, tol float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d elements, want %d", what, len(got), len(want))
+	}
+	scale := 0.0
+	for _, v := range want {
+		scale = max(scale, math.Abs(float64(v)))
+	}
+	for i, v := range got {
+		if !(math.Abs(float64(v)-float64(want[i])) <= tol*scale) {
+			t.Errorf("%s[%d] = %v, want %v (largest %v)", what, i, v, want[i], scale)
+			return
+		}
+	}
+}
+
+// direction is a vector of n elements that float32 holds exactly.
+func direction[T engine.Float](n int, seed uint64) []T {
+	stream := rng.New(rng.Probes, seed, 9)
+	v := make([]T, n)
+	for i := range v {
+		v[i] = T(float32(stream.NormFloat64()))
+	}
+	return v
+}
+
+// float32 with sums of up to some thousand terms.
+const tol = 3e-5
+
+func TestSessionAgreesWithTheProcessor(t *testing.T) {
+	device := gpu(t)
+	for _, w := range networks {
+		p := w.program(t)
+		for _, size := range []struct{ capacity, n int }{{1, 1}, {20, 3}, {20, 17}} {
+			t.Run(fmt.Sprintf("%s,n=%d", w.spec, size.n), func(t *testing.T) {
+				a, b := session[float32](t, w, p, size.capacity, device), session[float64](t, w, p, size.capacity, nil)
+				compareSessions(t, a, b, w, size.n)
+			})
+		}
+	}
+}
+
+func TestPresetsAgreeWithTheProcessor(t *testing.T) {
+	device := gpu(t)
+	for _, w := range presets {
+		t.Run(w.spec, func(t *testing.T) {
+			p := w.program(t)
+			a, b := session[float32](t, w, p, 3, device), session[float64](t, w, p, 3, nil)
+			compareSessions(t, a, b, w, 3)
+		})
+	}
+}
+
+// compareSessions compares everything that a session computes of n samples.
+func compareSessions(t *testing.T, a *engine.Session[float32], b *engine.Session[float64], w network, n int) {
+	a.Forward(n)
+	b.Forward(n)
+	within(t, "loss", []float64{a.Loss()}, []float64{b.Loss()}, tol)
+	within(t, "logits", a.Logits(n), b.Logits(n), tol)
+
+	a.Gradient(n, true)
+	b.Gradient(n, true)
+	within(t, "loss", []float64{a.Loss()}, []float64{b.Loss()}, tol)
+	if a.Correct() != b.Correct() {
+		t.Errorf("%d correct, want %d", a.Correct(), b.Correct())
+	}
+	within(t, "gradient", a.Grad(), b.Grad(), tol)
+	compareNorms(t, "norms", a, b)
+
+	size, logits := len(b.Grad()), n*w.classes
+	outA, outB := make([]float32, size), make([]float64, size)
+	for seed := range uint64(2) {
+		a.Product(outA, direction[float32](size, seed))
+		b.Product(outB, direction[float64](size, seed))
+		within(t, "product", outA, outB, 3*tol)
+	}
+	compareSamples(t, "samples", a, b, n, true)
+
+	zA, zB := make([]float32, logits), make([]float64, logits)
+	a.Tangent(zA, direction[float32](size, 3))
+	b.Tangent(zB, direction[float64](size, 3))
+	within(t, "tangent", zA, zB, tol)
+	a.LossGradient(zA)
+	b.LossGradient(zB)
+	within(t, "gradient at the logits", zA, zB, tol)
+	a.LossCurvature(zA, direction[float32](logits, 4))
+	b.LossCurvature(zB, direction[float64](logits, 4))
+	within(t, "curvature at the logits", zA, zB, tol)
+	lossesA, lossesB := make([]float64, n), make([]float64, n)
+	a.SampleLosses(lossesA)
+	b.SampleLosses(lossesB)
+	within(t, "losses", lossesA, lossesB, tol)
+
+	gradient := slices.Clone(a.Grad())
+	a.Pullback(outA, direction[float32](logits, 5), true)
+	b.Pullback(outB, direction[float64](logits, 5), true)
+	within(t, "pullback", outA, outB, tol)
+	if !slices.Equal(gradient, a.Grad()) {
+		t.Error("a Pullback changed the gradient")
+	}
+	compareNorms(t, "norms of a pullback", a, b)
+	compareSamples(t, "samples of a pullback", a, b, n, false)
+}
+
+func compareNorms(t *testing.T, what string, a *engine.Session[float32], b *engine.Session[float64]) {
+	t.Helper()
+	for k, q := range b.Program().Params {
+		within(t, what+" of "+q.Name, a.SampleNorms(k), b.SampleNorms(k), 2*tol)
+	}
+}
+
+// compareSamples compares products with the gradients of single samples.
+func compareSamples(t *testing.T, what string, a *engine.Session[float32], b *engine.Session[float64], n int, gradient bool) {
+	t.Helper()
+	size := len(b.Grad())
+	must := func(ok ...bool) {
+		t.Helper()
+		if slices.Contains(ok, false) {
+			t.Fatal("the program is not factored")
+		}
+	}
+	dotsA, dotsB := make([]float64, n), make([]float64, n)
+	must(a.SampleDots(dotsA, direction[float32](size, 6)), b.SampleDots(dotsB, direction[float64](size, 6)))
+	within(t, what+": SampleDots", dotsA, dotsB, 2*tol)
+	gramA, gramB := make([]float64, n*n), make([]float64, n*n)
+	must(a.SampleGram(gramA), b.SampleGram(gramB))
+	within(t, what+": SampleGram", gramA, gramB, 2*tol)
+	weights := direction[float64](n, 7)
+	outA, outB := make([]float32, size), make([]float64, size)
+	must(a.CombineSamples(outA, weights), b.CombineSamples(outB, weights))
+	within(t, what+": CombineSamples", outA, outB, 2*tol)
+	must(a.SecondMoment(outA), b.SecondMoment(outB))
+	within(t, what+": SecondMoment", outA, outB, 2*tol)
+	if gradient {
+		must(a.MeanDots(dotsA), b.MeanDots(dotsB))
+		within(t, what+": MeanDots", dotsA, dotsB, 2*tol)
+		must(a.KeepSamples(), b.KeepSamples())
+	}
+	must(a.CrossDots(dotsA), b.CrossDots(dotsB))
+	within(t, what+": CrossDots", dotsA, dotsB, 2*tol)
+}
+
+func TestKeptSamplesAreRestored(t *testing.T) {
+	w, n := networks[5], 4
+	p := w.program(t)
+	a, b := session[float32](t, w, p, 6, gpu(t)), session[float32](t, w, p, 6, gpu(t))
+	a.Gradient(n, false)
+	a.KeepSamples()
+	kept, data := a.KeptSamples()
+	if err := b.SetKeptSamples(kept, data); err != nil {
+		t.Fatal(err)
+	}
+	x, y := make([]float64, n), make([]float64, n)
+	b.Gradient(n, false)
+	a.CrossDots(x)
+	b.CrossDots(y)
+	if !slices.Equal(x, y) {
+		t.Errorf("%v before, %v after", x, y)
+	}
+	for _, bad := range [][]float32{data[1:], append(data, 0)} {
+		if b.SetKeptSamples(kept, bad) == nil {
+			t.Errorf("%d numbers are accepted where %d were kept", len(bad), len(data))
+		}
+	}
+}
+
+func TestVectorOperations(t *testing.T) {
+	w := networks[0]
+	p := w.program(t)
+	a, b := session[float32](t, w, p, 1, gpu(t)), session[float64](t, w, p, 1, nil)
+	for _, n := range []int{1, 31, 257, 5000, 600_001} {
+		for _, near := range []bool{false, true} { // vectors of the device's, or of the program's own
+			x, y := direction[float32](n, 1), direction[float32](n, 2)
+			if near {
+				x, y = a.NewVector(n), a.NewVector(n)
+				copy(x, direction[float32](n, 1))
+				copy(y, direction[float32](n, 2))
+			}
+			u, v := direction[float64](n, 1), direction[float64](n, 2)
+			scale := float64(n) // of sums of n numbers of order 1
+			check := func(what string, got, want float64) {
+				t.Helper()
+				if math.Abs(got-want) > 1e-12*scale {
+					t.Errorf("%s of %d elements: %v, want %v", what, n, got, want)
+				}
+			}
+			check("Dot", a.Dot(x, y), b.Dot(u, v))
+			check("NormSq", a.NormSq(x), b.NormSq(u))
+			check("DistanceSq", a.DistanceSq(x, y), b.DistanceSq(u, v))
+			dot, norm := a.Exchange(x, y)
+			wantDot, wantNorm := b.Exchange(u, v)
+			check("Exchange's product", dot, wantDot)
+			check("Exchange's norm", norm, wantNorm)
+			within(t, "Exchange", x, u, 0)
+			a.Axpy(0.5, x, y)
+			b.Axpy(0.5, u, v)
+			within(t, "Axpy", y, v, 1e-7)
+			a.Scale(-0.25, y)
+			b.Scale(-0.25, v)
+			within(t, "Scale", y, v, 1e-7)
+			a.Signs(x, rng.New(rng.Probes, 1<<40+3, 1<<33+5))
+			b.Signs(u, rng.New(rng.Probes, 1<<40+3, 1<<33+5))
+			within(t, "Signs", x, u, 0)
+		}
+	}
+}
+
+func TestUpdateHasTheBitsOfTheDefinition(t *testing.T) {
+	w := networks[0]
+	p := w.program(t)
+	for _, c := range []optim.Config{
+		{}, {Momentum: 0.9}, {Momentum: 0.9, Nesterov: true}, {WeightDecay: 0.01}, {Momentum: 0.5, WeightDecay: 0.1},
+		{Name: optim.SGDW, WeightDecay: 0.1}, {Name: optim.SGDW, WeightDecay: 0.1, Momentum: 0.9, Nesterov: true},
+	} {
+		s := session[float32](t, w, p, 3, gpu(t))
+		velocity := s.NewVector(len(s.Params()))
+		theta, v := slices.Clone(s.Params()), make([]float32, len(s.Params()))
+		if c.Momentum == 0 {
+			velocity, v = nil, nil
+		}
+		for k := range 3 {
+			s.Gradient(3, false)
+			u := c.Update(0.3 / float64(k+1))
+			optim.Step(theta, s.Grad(), v, u)
+			s.Update(velocity, u)
+			if !slices.Equal(theta, s.Params()) {
+				t.Errorf("%+v, step %d: other parameters than optim.Step's", c, k)
+			}
+		}
+	}
+}
+
+// Twice the same on one device gives the same bits.
+func TestRunsAreBitIdentical(t *testing.T) {
+	for _, w := range []network{networks[3], networks[5]} {
+		p := w.program(t)
+		var first []float32
+		var losses []float64
+		for run := range 2 {
+			s := session[float32](t, w, p, 19, gpu(t))
+			var numbers []float64
+			out := make([]float32, len(s.Params()))
+			for k := range 4 {
+				s.Gradient(19-k, k%2 == 0)
+				numbers = append(numbers, s.Loss(), s.NormSq(s.Grad()))
+				s.Product(out, s.Grad())
+				numbers = append(numbers, s.Dot(out, s.Grad()))
+				s.Update(nil, optim.Update{LR: 0.1})
+			}
+			if run == 0 {
+				first, losses = slices.Clone(s.Params()), numbers
+				continue
+			}
+			if !slices.Equal(first, s.Params()) || !slices.Equal(losses, numbers) {
+				t.Errorf("%s: the second run differs", w.spec)
+			}
+		}
+	}
+}
