@@ -40,6 +40,7 @@ type Config struct {
 	// Batch is the size of the batches that are drawn from a point's samples
 	// for sharpness over many of them; default DefaultBatch.
 	Batch int
+	Reach Reach
 	// Subset names fixed samples whose mean loss flatness is measured of; nil
 	// means the current batch.
 	Subset []int32
@@ -64,6 +65,7 @@ func (c *Config) setDefaults() {
 	if c.Batch < 1 {
 		c.Batch = DefaultBatch
 	}
+	c.Reach.setDefaults()
 }
 
 // due reports whether flatness is measured at the step.
@@ -128,7 +130,8 @@ func NewMonitor[T engine.Float](o *Objective[T], c Config) *Monitor[T] {
 // the objective. The error is ErrDiverged, wrapped, where a number is not
 // finite.
 func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
-	out.Noise, out.Flatness, out.MS = out.Noise[:0], out.Flatness[:0], out.MS[:0]
+	out.Noise, out.Flatness = out.Noise[:0], out.Flatness[:0]
+	out.MS, out.Bytes = out.MS[:0], out.Bytes[:0]
 	m.s.LR = out.LR
 	due := len(m.flatness) > 0 && m.c.due(step)
 	subset := due && m.c.Subset != nil
@@ -235,6 +238,9 @@ func (m *Monitor[T]) measure(list []*Quantity, updated bool, group *record.Numbe
 		}
 		cost.times++
 		out.MS = append(out.MS, record.Number{Name: q.Name, X: inMilliseconds(took)})
+		if n := m.m.bytes(q.Name); n > 0 {
+			out.Bytes = append(out.Bytes, record.Number{Name: q.Name, X: float64(n)})
+		}
 	}
 	return nil
 }

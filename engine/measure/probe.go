@@ -19,6 +19,7 @@ type ProbeConfig struct {
 	MaxProducts int     // most products for the eigenvalues at either end; default 1000
 	Seed        uint64
 	Batch       int       // size of the batches for sharpness over many; default DefaultBatch
+	Reach       Reach
 	Select      Selection // default "all"
 	// Progress, if not nil, is called now and then with what is being
 	// computed and how many products have been done.
@@ -82,7 +83,7 @@ func Probe[T engine.Float](ctx context.Context, o *Objective[T], indices []int32
 	r.Accuracy = opt(float64(correct)/float64(len(indices)), correct >= 0)
 
 	m := newMemory[T]()
-	point := &Point[T]{ctx: ctx, o: o, c: &Config{Select: c.Select, Seed: c.Seed, Converge: true, Tol: c.Tol, MaxProducts: c.MaxProducts, Window: c.Probes, Batch: c.Batch}, memory: &m}
+	point := &Point[T]{ctx: ctx, o: o, c: &Config{Select: c.Select, Seed: c.Seed, Converge: true, Tol: c.Tol, MaxProducts: c.MaxProducts, Window: c.Probes, Batch: c.Batch, Reach: c.Reach}, memory: &m}
 	point.report = func(stage string) { c.Progress(stage, o.Products()) }
 	point.begin(loss, correct, len(indices))
 	if total, ok := point.Noise(); ok {
@@ -158,6 +159,7 @@ func (c *ProbeConfig) setDefaults(double bool) {
 	if c.Batch < 1 {
 		c.Batch = DefaultBatch
 	}
+	c.Reach.setDefaults()
 	if c.Select.list == nil {
 		c.Select, _ = ParseSelection("all") // which is a selection
 	}

@@ -70,19 +70,19 @@ func (p *Point[T]) sharpness() (*SharpnessResult, error) {
 var samSharpness = Quantity{
 	Name:    "sam_sharpness",
 	Group:   Flatness,
-	Formula: "L(θ + ρḡ/‖ḡ‖) − L(θ), ρ = 0.05: how far one step of ascent of this radius raises the loss; absent for ḡ = 0",
+	Formula: "L(θ + ρḡ/‖ḡ‖) − L(θ), ρ = 0.05 (--sam-rho): how far one step of ascent of this radius raises the loss; absent for ḡ = 0",
 	Source:  "Foret et al. 2021, arXiv:2010.01412, equation 2",
 	Unit:    "loss",
 	Cost:    "2 forward passes",
 	measure: rule{measureSAM[float32], measureSAM[float64]},
 }
 
-func measureSAM[T engine.Float](p *Point[T]) error { return logSAM(p, "sam_sharpness", SAMConfig{}) }
+func measureSAM[T engine.Float](p *Point[T]) error { return logSAM(p, "sam_sharpness", SAMConfig{Rho: p.c.Reach.SAM}) }
 
 var samSharpnessAdaptive = Quantity{
 	Name:    "sam_sharpness_adaptive",
 	Group:   Flatness,
-	Formula: "L(θ + ρT²ḡ/‖Tḡ‖) − L(θ), T = diag|θ|, ρ = 0.5: the same for networks whose layers differ by scale alone; absent for Tḡ = 0",
+	Formula: "L(θ + ρT²ḡ/‖Tḡ‖) − L(θ), T = diag|θ|, ρ = 0.5 (--sam-adaptive-rho): the same for networks whose layers differ by scale alone; absent for Tḡ = 0",
 	Source:  "Kwon et al. 2021, arXiv:2102.11600, equation 9",
 	Unit:    "loss",
 	Cost:    "2 forward passes",
@@ -90,7 +90,7 @@ var samSharpnessAdaptive = Quantity{
 }
 
 func measureAdaptiveSAM[T engine.Float](p *Point[T]) error {
-	return logSAM(p, "sam_sharpness_adaptive", SAMConfig{Adaptive: true})
+	return logSAM(p, "sam_sharpness_adaptive", SAMConfig{Rho: p.c.Reach.AdaptiveSAM, Adaptive: true})
 }
 
 func logSAM[T engine.Float](p *Point[T], name string, c SAMConfig) error {
@@ -105,7 +105,7 @@ func logSAM[T engine.Float](p *Point[T], name string, c SAMConfig) error {
 var keskarSharpness = Quantity{
 	Name:  "keskar_sharpness",
 	Group: Flatness,
-	Formula: "100·(max L(θ + y) − L(θ))/(1 + L(θ)) over the box |y_j| ≤ ε(|θ_j| + 1), ε = 1e-3; " +
+	Formula: "100·(max L(θ + y) − L(θ))/(1 + L(θ)) over the box |y_j| ≤ ε(|θ_j| + 1), ε = 1e-3 (--keskar-epsilon); " +
 		"a lower bound, the maximum being that found by at most 10 steps of projected gradient ascent",
 	Source:  "Keskar et al. 2017, arXiv:1609.04836, metric 2.1",
 	Unit:    "%",
@@ -114,14 +114,14 @@ var keskarSharpness = Quantity{
 }
 
 func measureKeskar[T engine.Float](p *Point[T]) error {
-	return logKeskar(p, "keskar_sharpness", KeskarConfig{})
+	return logKeskar(p, "keskar_sharpness", KeskarConfig{Epsilon: p.c.Reach.Keskar})
 }
 
 var keskarSharpnessSubspace = Quantity{
 	Name:  "keskar_sharpness_subspace",
 	Group: Flatness,
-	Formula: "keskar_sharpness over y = Az, |z_j| ≤ ε(|(A⁺θ)_j| + 1), with 100 random columns of signs in A, the same at every point of a run; " +
-		"absent for 100 parameters or fewer",
+	Formula: "keskar_sharpness over y = Az, |z_j| ≤ ε(|(A⁺θ)_j| + 1), with random columns of signs in A, 100 of them (--keskar-subspace), the same at every point of a run; " +
+		"absent where there are no more parameters than columns",
 	Source:  "Keskar et al. 2017, arXiv:1609.04836, metric 2.1 and table 4",
 	Unit:    "%",
 	Cost:    "10 gradients, some 12 forward passes, and 300 passes over vectors of parameters",
@@ -129,10 +129,11 @@ var keskarSharpnessSubspace = Quantity{
 }
 
 func measureKeskarSubspace[T engine.Float](p *Point[T]) error {
-	if p.o.s.Program().NumParams <= DefaultSubspace {
+	c := KeskarConfig{Epsilon: p.c.Reach.Keskar, Dim: p.c.Reach.KeskarSubspace, Seed: p.c.Seed}
+	if p.o.s.Program().NumParams <= c.Dim {
 		return nil
 	}
-	return logKeskar(p, "keskar_sharpness_subspace", KeskarConfig{Dim: DefaultSubspace, Seed: p.c.Seed})
+	return logKeskar(p, "keskar_sharpness_subspace", c)
 }
 
 func logKeskar[T engine.Float](p *Point[T], name string, c KeskarConfig) error {

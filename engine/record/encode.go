@@ -32,6 +32,7 @@ func (e *lineEncoder) step(s *Step) ([]byte, error) {
 	}
 	e.layers(s.Layers)
 	e.group("ms", s.MS)
+	e.group("bytes", s.Bytes)
 	line, err := e.end()
 	if err != nil {
 		return nil, fmt.Errorf("step %d: %w", s.Step, err)

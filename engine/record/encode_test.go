@@ -136,7 +136,7 @@ func drawStep(t *rapid.T) Step {
 	s.Step, s.Epoch, s.Samples = rapid.IntRange(0, 1e9).Draw(t, "step"), rapid.Int().Draw(t, "epoch"), rapid.Int().Draw(t, "samples")
 	s.LR, s.Loss = rapid.Float64().Filter(finite).Draw(t, "lr"), rapid.Float64().Filter(finite).Draw(t, "loss")
 	s.Accuracy = drawOpt(t, "accuracy")
-	for _, group := range []*Numbers{&s.Noise, &s.Flatness, &s.MS} {
+	for _, group := range []*Numbers{&s.Noise, &s.Flatness, &s.MS, &s.Bytes} {
 		*group = drawNumbers(t)
 	}
 	for _, name := range rapid.SliceOfNDistinct(rapid.String(), 0, 4, rapid.ID).Draw(t, "layers") {

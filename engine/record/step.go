@@ -18,6 +18,7 @@ type Step struct {
 	Flatness Numbers `json:"flatness,omitempty"` // of the loss, with "hv", the Hessian-vector products it took
 	Layers   Layers  `json:"layers,omitempty"`   // in the model's order
 	MS       Numbers `json:"ms,omitempty"`       // where the time went, in milliseconds
+	Bytes    Numbers `json:"bytes,omitempty"`    // what each quantity keeps in memory from step to step, where it does
 }
 
 // Layer is what was measured of one parameter.

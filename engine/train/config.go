@@ -64,6 +64,8 @@ type Config struct {
 	FlatnessIters   int     `json:"flatness-iters" help:"Most Hessian-vector products for one lambda_max (with --measure-every above 1)."`
 	FlatnessWindow  int     `json:"flatness-window" help:"Random probes that the estimate of the trace is a mean of."`
 
+	Reach `yaml:",inline"`
+
 	Out             string  `json:"out" help:"Run folder; runs/<time>-<model>-<data> where not given."`
 	CheckpointEvery float64 `json:"checkpoint-every" help:"Seconds between checkpoints within an epoch."`
 }
@@ -77,6 +79,7 @@ func Default() Config {
 		Batch: 64, Epochs: 5, LR: 0.1,
 		Optimizer: optim.SGD, Schedule: optim.Constant, Sampling: string(data.Shuffle),
 		Measure: "all", MeasureEvery: 1, FlatnessTol: 0.01, FlatnessIters: 50, FlatnessWindow: 32,
+		Reach:           defaultReach(),
 		CheckpointEvery: 30,
 	}
 }
@@ -147,6 +150,9 @@ func (c *Config) validateCounts() error {
 	}
 	if !(c.FlatnessTol > 0 && c.FlatnessTol < 1) {
 		return badValue("flatness-tol", c.FlatnessTol, "give a share between 0 and 1, such as 0.01")
+	}
+	if err := c.Reach.validate(); err != nil {
+		return err
 	}
 	if !(c.CheckpointEvery > 0) || math.IsInf(c.CheckpointEvery, 0) {
 		return badValue("checkpoint-every", c.CheckpointEvery, "give a number of seconds above 0")

@@ -18,11 +18,13 @@ type ProbeConfig struct {
 	Top        int    `json:"top" help:"How many of the largest eigenvalues to find."`
 	Probes     int    `json:"probes" help:"Random probes for the estimate of the trace."`
 	ExactTrace bool   `json:"exact-trace" help:"Compute the trace exactly, with one Hessian-vector product for every parameter."`
+
+	Reach `yaml:",inline"`
 }
 
 // DefaultProbe returns the configuration of a probe of which nothing is asked.
 func DefaultProbe() ProbeConfig {
-	return ProbeConfig{Problem: Default().Problem, SampleSet: defaultSamples(), Measure: "all", Top: 1, Probes: 32}
+	return ProbeConfig{Problem: Default().Problem, SampleSet: defaultSamples(), Measure: "all", Top: 1, Probes: 32, Reach: defaultReach()}
 }
 
 // Validate does for a probe what [Problem.Validate] does for its problem,
@@ -39,6 +41,9 @@ func (c *ProbeConfig) Validate() error {
 		return badValue("top", c.Top, "give 1 or more")
 	case c.Probes < 2:
 		return badValue("probes", c.Probes, "give 2 or more: one has no standard error")
+	}
+	if err := c.Reach.validate(); err != nil {
+		return err
 	}
 	_, err := c.selection()
 	return err
@@ -95,7 +100,7 @@ func probe[T engine.Float](ctx context.Context, p *problem, c *ProbeConfig, prog
 			return badValue("top", c.Top, "the model has only %d parameters", params)
 		}
 		r, err = measure.Probe(ctx, o, indices, measure.ProbeConfig{
-			Select: selection, Top: c.Top, Probes: c.Probes, ExactTrace: c.ExactTrace, Seed: c.Seed, Progress: progress,
+			Select: selection, Top: c.Top, Probes: c.Probes, ExactTrace: c.ExactTrace, Seed: c.Seed, Reach: c.Reach.reach(), Progress: progress,
 		})
 		return err
 	})

@@ -102,6 +102,10 @@ func TestWrongProbesAreNamed(t *testing.T) {
 		"--top 0":           func(c *ProbeConfig) { c.Top = 0 },
 		"only 168 param":    func(c *ProbeConfig) { c.Top = 169 },
 		"--probes 1":        func(c *ProbeConfig) { c.Probes = 1 },
+		"--sam-rho 0":       func(c *ProbeConfig) { c.SAMRho = 0 },
+		"--sam-adaptive-r":  func(c *ProbeConfig) { c.SAMAdaptiveRho = math.NaN() },
+		"--keskar-epsilon":  func(c *ProbeConfig) { c.KeskarEpsilon = math.Inf(1) },
+		"--keskar-subspac":  func(c *ProbeConfig) { c.KeskarSubspace = 0 },
 		"nothing.safe":      func(c *ProbeConfig) { c.Weights = "nothing.safetensors" },
 		"cross-entropy, ms": func(c *ProbeConfig) { c.Loss = "hinge" },
 	} {

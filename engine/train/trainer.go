@@ -103,6 +103,7 @@ func newTrainer[T engine.Float](c *Config, p *problem, r Reporter) (*trainer[T],
 		Select: selection, Every: c.MeasureEvery, Window: c.FlatnessWindow,
 		Tol: c.FlatnessTol, MaxProducts: c.FlatnessIters, Seed: c.Seed, Subset: subset,
 		PerDecade: c.MeasureLog, Converge: selection.Converged(), Momentum: c.Momentum, Plain: c.optimizer().Plain(),
+		Reach: c.Reach.reach(),
 	})
 	t.progress.Summary = record.Summary{Device: p.device.Name, Params: len(t.session.Params())}
 	return t, nil
