@@ -124,7 +124,7 @@ func TestWrongRequestsExitWith2AndNameTheRemedy(t *testing.T) {
 		{"train --batch 321 " + small, "320"},
 		{"train --lr=-1", "rate -1"},
 		{"train --lr NaN", "NaN"},
-		{"train --device cuda", "no CUDA"},
+		{"train --device cuda", "use --device cpu"},
 		{"train --device cuba", "cuda"},
 		{"train --model mlp:10-x", "character"},
 		{"train --model mlp:100-10", "mlp:784-10"},

@@ -46,7 +46,7 @@ func (r *report) Started(i *train.Info) {
 		r.field("", "%s", layer)
 	}
 	r.field("data", "%s: %s training and %s test samples, %d classes", c.Data, grouped(i.Train), grouped(i.Test), i.Classes)
-	r.field("device", "%s, %s, %d of %d cores, %s kernels (%s)", i.Device.Name, i.Device.Model, i.Threads, i.Device.Cores, i.Device.Kernels, i.Why)
+	r.field("device", "%s (%s)", i.Device.Describe(i.Threads), i.Why)
 	r.field("steps", "%s of %s, learning rate %g", grouped(i.Steps), batch(i), c.LR)
 	r.field("measure", "%s", measures(c))
 	r.field("folder", "%s", i.Out)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"sgflow/engine/cpu/kernel"
+	"sgflow/engine/cuda/driver"
 )
 
 // The values of the device setting.
@@ -16,15 +17,14 @@ const (
 	deviceCUDA = "cuda"
 )
 
-// NoCUDA says why there is no CUDA device.
-const NoCUDA = "this build of sgflow has no CUDA support"
-
 // Device is something that runs can compute on.
 type Device struct {
 	Name    string `json:"device"`  // as the device setting takes it
 	Model   string `json:"model"`   // as the maker calls it; the architecture where unknown
 	Cores   int    `json:"cores"`   // that a run takes by default
-	Kernels string `json:"kernels"` // the kind of code it runs: avx512, avx2 or portable
+	Kernels string `json:"kernels"` // the kind of code it runs: avx512, avx2 or portable; sm_90 and the like
+
+	CUDA *driver.Device `json:"-"` // nil for the processor
 }
 
 // CPU describes this machine's processor. The error is that of an environment
@@ -45,16 +45,37 @@ func CPU() (Device, error) {
 // not how many cores it has.
 func (d Device) String() string { return fmt.Sprintf("%s: %s, %s kernels", d.Name, d.Model, d.Kernels) }
 
+// Describe says what computes, with so many threads if it is the processor.
+func (d Device) Describe(threads int) string {
+	if d.CUDA != nil {
+		return fmt.Sprintf("%s, %s, %d multiprocessors, %s", d.Name, d.Model, d.Cores, d.Kernels)
+	}
+	return fmt.Sprintf("%s, %s, %d of %d cores, %s kernels", d.Name, d.Model, threads, d.Cores, d.Kernels)
+}
+
 // chooseDevice returns the device that the setting asks for and why it is that
 // one.
-func chooseDevice(setting string) (Device, string, error) {
+func chooseDevice(setting, dtype string) (Device, string, error) {
 	why := "as asked for"
+	number, isCUDA := cudaNumber(setting)
 	switch {
 	case setting == deviceCPU:
+	case setting == deviceAuto && dtype == Float64:
+		why = "auto: CUDA devices compute in float32 only"
 	case setting == deviceAuto:
-		why = "auto: " + NoCUDA
-	case isCUDA(setting):
-		return Device{}, "", request(fmt.Errorf("--device %s: %s: use --device cpu", setting, NoCUDA))
+		d, err := cuda(0)
+		if err == nil {
+			return d, "auto: the first CUDA device", nil
+		}
+		why = "auto: " + err.Error()
+	case isCUDA && dtype == Float64:
+		return Device{}, "", request(fmt.Errorf("--device %s: CUDA devices compute in float32 only: use --dtype float32, or --device cpu", setting))
+	case isCUDA:
+		d, err := cuda(number)
+		if err != nil {
+			err = fmt.Errorf("--device %s: %w: use --device cpu", setting, err)
+		}
+		return d, why, request(err)
 	default:
 		return Device{}, "", unknownValue("device", setting, deviceAuto, deviceCPU, deviceCUDA, deviceCUDA+":N")
 	}
@@ -62,12 +83,27 @@ func chooseDevice(setting string) (Device, string, error) {
 	return d, why, err
 }
 
-// isCUDA reports whether the setting is cuda or cuda:N.
-func isCUDA(setting string) bool {
-	number, ok := strings.CutPrefix(setting, deviceCUDA+":")
-	if !ok {
-		return setting == deviceCUDA
+// cuda returns the CUDA device of that number; the error says why there is none.
+func cuda(number int) (Device, error) {
+	devices, err := driver.Devices()
+	if err != nil {
+		return Device{}, err
 	}
-	_, err := strconv.ParseUint(number, 10, 16)
-	return err == nil
+	if number >= len(devices) {
+		return Device{}, fmt.Errorf("the CUDA devices are cuda:0 to cuda:%d", len(devices)-1)
+	}
+	d := devices[number]
+	return Device{
+		Name: fmt.Sprintf("%s:%d", deviceCUDA, number), Model: d.Name, Cores: d.Multiprocessors, Kernels: fmt.Sprintf("sm_%d", d.Capability), CUDA: &d,
+	}, d.Usable()
+}
+
+// cudaNumber returns N of cuda:N, 0 of cuda; ok is false for another setting.
+func cudaNumber(setting string) (number int, ok bool) {
+	text, ok := strings.CutPrefix(setting, deviceCUDA+":")
+	if !ok {
+		return 0, setting == deviceCUDA
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	return int(n), err == nil
 }

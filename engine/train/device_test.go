@@ -7,28 +7,44 @@ import (
 	"time"
 
 	"sgflow/engine/cpu/kernel"
+	"sgflow/engine/cuda/driver"
 )
 
-func TestAutoTakesTheCPUAndSaysWhy(t *testing.T) {
-	d, why, err := chooseDevice("auto")
-	if err != nil || d.Name != "cpu" || !strings.Contains(why, NoCUDA) {
-		t.Errorf("%+v because %q, %v", d, why, err)
+// noDriver is why there is no CUDA device, in a build with CUDA support too.
+func noDriver(t *testing.T) string {
+	t.Helper()
+	devices, err := driver.Devices()
+	if err == nil {
+		t.Skipf("there are CUDA devices: %v", devices)
 	}
-	if d.Cores < 1 || d.Model == "" || d.Kernels == "" {
-		t.Errorf("incomplete: %+v", d)
+	return err.Error()
+}
+
+func TestAutoTakesTheCPUAndSaysWhy(t *testing.T) {
+	for dtype, want := range map[string]string{Float32: noDriver(t), Float64: "float32 only"} {
+		d, why, err := chooseDevice("auto", dtype)
+		if err != nil || d.Name != "cpu" || !strings.Contains(why, want) {
+			t.Errorf("%+v because %q, %v; want %q", d, why, err, want)
+		}
+		if d.Cores < 1 || d.Model == "" || d.Kernels == "" {
+			t.Errorf("incomplete: %+v", d)
+		}
 	}
 }
 
 func TestWrongDevicesAreRequestErrors(t *testing.T) {
+	why := noDriver(t)
 	for setting, want := range map[string]string{
-		"cuda": NoCUDA, "cuda:3": NoCUDA, "cuda:": "did you mean", "cuda:-1": "did you mean", "": "did you mean", "gpu": "did you mean",
+		"cuda": why, "cuda:3": why, "cuda:": "did you mean", "cuda:-1": "did you mean", "": "did you mean", "gpu": "did you mean",
 	} {
-		_, _, err := chooseDevice(setting)
+		_, _, err := chooseDevice(setting, Float32)
 		wantRequestError(t, err)
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %q lacks %q", setting, err, want)
 		}
 	}
+	_, _, err := chooseDevice("cuda", Float64)
+	wantRequestError(t, err)
 }
 
 func TestUnknownKernelsAreARequestError(t *testing.T) {

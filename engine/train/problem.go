@@ -52,7 +52,7 @@ func open(c *Problem, with ...Option) (*problem, error) {
 	}
 	p := &problem{c: c}
 	var err error
-	if p.device, p.why, err = chooseDevice(c.Device); err != nil {
+	if p.device, p.why, err = chooseDevice(c.Device, c.DType); err != nil {
 		return nil, err
 	}
 	if p.spec, err = models.Parse(c.Model); err != nil {
@@ -129,7 +129,7 @@ func newSession[T engine.Float](p *problem, largest int) (*engine.Session[T], er
 	const element = 8 // bytes at most
 	room := max(sessionBytes/(sample*element), 1)
 	s, err := engine.NewSession[T](p.program, engine.Config{
-		Batch: min(max(largest, leastCapacity), room), Threads: p.c.Threads,
+		Batch: min(max(largest, leastCapacity), room), Threads: p.c.Threads, CUDA: p.device.CUDA,
 	})
 	return s, request(err)
 }
