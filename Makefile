@@ -10,7 +10,7 @@ endif
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: run build test test-slow test-race lint cross fuzz bench bench-peers bench-estimators agreement generate clean
+.PHONY: run build test test-slow test-race lint cross fuzz bench bench-peers bench-estimators agreement generate screenshots clean
 
 run: build ## train the MLP preset on the embedded MNIST, measuring everything
 	./bin/sgflow train
@@ -58,6 +58,9 @@ agreement: ## compare what is measured with PyTorch, BackPACK, curvlinops and Co
 
 generate: ## make the checked-in assembly again from its generator
 	go generate ./...
+
+screenshots: ## the report's page as Chromium shows and prints it, under bin/_artifacts
+	go test -count=1 -run Chromium -artifacts -outputdir $(CURDIR)/bin ./engine/report
 
 clean:
 	rm -rf bin
