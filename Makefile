@@ -10,7 +10,7 @@ endif
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: run build test test-slow test-race lint cross fuzz bench bench-peers bench-estimators agreement generate screenshots clean
+.PHONY: run build test test-slow test-race lint cross fuzz bench test-cuda bench-cuda bench-peers bench-estimators agreement generate screenshots clean
 
 run: build ## train the MLP preset on the embedded MNIST, measuring everything
 	./bin/sgflow train
@@ -43,6 +43,14 @@ fuzz: ## a short run of every fuzz target (so many inputs, as go test calls it a
 	go test -run '^$$' -fuzz FuzzReadSafetensors -fuzztime 200000x ./engine/record
 	go test -run '^$$' -fuzz FuzzParseSchedule -fuzztime 100000x ./engine/optim
 	go test -run '^$$' -fuzz 'FuzzParse$$' -fuzztime 100000x ./models
+
+test-cuda: ## kernels, steps and endurance on this machine's GPU; bin/cuda.test runs elsewhere too
+	$(CUDA_ENV) go test -c $(CUDA_TAGS) -o bin/cuda.test ./engine/cuda
+	SGFLOW_LIBCUDA=libcuda.so.1 bin/cuda.test -test.v
+
+bench-cuda: ## time steps, gradients, products with the Hessian and matrix products on this machine's GPU
+	$(CUDA_ENV) go test -c $(CUDA_TAGS) -o bin/cuda.test ./engine/cuda
+	SGFLOW_LIBCUDA=libcuda.so.1 bin/cuda.test -test.run '^$$' -test.bench .
 
 bench: ## kernels and steps of this machine
 	go test -run '^$$' -bench . ./engine/cpu/... ./bench/...
