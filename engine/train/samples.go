@@ -93,5 +93,9 @@ func examine[T engine.Float](p *problem, c *SampleSet, f func(o *measure.Objecti
 	if err := setWeights(p, s); err != nil {
 		return err
 	}
-	return f(measure.NewObjective(s, filler(p, s, split)), indices)
+	err = f(measure.NewObjective(s, filler(p, s, split)), indices)
+	if failed := s.Err(); failed != nil {
+		return fmt.Errorf("train: %w", failed) // what f makes of it is a consequence
+	}
+	return err
 }

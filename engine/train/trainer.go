@@ -27,9 +27,10 @@ type trainer[T engine.Float] struct {
 	sampler   *data.Sampler
 	schedule  optim.Schedule
 	optimizer optim.Config
-	velocity  []T     // nil without momentum
-	steps     int     // in the whole run
-	until     *target // nil where the run goes through all its steps
+	velocity  []T       // nil without momentum
+	steps     int       // in the whole run
+	until     *target   // nil where the run goes through all its steps
+	ahead     *ahead[T] // nil where steps are taken one by one
 
 	folder *record.Folder
 	run    *record.Run
@@ -95,7 +96,7 @@ func newTrainer[T engine.Float](c *Config, p *problem, r Reporter) (*trainer[T],
 		return nil, err
 	}
 	if c.Momentum != 0 {
-		t.velocity = make([]T, len(t.session.Params()))
+		t.velocity = t.session.NewVector(len(t.session.Params()))
 	}
 	t.test = measure.NewObjective(t.session, filler(p, t.session, p.set.Test))
 	t.tests = sequence(0, p.set.Test.N)
@@ -105,6 +106,7 @@ func newTrainer[T engine.Float](c *Config, p *problem, r Reporter) (*trainer[T],
 		PerDecade: c.MeasureLog, Converge: selection.Converged(), Momentum: c.Momentum, Plain: c.optimizer().Plain(),
 		Reach: c.Reach.reach(),
 	})
+	t.ahead = newAhead(t, selection)
 	t.progress.Summary = record.Summary{Device: p.device.Name, Params: len(t.session.Params())}
 	return t, nil
 }
@@ -138,10 +140,10 @@ func (t *trainer[T]) loop(ctx context.Context) error {
 	t.r.Started(t.info())
 	t.savedAt, t.epochAt = time.Now(), time.Now()
 	for !t.over() {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && t.settled() {
 			return t.interrupted()
 		}
-		if err := t.advance(); err != nil {
+		if err := t.advance(ctx); err != nil {
 			return err
 		}
 		ended := t.at == t.steps || t.sampler.Epoch(t.at) != t.line.Epoch
@@ -153,7 +155,7 @@ func (t *trainer[T]) loop(ctx context.Context) error {
 				return err
 			}
 		}
-		if t.saveDue(ended) {
+		if t.settled() && t.saveDue(ended) {
 			if err := t.save(); err != nil {
 				return err
 			}
@@ -166,7 +168,13 @@ func (t *trainer[T]) loop(ctx context.Context) error {
 func (t *trainer[T]) over() bool { return t.at == t.steps || t.progress.Reached }
 
 // advance takes one step: measure, update, log. It allocates nothing.
-func (t *trainer[T]) advance() error {
+func (t *trainer[T]) advance(ctx context.Context) error {
+	if t.ahead != nil {
+		if err := t.take(ctx); err != nil {
+			return err
+		}
+		return t.log(time.Now())
+	}
 	began := time.Now()
 	t.indices = t.sampler.Batch(t.at, t.indices)
 	lr := t.schedule.LR(t.c.LR, t.at, t.steps)
@@ -176,6 +184,9 @@ func (t *trainer[T]) advance() error {
 		t.session.Update(t.velocity, t.optimizer.Update(lr))
 		err = t.monitor.Updated(&t.line)
 	}
+	if failed := t.session.Err(); failed != nil {
+		return t.failed(fmt.Errorf("step %d: %w", t.at, failed))
+	}
 	if errors.Is(err, measure.ErrDiverged) {
 		return t.diverged(err)
 	}
@@ -184,6 +195,11 @@ func (t *trainer[T]) advance() error {
 	}
 	now := time.Now()
 	t.line.MS.Set("step", math.Round(float64(now.Sub(began))/1e3)/1e3)
+	return t.log(now)
+}
+
+// log writes the line of a step that was taken.
+func (t *trainer[T]) log(now time.Time) error {
 	if err := t.folder.Step(&t.line, now); err != nil {
 		return t.failed(err)
 	}
