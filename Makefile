@@ -10,7 +10,7 @@ endif
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: run build test test-slow test-race lint cross fuzz bench test-cuda bench-cuda bench-peers bench-estimators agreement generate screenshots clean
+.PHONY: run build test test-slow test-slurm bench-sweep test-race lint cross fuzz bench test-cuda bench-cuda bench-peers bench-estimators agreement generate screenshots clean
 
 run: build ## train the MLP preset on the embedded MNIST, measuring everything
 	./bin/sgflow train
@@ -25,8 +25,14 @@ test: ## all quick tests; those of CUDA on an emulated device, which needs g++
 test-slow: ## also those that train to accuracy and to the edge of stability
 	SGFLOW_SLOW=1 go test -timeout 40m ./...
 
+test-slurm: ## sweeps on a Slurm that is started for it (Debian, as root)
+	engine/sweep/testdata/slurm
+
+bench-sweep: ## what a sweep costs beside its runs (a few minutes, calm machine)
+	SGFLOW_BENCH=1 go test -count=1 -timeout 60m -run 'TestSweepSpeed|TestSweepOfTenThousand' -v ./cmd/sgflow
+
 test-race: ## packages that start goroutines, under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race ./engine/cpu/... ./engine/record ./engine/train ./engine/op ./data
+	CGO_ENABLED=1 go test -race ./engine/cpu/... ./engine/sweep/... ./engine/record ./engine/train ./engine/op ./data
 
 lint: ## formatting, vet, staticcheck
 	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }

@@ -28,6 +28,8 @@ type cli struct {
 
 	Train    trainCommand    `cmd:"" help:"Train a network and log noise and flatness at every step."`
 	Probe    probeCommand    `cmd:"" help:"Measure noise and flatness of fixed weights on fixed samples."`
+	Sweep    sweepCommand    `cmd:"" help:"Do many training runs, on this machine or on a cluster, and keep what they measured."`
+	Worker   workerCommand   `cmd:"" help:"Do runs of sweeps that come through a queue."`
 	Spectrum spectrumCommand `cmd:"" help:"Estimate the density of the eigenvalues of the Hessian, and plot it."`
 	Measures measuresCommand `cmd:"" help:"List the quantities that can be measured, with definitions and costs."`
 	Report   reportCommand   `cmd:"" help:"Say from runs or a sweep which batch size and rate to use, with plots."`
@@ -59,6 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 		}
 	}()
 	var c cli
+	c.Sweep.Run.Axes = sweepAxes()
 	parser := kong.Must(&c,
 		kong.Name("sgflow"),
 		kong.Description("Train small networks with mini-batch SGD and watch, at every step, the noise in the gradient and the flatness of the loss."),
@@ -110,11 +113,11 @@ func (a *app) fail(err error) int {
 
 // print writes v as a line of JSON to standard output.
 func (a *app) print(v any) error {
-	text, err := json.Marshal(v)
+	text, err := jsonLine(v)
 	if err != nil {
-		return fmt.Errorf("encoding the result: %w", err)
+		return err
 	}
-	return a.write(string(text) + "\n")
+	return a.write(string(text))
 }
 
 // write puts text on standard output.
@@ -123,4 +126,13 @@ func (a *app) write(text string) error {
 		return fmt.Errorf("writing to standard output: %w", err)
 	}
 	return nil
+}
+
+// jsonLine returns v as a line of JSON.
+func jsonLine(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the result: %w", err)
+	}
+	return append(text, '\n'), nil
 }

@@ -53,6 +53,13 @@ func (d Device) Describe(threads int) string {
 	return fmt.Sprintf("%s, %s, %d of %d cores, %s kernels", d.Name, d.Model, threads, d.Cores, d.Kernels)
 }
 
+// CheckDevice returns the RequestError of a run with that device setting, nil
+// where there is such a device.
+func CheckDevice(setting string) error {
+	_, _, err := chooseDevice(setting, Float32)
+	return err
+}
+
 // chooseDevice returns the device that the setting asks for and why it is that
 // one.
 func chooseDevice(setting, dtype string) (Device, string, error) {

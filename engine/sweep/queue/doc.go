@@ -1,8 +1,8 @@
 // Package queue carries the runs of sweeps to workers and their results back,
 // over NATS JetStream.
 //
-//	stream SGFLOW_RUNS     a Job on sgflow.runs.<build>.<sweep>.<run>, there
-//	                       until its outcome is safe
+//	stream SGFLOW_RUNS     a Job on sgflow.runs.<build>.<sweep>.<run>.<attempt>,
+//	                       there until its outcome is safe
 //	stream SGFLOW_RESULTS  an Outcome on sgflow.results.<sweep>, there until
 //	                       the sweep has stored it
 //	objects SGFLOW_FILES   logs and weights of runs; data sets
@@ -15,8 +15,8 @@
 //
 // # What is sure
 //
-// A subject holds one message at most, so submitting a run that is queued or
-// under way does nothing. A run whose worker has been silent for the lease is
+// A subject holds one message at most, so submitting an attempt at a run that is
+// queued or under way does nothing. A run whose worker has been silent for the lease is
 // delivered again. An outcome is published before its run leaves the queue: if
 // the worker dies between the two, the run is done twice, and the store counts
 // the first. Nothing is removed from the queue whose result is not in the

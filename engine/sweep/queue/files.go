@@ -54,6 +54,12 @@ func describe(path string) (File, error) {
 	return f, nil
 }
 
+// Hash returns the SHA-256 of the file at path, hexadecimal.
+func Hash(path string) (string, error) {
+	f, err := describe(path)
+	return f.SHA256, err
+}
+
 // put stores a file as an object.
 func (q *Queue) put(ctx context.Context, object, path string) (File, error) {
 	f := File{Name: filepath.Base(path), Object: object}

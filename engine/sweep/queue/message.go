@@ -14,6 +14,8 @@ import (
 type Job struct {
 	Sweep string `json:"sweep"` // the sweep's id
 	Run   string `json:"run"`   // the run's id
+	// Attempt is how often the run has failed before.
+	Attempt int `json:"attempt"`
 	// Config is what to do. Where it is done is up to the worker: Out and
 	// Threads count for nothing.
 	Config train.Config `json:"config"`
@@ -44,8 +46,8 @@ type Outcome struct {
 	Error string `json:"error,omitempty"`
 	// Final says that the run would fail again in the same way.
 	Final bool `json:"final,omitempty"`
-	// Retry is false where another attempt is of no use for another reason:
-	// the run was lost too often.
+	// GiveUp says that another attempt is of no use for another reason: the
+	// run was lost too often.
 	GiveUp bool `json:"give_up,omitempty"`
 }
 

@@ -21,7 +21,10 @@ type Server struct {
 
 // Serve starts a server that keeps its streams in the folder dir, as far as
 // they were kept there before.
-func Serve(dir string) (*Server, error) {
+func Serve(dir string) (*Server, error) { return serve(dir, server.RANDOM_PORT, rand.Text()) }
+
+// serve starts a server on a port, for who has the token.
+func serve(dir string, port int, token string) (*Server, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
@@ -29,9 +32,8 @@ func Serve(dir string) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
-	token := rand.Text()
 	s, err := server.NewServer(&server.Options{
-		ServerName: "sgflow", Host: "127.0.0.1", Port: server.RANDOM_PORT, Authorization: token,
+		ServerName: "sgflow", Host: "127.0.0.1", Port: port, Authorization: token,
 		JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true, DisableJetStreamBanner: true,
 	})
 	if err != nil {

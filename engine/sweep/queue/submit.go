@@ -80,7 +80,7 @@ func (q *Queue) Submit(ctx context.Context, jobs []Job) error {
 		if err != nil {
 			return fmt.Errorf("queue: submit run %s: %w", j.Run, err)
 		}
-		f, err := q.js.PublishAsync(runsSubject+q.o.Build.Key+"."+j.Sweep+"."+j.Run, text)
+		f, err := q.js.PublishAsync(q.subject(j), text)
 		if err != nil {
 			return fmt.Errorf("queue: submit run %s: %w", j.Run, err)
 		}
@@ -91,6 +91,11 @@ func (q *Queue) Submit(ctx context.Context, jobs []Job) error {
 		}
 	}
 	return await()
+}
+
+// subject returns what a job is published on.
+func (q *Queue) subject(j *Job) string {
+	return fmt.Sprintf("%s%s.%s.%s.%d", runsSubject, q.o.Build.Key, j.Sweep, j.Run, j.Attempt)
 }
 
 // isQueued reports whether an error says that the subject has its one message.

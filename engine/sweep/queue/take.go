@@ -82,7 +82,7 @@ func (q *Queue) task(msg jetstream.Msg, lease time.Duration) *Task {
 	if err == nil {
 		err = t.check()
 	}
-	if err == nil && msg.Subject() != runsSubject+q.o.Build.Key+"."+t.Sweep+"."+t.Run {
+	if err == nil && msg.Subject() != q.subject(&t.Job) {
 		err = fmt.Errorf("its subject is %.120q", msg.Subject())
 	}
 	meta, metaErr := msg.Metadata()

@@ -15,8 +15,8 @@
 //
 // Readers open the store while sweeps write to it: the file is in SQLite's WAL
 // mode, and writers wait for each other. Every write is one transaction. A
-// file that is damaged is put aside by [Repair], which makes a new one from the
-// run folders.
+// file that is damaged is put aside by [PutAside]; package sweep fills a new one
+// from the run folders.
 //
 // # What the means are of
 //

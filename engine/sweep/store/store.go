@@ -20,8 +20,7 @@ const File = "sweep.db"
 // RunFolder returns the run folder of the run id in the sweep folder dir.
 func RunFolder(dir, id string) string { return filepath.Join(dir, "runs", id) }
 
-// ErrDamaged is the error of a store that SQLite cannot read. [Repair] makes a
-// new one.
+// ErrDamaged is the error of a store that SQLite cannot read.
 var ErrDamaged = errors.New("the store is damaged")
 
 // ErrNone is the error of a folder without a store.

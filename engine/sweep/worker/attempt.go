@@ -63,7 +63,7 @@ func (w *worker) attempt(ctx context.Context, task *queue.Task, o *queue.Outcome
 		}
 		file, err := w.q.Put(ctx, task, path)
 		if err != nil {
-			return f, err
+			return f, &ownError{err}
 		}
 		o.Files = append(o.Files, file)
 	}
@@ -111,7 +111,7 @@ func lockFolder(dir string, task *queue.Task) (*folder, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("worker: %w", err)
+			return nil, &ownError{fmt.Errorf("worker: %w", err)}
 		}
 		return &folder{path, held}, nil
 	}

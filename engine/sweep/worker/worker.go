@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"sgflow/engine/sweep/queue"
@@ -33,7 +34,8 @@ type Options struct {
 
 // Run works until ctx ends, which is no error, or there was nothing to do for
 // Options.Idle. An error is that of a queue that cannot be used or that is
-// another version's (queue.ErrBuild), or of a folder that cannot be written.
+// another version's (queue.ErrBuild), or of a folder that cannot be written; the
+// run at hand is handed back.
 func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = func(string) {}
@@ -113,6 +115,10 @@ func (w *worker) do(ctx context.Context, task *queue.Task) error {
 		w.o.Log(fmt.Sprintf("run %s: stopped, and handed back", task.Run))
 		return task.Release()
 	}
+	var own *ownError
+	if errors.As(err, &own) || isFull(err) {
+		return errors.Join(err, task.Release())
+	}
 	outcome.Finished = time.Now()
 	if err != nil {
 		outcome.Error = err.Error()
@@ -130,6 +136,18 @@ func (w *worker) do(ctx context.Context, task *queue.Task) error {
 		return folder.remove()
 	}
 	return nil
+}
+
+// ownError is an error of the worker that says nothing of the run: another
+// worker may well do it.
+type ownError struct{ err error }
+
+func (e *ownError) Error() string { return e.err.Error() }
+func (e *ownError) Unwrap() error { return e.err }
+
+// isFull reports whether an error says that there is no room for a file.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
 // keepAlive says that the worker is alive until stop is called.
