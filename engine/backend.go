@@ -53,4 +53,6 @@ type backend[T Float] interface {
 type device[T Float] interface {
 	Err() error
 	NewVector(n int) []T
+	Copy(dst, src []T)
+	ExchangeParts(dots, normSqs []float64, old, x []T)
 }

@@ -15,7 +15,7 @@ func newCUDA[T Float](p *program.Program, c Config) (backend[T], error) {
 	if _, ok := any(t).(float32); !ok {
 		return nil, errors.New("a CUDA device computes in float32: use it, or the processor")
 	}
-	m, err := cuda.New(p, cuda.Options{Capacity: c.Batch, Device: *c.CUDA})
+	m, err := cuda.New(p, cuda.Options{Capacity: c.Batch, Device: *c.CUDA, TF32: c.TF32})
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ type Config struct {
 	Threads int // of the processor; 0 is all cores
 	// CUDA is the device to compute on, in float32; nil is the processor.
 	CUDA *driver.Device
+	TF32 bool // round the factors of its large products to TF32, for tensor cores
 }
 
 // Session runs a Program: it owns parameters, gradient and activations. It is
@@ -129,6 +130,23 @@ func (s *Session[T]) DistanceSq(a, b []T) float64 { return s.machine.DistanceSq(
 // was, and Σ xᵢ², each as Dot does.
 func (s *Session[T]) Exchange(old, x []T) (dot, normSq float64) { return s.machine.Exchange(old, x) }
 
+// ExchangeParts does for every parameter's part of old and x what Exchange does, and
+// stores the results by parameter. old may be nil, then dots are 0.
+func (s *Session[T]) ExchangeParts(dots, normSqs []float64, old, x []T) {
+	if d, ok := s.machine.(device[T]); ok {
+		d.ExchangeParts(dots, normSqs, old, x)
+		return
+	}
+	for k, p := range s.program.Params {
+		part := x[p.Offset : p.Offset+p.Size]
+		if old == nil {
+			dots[k], normSqs[k] = 0, s.NormSq(part)
+		} else {
+			dots[k], normSqs[k] = s.Exchange(old[p.Offset:p.Offset+p.Size], part)
+		}
+	}
+}
+
 // Signs fills x with the Rademacher probe of the given stream (see rng.Signs).
 func (s *Session[T]) Signs(x []T, stream rng.Stream) { s.machine.Signs(x, stream) }
 
@@ -137,6 +155,15 @@ func (s *Session[T]) NormSq(x []T) float64 { return s.machine.NormSq(x) }
 
 // Axpy computes y += alpha·x.
 func (s *Session[T]) Axpy(alpha float64, x, y []T) { s.machine.Axpy(alpha, x, y) }
+
+// Copy stores x in y, of the same length.
+func (s *Session[T]) Copy(y, x []T) {
+	if d, ok := s.machine.(device[T]); ok {
+		d.Copy(y, x)
+		return
+	}
+	copy(y, x)
+}
 
 // Scale computes x *= alpha.
 func (s *Session[T]) Scale(alpha float64, x []T) { s.machine.Scale(alpha, x) }

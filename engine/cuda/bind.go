@@ -208,6 +208,38 @@ func (b *binder) final(id program.BufferID) bool {
 	return true
 }
 
+// canWait reports whether the instruction being bound may run at the end of its
+// phase: no other one uses the memory of out until then, or writes that of what it
+// reads.
+func (b *binder) canWait(out program.BufferID, reads ...program.BufferID) bool {
+	for _, in := range b.p.Phases[b.phase][b.place+1:] {
+		for _, id := range append(program.Reads(in), program.Writes(in)...) {
+			if b.overlap(id, out) {
+				return false
+			}
+		}
+		for _, id := range program.Writes(in) {
+			for _, r := range reads {
+				if b.overlap(id, r) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// overlap reports whether two buffers share memory.
+func (b *binder) overlap(x, y program.BufferID) bool {
+	at := func(id program.BufferID) (from, to driver.Pointer) {
+		buf := b.p.Buffer(id)
+		return b.m.buffers.at[id], b.m.buffers.at[id] + driver.Pointer(buf.Len(b.m.capacity)*real)
+	}
+	x0, x1 := at(x)
+	y0, y1 := at(y)
+	return x == y || x0 != 0 && y0 != 0 && x0 < y1 && y0 < x1
+}
+
 // bindPhase resolves the instructions of one phase; an error names the
 // instruction as the program's listing does.
 func (b *binder) bindPhase(ph program.Phase) ([]bound, error) {

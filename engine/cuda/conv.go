@@ -137,11 +137,10 @@ func (c *convInput) run(n int) {
 // single samples where norms are asked for.
 type convWeight struct {
 	convolution
-	norms   operand
-	add     bool           // norms were stored before
 	rows    driver.Pointer // the groups' gradients
 	most    int            // groups that rows has room for
-	squares driver.Pointer // by group and block
+	squares driver.Pointer // of samples' gradients by block; 0 where no norms are known
+	later   bool           // adding them may wait for the end of the phase
 }
 
 // weightBytes is how much memory the gradients of groups may take.
@@ -160,10 +159,10 @@ func bindConvWeight(b *binder, in *program.Conv, g *geometry) bound {
 	}
 	c.most = min(b.m.capacity, max(1, weightBytes/real/g.w()), mostBlocks)
 	c.rows = b.alloc("gradients of groups of samples", c.most*g.w()*real)
+	c.later = b.canWait(in.Out)
 	if in.Norms != program.None {
-		c.norms, c.add = b.double(in.Norms, each(1)), b.normed[in.Norms]
-		b.normed[in.Norms] = true
-		c.squares = b.alloc("squares of gradients", c.most*c.blocks()*double)
+		c.squares = b.alloc("squares of gradients", b.m.capacity*c.blocks()*double)
+		b.addNorms(in.Norms, normTask{squares: c.squares, parts: int32(c.blocks())})
 	}
 	return c
 }
@@ -173,30 +172,25 @@ func (c *convWeight) blocks() int { return blocks(c.g.taps(), wideCols) * blocks
 
 func (c *convWeight) run(n int) {
 	m, g := c.m, c.g
-	noise := c.norms.present() && m.noise
+	noise := c.squares != 0 && m.noise
 	group := 1
 	if !noise {
 		group = max(1, n*c.blocks()/(2*m.multiprocessors))
 	}
-	accumulate := c.accumulate
 	for from := 0; from < n; from += c.most * group {
 		count := min(n-from, c.most*group)
-		groups := blocks(count, group)
-		squares := c.squares
-		if !noise {
-			squares = 0
+		squares := driver.Pointer(0)
+		if noise {
+			squares = c.squares + driver.Pointer(from*c.blocks()*double)
 		}
 		x, dy := c.a.p+driver.Pointer(from*g.x()*real), c.b.p+driver.Pointer(from*g.y()*real)
 		m.weightGradients(c.what, g, c.rows, x, dy, count, group, squares)
-		columns, grid, norms := blocks(g.w(), 32), blocks(g.w(), 32), driver.Pointer(0)
-		if noise {
-			norms = c.norms.p + driver.Pointer(from*double)
-			grid += blocks(count, 256)
+		m.addColumns(columnTask{
+			out: c.out.p, x: c.rows, rows: int32(blocks(count, group)), cols: int32(g.w()), accumulate: int32(flag(c.accumulate || from > 0)),
+		})
+		if !c.later || from+count < n { // rows are needed again
+			m.flush()
 		}
-		m.launch(c.what, m.kernels.weightSums, driver.Grid{Blocks: driver.Dim{X: grid}, Threads: driver.Dim{X: 256}},
-			driver.Ptr(c.out.p), driver.Ptr(c.rows), driver.Int(groups), driver.Int(g.w()), flag(accumulate), driver.Int(columns),
-			driver.Ptr(norms), driver.Ptr(squares), driver.Int(n), driver.Int(count), driver.Int(c.blocks()), flag(c.add))
-		accumulate = true
 	}
 }
 

@@ -1,2 +1,47 @@
 // Package cuda runs a program.Program on an NVIDIA GPU, in float32.
+//
+// A [Machine] has the methods of cpu.Machine and binds the same instructions to
+// the same memory plan; engine.Session takes one or the other. Everything that
+// needs cgo and the driver is behind the build tag gpu, and nothing of it happens
+// before a machine is made. The driver is package driver's, the kernels are in
+// kernels/*.cu, and tests run them on package emulator where there is no GPU.
+//
+// # Memory
+//
+// Activations, tables and workspaces are device memory, at addresses that never
+// change: so the kernels that a phase needs are captured once for each batch size
+// as a graph, and a run is one launch of it. H·v and v are device memory too; a
+// Product copies its vectors in and out.
+//
+// What the front door hands out as slices (θ, ḡ, the inputs, the logits, and what
+// NewVector makes) lies in managed memory: one address for the host and the
+// device, whose pages the driver moves to where they are used. A slice that is
+// not managed may be given to any method, and is copied. Where the device has no
+// managed memory that both may use, pinned host memory takes its place: right,
+// but slow.
+//
+// A method that returns numbers or writes to a vector of the caller's waits for
+// the device; the accessors Theta, Grad, Input, Logits wait as well. Forward,
+// Gradient and Step only queue.
+//
+// # Speed at small batches
+//
+// There a launch costs more than what it does. So a product has its bias, its
+// activation and its mask as epilogue; the loss, what is classified rightly and the
+// gradient at the logits are one launch; all sums of columns of a phase (biases,
+// and the samples' gradients of convolutions) are put off to its end and made by
+// one launch; so are all norms; and a step of the optimizer is one launch over all
+// parameters.
+//
+// Training that measures nothing else stays on the device (Start, Finish): the
+// data set is there as bytes, a batch is gathered by a kernel, one graph is a whole
+// step, a counter in device memory tells it which, and losses come back in bulk
+// while the next steps run.
+//
+// # Reproducibility
+//
+// Every sum has an order that sizes and the number of multiprocessors decide;
+// there are no atomic additions of floating-point numbers. The last block of a
+// launch to finish, which an integer counter tells, adds the parts of others, in
+// the order of the parts. So two runs on one kind of device give the same bits.
 package cuda

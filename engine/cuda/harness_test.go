@@ -77,9 +77,16 @@ const tolerance = 2e-5
 
 // newMachine returns a machine that thinks the device has so many multiprocessors:
 // few make large tiles and unsplit sums, many small tiles and split ones.
-func newMachine(t *testing.T, p *program.Program, capacity, multiprocessors int) *Machine {
+func newMachine(t testing.TB, p *program.Program, capacity, multiprocessors int) *Machine {
 	t.Helper()
-	m, err := New(p, Options{Capacity: capacity, Device: testDevice(t), Multiprocessors: multiprocessors})
+	return newMachineOf(t, p, Options{Capacity: capacity, Multiprocessors: multiprocessors})
+}
+
+// newMachineOf returns a machine on the device that tests run on.
+func newMachineOf(t testing.TB, p *program.Program, o Options) *Machine {
+	t.Helper()
+	o.Device = testDevice(t)
+	m, err := New(p, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,15 +106,16 @@ func checkForward(t *testing.T, p *program.Program, prepare func(input int, v []
 	t.Helper()
 	for _, size := range sizes {
 		for _, multiprocessors := range []int{1, 64} {
-			checkForwardAt(t, p, size.capacity, size.n, multiprocessors, prepare)
+			checkForwardOf(t, p, size.n, Options{Capacity: size.capacity, Multiprocessors: multiprocessors}, tolerance, prepare)
 		}
 	}
 }
 
-func checkForwardAt(t *testing.T, p *program.Program, capacity, n, multiprocessors int, prepare func(input int, v []float64)) {
+// checkForwardOf is checkForward for n samples on one machine.
+func checkForwardOf(t *testing.T, p *program.Program, n int, o Options, tol float64, prepare func(input int, v []float64)) {
 	t.Helper()
-	m := newMachine(t, p, capacity, multiprocessors)
-	want, err := cpu.New[float64](p, cpu.Options{Capacity: capacity, Threads: 1})
+	m := newMachineOf(t, p, o)
+	want, err := cpu.New[float64](p, cpu.Options{Capacity: o.Capacity, Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,11 +138,11 @@ func checkForwardAt(t *testing.T, p *program.Program, capacity, n, multiprocesso
 	}
 	m.Forward(n)
 	want.Forward(n)
-	name := fmt.Sprintf("n=%d of %d, %d multiprocessors", n, capacity, multiprocessors)
+	name := fmt.Sprintf("n=%d of %d, %d multiprocessors", n, o.Capacity, o.Multiprocessors)
 	if p.Logits != program.None {
-		compare(t, name, m.Logits(n), want.Logits(n), tolerance)
+		compare(t, name, m.Logits(n), want.Logits(n), tol)
 	}
-	compare(t, name+", loss", []float64{m.Loss()}, []float64{want.Loss()}, tolerance)
+	compare(t, name+", loss", []float64{m.Loss()}, []float64{want.Loss()}, tol)
 	if m.Correct() != want.Correct() {
 		t.Errorf("%s: %d correct, want %d", name, m.Correct(), want.Correct())
 	}

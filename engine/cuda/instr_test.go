@@ -30,6 +30,37 @@ func TestMatMulInEveryOrientationAndExtent(t *testing.T) {
 	}
 }
 
+// TF32 keeps 10 bits of mantissa, so that a product of two factors is off by at most
+// 2⁻¹⁰ of it, and sums of them by less.
+func TestMatMulInTF32(t *testing.T) {
+	for _, e := range [][3]program.Extent{{each(4), whole(70), whole(33)}, {whole(130), whole(68), each(1)}} {
+		for mode := range 8 {
+			b := newBuilder()
+			in := &program.MatMul{M: e[0], N: e[1], K: e[2], TransA: mode&1 != 0, TransB: mode&2 != 0, Accumulate: mode&4 != 0, Epilogue: program.NoEpilogue}
+			in.A, in.B = b.input(extent(e[0], e[2])), b.input(extent(e[2], e[1]))
+			size := extent(e[0], e[1])
+			in.Out = b.temp(size)
+			p := b.result(in.Out, &program.Copy{Out: in.Out, X: b.input(size), Size: size}, in)
+			o := Options{Capacity: 20, Multiprocessors: 1, TF32: true}
+			checkForwardOf(t, p, 17, o, 1e-3, nil)
+			m := newMachineOf(t, p, o)
+			for k := range p.Inputs {
+				for i := range m.Input(k) {
+					m.Input(k)[i] = 1 + 0x1p-12 // which TF32 takes for 1
+				}
+			}
+			m.Forward(17)
+			want := float32(e[2].At(17))
+			if in.Accumulate {
+				want += 1 + 0x1p-12
+			}
+			if got := m.Logits(17)[0]; got != want {
+				t.Errorf("%v, want %v: not the product of factors in TF32", got, want)
+			}
+		}
+	}
+}
+
 // epilogues calls f with every combination that programs use; bias and mask tell
 // f which of them to make.
 func epilogues(f func(bias, mask bool, e program.Epilogue)) {

@@ -7,15 +7,15 @@ import "sgflow/engine/cuda/driver"
 // kernelSet is the kernels of a module; kernels/*.cu says what each computes. The
 // products are by orientation: 1 for B transposed, plus 2 for A.
 type kernelSet struct {
-	small, large [4]driver.Kernel
+	small, large, tensor [4]driver.Kernel
 
-	convForward, convInput, convWeight, weightSums            driver.Kernel
+	convForward, convInput, convWeight                        driver.Kernel
 	maxPool, poolScatter, poolGather, avgPool, avgPoolAdjoint driver.Kernel
 	unary, binary, scale, fill, addBias, transpose, result    driver.Kernel
-	columnSums, columnTasks, rowSums, reduce, repeat          driver.Kernel
+	columnSums, columnTasks, rowTasks, reduce, repeat         driver.Kernel
 	loss, softmaxRows, lossGrad, lossHess, softmax            driver.Kernel
 	normTasks, dotTasks, gram, addMeans, scaleRows, square    driver.Kernel
-	vectorSums, axpy, signs, update                           driver.Kernel
+	vectorSums, partSums, axpy, signs, update                 driver.Kernel
 	gather, record                                            driver.Kernel
 }
 
@@ -24,16 +24,17 @@ func loadKernels(module *driver.Module) (k kernelSet, err error) {
 	for name, kernel := range map[string]*driver.Kernel{
 		"matmul_nn_small": &k.small[0], "matmul_nt_small": &k.small[1], "matmul_tn_small": &k.small[2], "matmul_tt_small": &k.small[3],
 		"matmul_nn_large": &k.large[0], "matmul_nt_large": &k.large[1], "matmul_tn_large": &k.large[2], "matmul_tt_large": &k.large[3],
-		"conv_forward": &k.convForward, "conv_input": &k.convInput, "conv_weight": &k.convWeight, "weight_sums": &k.weightSums,
+		"matmul_nn_tensor": &k.tensor[0], "matmul_nt_tensor": &k.tensor[1], "matmul_tn_tensor": &k.tensor[2], "matmul_tt_tensor": &k.tensor[3],
+		"conv_forward": &k.convForward, "conv_input": &k.convInput, "conv_weight": &k.convWeight,
 		"max_pool": &k.maxPool, "pool_scatter": &k.poolScatter, "pool_gather": &k.poolGather,
 		"avg_pool": &k.avgPool, "avg_pool_adjoint": &k.avgPoolAdjoint,
 		"unary": &k.unary, "binary": &k.binary, "scale": &k.scale, "fill": &k.fill, "add_bias": &k.addBias,
 		"transpose": &k.transpose, "result": &k.result,
-		"column_sums": &k.columnSums, "column_tasks": &k.columnTasks, "row_sums": &k.rowSums, "reduce": &k.reduce, "repeat": &k.repeat,
+		"column_sums": &k.columnSums, "column_tasks": &k.columnTasks, "row_tasks": &k.rowTasks, "reduce": &k.reduce, "repeat": &k.repeat,
 		"loss": &k.loss, "softmax_rows": &k.softmaxRows, "loss_grad": &k.lossGrad, "loss_hess": &k.lossHess, "softmax": &k.softmax,
 		"norm_tasks": &k.normTasks, "dot_tasks": &k.dotTasks, "gram": &k.gram, "add_means": &k.addMeans,
 		"scale_rows": &k.scaleRows, "square": &k.square,
-		"vector_sums": &k.vectorSums, "axpy": &k.axpy, "signs": &k.signs, "update": &k.update,
+		"vector_sums": &k.vectorSums, "part_sums": &k.partSums, "axpy": &k.axpy, "signs": &k.signs, "update": &k.update,
 		"gather": &k.gather, "record": &k.record,
 	} {
 		if *kernel, err = module.Kernel(name); err != nil {

@@ -104,10 +104,10 @@ func (m *Machine) Tangent(out, v []float32) {
 	n := m.loaded
 	m.read(m.buffers.vector, v)
 	if !t.ready && len(t.curvature) > 0 {
-		m.graph(run{"curvature of logits", n, false}, func() { runList(t.curvature, n) })
+		m.graph(run{"curvature of logits", n, false}, func() { m.runList(t.curvature, n) })
 	}
 	t.ready = true
-	m.graph(run{"tangent", n, false}, func() { runList(t.product, n) })
+	m.graph(run{"tangent", n, false}, func() { m.runList(t.product, n) })
 	m.write(out, t.u.p)
 }
 
@@ -131,11 +131,7 @@ func (m *Machine) Pullback(out, u []float32, noise bool) {
 		m.copy("saving the gradient", l.saved, grad, bytes)
 		m.backward(l.pullback, n)
 	})
-	p := m.place(1, out)
-	if p != address(out) {
-		m.staging[1].to = out
-	}
-	m.copy("writing a vector", p, grad, bytes)
+	m.copy("writing a vector", m.overwrite(1, out), grad, bytes)
 	m.copy("restoring the gradient", grad, l.saved, bytes)
 	m.done()
 }

@@ -124,11 +124,9 @@ func bindLossGrad(b *binder, in *program.LossGrad) bound {
 // the Loss of z in the Forward phase and the instruction being bound, in the
 // Gradient phase.
 func (b *binder) freeSince(out, z program.BufferID) bool {
-	buf, at := b.p.Buffer(out), b.m.buffers.at
-	if buf.Role != program.Temporary {
+	if b.p.Buffer(out).Role != program.Temporary {
 		return false
 	}
-	from, size := at[out], driver.Pointer(buf.Len(b.m.capacity)*real)
 	since := false
 	for ph := program.Forward; ph <= program.Gradient; ph++ {
 		for k, in := range b.p.Phases[ph] {
@@ -142,8 +140,7 @@ func (b *binder) freeSince(out, z program.BufferID) bool {
 				continue
 			}
 			for _, id := range append(program.Reads(in), program.Writes(in)...) {
-				other := driver.Pointer(b.p.Buffer(id).Len(b.m.capacity) * real)
-				if at[id] != 0 && at[id] < from+size && from < at[id]+other {
+				if b.overlap(id, out) {
 					return false
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"runtime"
 	"sync"
 
@@ -19,10 +20,17 @@ type Options struct {
 	Capacity int
 	// Device is one of driver.Devices.
 	Device driver.Device
+	// TF32 rounds the factors of large products to TF32, for tensor cores, where the
+	// device has them.
+	TF32 bool
 	// Multiprocessors to keep busy; 0 is as many as the device has. Results
 	// depend on it in the last digits, as sums are split by it.
 	Multiprocessors int
 }
+
+// MemoryVariable is the environment variable that, set to pinned, makes machines do
+// without managed memory, for systems on which it gives trouble.
+const MemoryVariable = "SGFLOW_CUDA_MEMORY"
 
 // Machine executes a Program on a CUDA device, in float32. It is for one
 // goroutine at a time. All slices that its methods return belong to it, keep
@@ -35,6 +43,7 @@ type Machine struct {
 	program         *program.Program
 	capacity        int
 	multiprocessors int
+	tf32            bool
 
 	ctx     *driver.Context
 	module  *driver.Module
@@ -50,6 +59,8 @@ type Machine struct {
 	arrived    driver.Pointer // counts of blocks that are done
 	phases     [program.NumPhases][]bound
 	graphs     map[run]*driver.Graph
+	pending    pending
+	dry        bool // a rehearsal: nothing is queued
 	staging    [3]staging
 	vectors    vectors
 
@@ -64,7 +75,12 @@ type Machine struct {
 	curved     bool // Curvature has run for it
 	sampled    sampled
 	logit      *logits // nil where the program has no LogitLoss
+	steps      steps
 }
+
+// tensorCapability is the compute capability, major·10 + minor, from which devices
+// have tensor cores for TF32.
+const tensorCapability = 80
 
 // run names what a captured graph does.
 type run struct {
@@ -106,6 +122,7 @@ func New(p *program.Program, o Options) (*Machine, error) {
 		program: p, capacity: o.Capacity, multiprocessors: o.Multiprocessors,
 		geometries: map[program.ConvGeom]*geometry{}, graphs: map[run]*driver.Graph{},
 	}
+	m.tf32 = o.TF32 && o.Device.Capability >= tensorCapability
 	if m.multiprocessors == 0 {
 		m.multiprocessors = o.Device.Multiprocessors
 	}
@@ -120,7 +137,7 @@ func (m *Machine) start(d driver.Device) (err error) {
 	if m.ctx, err = driver.Open(d); err != nil {
 		return err
 	}
-	m.memory = memory{ctx: m.ctx, pinned: !d.Managed}
+	m.memory = memory{ctx: m.ctx, pinned: !d.Managed || os.Getenv(MemoryVariable) == "pinned"}
 	if m.module, err = load(m.ctx); err != nil {
 		return err
 	}
@@ -195,6 +212,7 @@ func (m *Machine) close() error {
 	for _, g := range m.graphs {
 		keep(g.Close())
 	}
+	errs = append(errs, m.steps.close()...)
 	keep(m.memory.free())
 	if m.stream != nil {
 		keep(m.stream.Close())
@@ -207,11 +225,9 @@ func (m *Machine) close() error {
 	return errors.Join(errs...)
 }
 
-// Err returns the first error of the device, nil where there was none.
-func (m *Machine) Err() error {
-	m.wait()
-	return m.err
-}
+// Err returns the first error of the device that is known, nil where there was
+// none. Errors of what was not waited for are not known yet.
+func (m *Machine) Err() error { return m.err }
 
 // check remembers the first error.
 func (m *Machine) check(err error) {
@@ -222,7 +238,7 @@ func (m *Machine) check(err error) {
 
 // launch queues a kernel.
 func (m *Machine) launch(what string, k driver.Kernel, g driver.Grid, args ...driver.Arg) {
-	if m.err == nil && g.Blocks.X > 0 {
+	if m.err == nil && !m.dry && g.Blocks.X > 0 {
 		m.check(m.stream.Launch(what, k, g, args...))
 		m.busy = true
 	}
@@ -230,7 +246,7 @@ func (m *Machine) launch(what string, k driver.Kernel, g driver.Grid, args ...dr
 
 // copy queues a copy of bytes.
 func (m *Machine) copy(what string, dst, src driver.Pointer, bytes int) {
-	if m.err == nil && bytes > 0 && dst != src {
+	if m.err == nil && !m.dry && bytes > 0 && dst != src {
 		m.check(m.stream.Copy(what, dst, src, int64(bytes)))
 		m.busy = true
 	}
@@ -238,7 +254,7 @@ func (m *Machine) copy(what string, dst, src driver.Pointer, bytes int) {
 
 // fill queues zeros for n words of 4 bytes.
 func (m *Machine) fill(what string, dst driver.Pointer, n int) {
-	if m.err == nil && n > 0 {
+	if m.err == nil && !m.dry && n > 0 {
 		m.check(m.stream.Fill(what, dst, 0, int64(n)))
 		m.busy = true
 	}
@@ -252,7 +268,8 @@ func (m *Machine) wait() {
 	}
 }
 
-// graph runs what f queues: captured the first time, and as one from then on.
+// graph runs what f queues: captured the first time, and as one from then on. f is
+// rehearsed before it is captured, so that it can upload its tables.
 func (m *Machine) graph(key run, f func()) {
 	if m.err != nil {
 		return
@@ -263,6 +280,9 @@ func (m *Machine) graph(key run, f func()) {
 		return
 	}
 	if g == nil {
+		m.dry = true
+		f()
+		m.dry = false
 		var err error
 		g, err = m.stream.Capture(key.what, func() error {
 			f()
@@ -396,7 +416,7 @@ func (m *Machine) Gradient(n int, noise bool) {
 // backward queues list, which is the Gradient phase or like it.
 func (m *Machine) backward(list []bound, n int) {
 	m.clear(m.buffers.grad, m.gradGaps)
-	runList(list, n)
+	m.runList(list, n)
 	if m.noise {
 		m.run(program.Noise, n)
 	}
@@ -455,14 +475,15 @@ func (m *Machine) Product(out, v []float32) {
 }
 
 // run queues one phase.
-func (m *Machine) run(ph program.Phase, n int) { runList(m.phases[ph], n) }
+func (m *Machine) run(ph program.Phase, n int) { m.runList(m.phases[ph], n) }
 
-func runList(list []bound, n int) {
+func (m *Machine) runList(list []bound, n int) {
 	for _, in := range list {
 		if in != nil {
 			in.run(n)
 		}
 	}
+	m.flush()
 }
 
 // Split calls f for consecutive pieces [from, to) that make up [0, n), each once,

@@ -23,7 +23,8 @@ type product struct {
 const (
 	smallTile, smallThreads = 32, 128
 	largeTile, largeThreads = 64, 256
-	kStep                   = 32 // of the small tile along k
+	tensorThreads           = 128 // for as large a tile
+	kStep                   = 32  // of the small tile along k
 )
 
 // run queues out = op(a)·op(b), rows×cols with a sum of k terms.
@@ -39,6 +40,9 @@ func (r *product) run(out, a, b driver.Pointer, rows, cols, k int) {
 	kernel, tile, threads, splits := m.kernels.small[orientation], smallTile, smallThreads, 1
 	if blocks(rows, largeTile)*blocks(cols, largeTile) >= 2*m.multiprocessors {
 		kernel, tile, threads = m.kernels.large[orientation], largeTile, largeThreads
+		if m.tf32 {
+			kernel, threads = m.kernels.tensor[orientation], tensorThreads
+		}
 	} else if n := blocks(rows, smallTile) * blocks(cols, smallTile); n < m.multiprocessors {
 		// Parts of the sum over k keep the processors busy that tiles do not.
 		splits = min(blocks(2*m.multiprocessors, n), blocks(k, 2*kStep))

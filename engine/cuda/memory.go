@@ -126,8 +126,10 @@ type buffers struct {
 	vector, product driver.Pointer // copies of v and H·v
 
 	// doubles are all scalars and norms; host is their copy as of the last run.
+	// The scalars come first.
 	doubles     driver.Pointer
 	doubleCount int
+	scalars     int
 	doubleAt    map[program.BufferID]int
 	host        []float64
 }
@@ -171,10 +173,6 @@ func (m *Machine) allocate(layout program.Layout) error {
 		if buf.Len(layout.Capacity) >= 1<<31 {
 			return fmt.Errorf("buffer %d (%s) has %d elements at batch %d; the kernels count to 2³¹: use a smaller batch", k, buf.Role, buf.Len(layout.Capacity), layout.Capacity)
 		}
-		if buf.Type == program.Double {
-			b.doubleAt[id] = b.doubleCount
-			b.doubleCount += buf.Len(layout.Capacity)
-		}
 		offset := func(base driver.Pointer) driver.Pointer { return base + driver.Pointer(buf.Offset*real) }
 		switch {
 		case buf.Type == program.Double:
@@ -208,17 +206,30 @@ func (m *Machine) allocate(layout program.Layout) error {
 			b.at[k] = reals + driver.Pointer(layout.Offset[k]*real)
 		}
 	}
+	m.placeDoubles()
 	b.doubles = device("results", b.doubleCount*double)
 	if err != nil {
 		return err
 	}
-	host, err := m.ctx.AllocPinned("results", int64(b.doubleCount*double))
-	if err != nil {
-		return err
+	b.host, err = pinned[float64](m, "results", b.doubleCount)
+	return err
+}
+
+// placeDoubles puts scalars first, so that a step's are in one piece, and norms
+// behind them.
+func (m *Machine) placeDoubles() {
+	p, b := m.program, &m.buffers
+	for _, scalar := range []bool{true, false} {
+		for k := range p.Buffers {
+			if buf := &p.Buffers[k]; buf.Type == program.Double && (buf.Role == program.Scalar) == scalar {
+				b.doubleAt[program.BufferID(k)] = b.doubleCount
+				b.doubleCount += buf.Len(m.capacity)
+			}
+		}
+		if scalar {
+			b.scalars = b.doubleCount
+		}
 	}
-	m.memory.all = append(m.memory.all, host)
-	b.host = driver.Slice[float64](host)
-	return nil
 }
 
 // constant returns the elements of a Constant.

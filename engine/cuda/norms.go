@@ -9,8 +9,8 @@ import (
 
 // normTask is an entry of the norm kernel's table; see kernels/samples.cu.
 type normTask struct {
-	norms, a, b          driver.Pointer
-	colsA, colsB, add, _ int32
+	norms, squares, a, b     driver.Pointer
+	colsA, colsB, parts, add int32
 }
 
 // norms is what instructions of the Noise phase one launch does.
@@ -21,6 +21,7 @@ type norms struct {
 }
 
 func (r *norms) run(n int) {
+	r.m.flush() // sums that norms are taken of
 	g := warps(n)
 	g.Blocks.Y = len(r.tasks)
 	r.m.launch("noise", r.m.kernels.normTasks, g, driver.Ptr(r.table), driver.Int(n))
@@ -30,13 +31,12 @@ func (r *norms) run(n int) {
 // has not left them.
 type summedFirst struct {
 	m               *Machine
-	what            string
 	sums            driver.Pointer
 	x               operand
 	channels, inner int
 }
 
-func (s *summedFirst) run(n int) { s.m.rowSums(s.what, s.sums, s.x.p, n*s.channels, s.inner) }
+func (s *summedFirst) run(n int) { s.m.rowSums(s.sums, s.x.p, n*s.channels, s.inner) }
 
 func bindDenseNorms(b *binder, in *program.DenseNorms) bound {
 	a, x := b.real(in.A, each(in.ACols)), b.real(in.B, each(in.BCols))
@@ -52,7 +52,7 @@ func bindBiasNorms(b *binder, in *program.BiasNorms) bound {
 		t.a = b.planes[in.X]
 		if t.a == 0 {
 			t.a = b.alloc("sums over planes", b.m.capacity*in.Channels*real)
-			first = &summedFirst{b.m, b.what("bias_norms"), t.a, x, in.Channels, in.Inner}
+			first = &summedFirst{b.m, t.a, x, in.Channels, in.Inner}
 		}
 	}
 	b.addNorms(in.Norms, t)
@@ -62,7 +62,7 @@ func bindBiasNorms(b *binder, in *program.BiasNorms) bound {
 // addNorms puts a task in the first launch after all those that store the same
 // norms.
 func (b *binder) addNorms(id program.BufferID, t normTask) {
-	if b.phase != program.Noise {
+	if b.phase != program.Noise && b.phase != program.Gradient {
 		b.fail("norms outside the noise phase")
 	}
 	t.norms = b.double(id, each(1)).p
@@ -88,7 +88,7 @@ func (b *binder) addNorms(id program.BufferID, t normTask) {
 // instructions bound before only prepare what the norms read.
 func (b *binder) finishNoise(list []bound) []bound {
 	for _, r := range b.noise {
-		r.table = upload(b, "table of norms", r.tasks, 40)
+		r.table = upload(b, "table of norms", r.tasks, 48)
 		list = append(list, r)
 	}
 	return list

@@ -117,12 +117,9 @@ func (m *Machine) bindSamples() error {
 	s.dotRows.p, s.terms.p = b.alloc("table", max(1, len(s.list))*24), b.alloc("table", max(1, len(s.list))*48)
 	s.tn, s.nn = product{m: m, what: "samples' products", transA: true}, product{m: m, what: "samples' products"}
 	if b.err == nil {
-		block, err := m.ctx.AllocPinned("samples' products", int64(m.capacity*double))
+		host, err := pinned[float64](m, "samples' products", m.capacity)
 		b.check(err)
-		if err == nil {
-			m.memory.all = append(m.memory.all, block)
-			s.host = driver.Slice[float64](block)
-		}
+		s.host = host
 	}
 	return b.err
 }

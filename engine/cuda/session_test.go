@@ -12,6 +12,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"sgflow/engine"
+	"sgflow/engine/cuda"
 	"sgflow/engine/cuda/driver"
 	"sgflow/engine/lower"
 	"sgflow/engine/op"
@@ -158,6 +159,13 @@ func TestSessionAgreesWithTheProcessor(t *testing.T) {
 	}
 }
 
+func TestSessionAgreesWithTheProcessorWithoutManagedMemory(t *testing.T) {
+	t.Setenv(cuda.MemoryVariable, "pinned")
+	w := networks[3]
+	p := w.program(t)
+	compareSessions(t, session[float32](t, w, p, 4, gpu(t)), session[float64](t, w, p, 4, nil), w, 3)
+}
+
 func TestPresetsAgreeWithTheProcessor(t *testing.T) {
 	device := gpu(t)
 	for _, w := range presets {
@@ -286,7 +294,9 @@ func TestVectorOperations(t *testing.T) {
 	w := networks[0]
 	p := w.program(t)
 	a, b := session[float32](t, w, p, 1, gpu(t)), session[float64](t, w, p, 1, nil)
-	for _, n := range []int{1, 31, 257, 5000, 600_001} {
+	a.Gradient(1, false)
+	b.Gradient(1, false)
+	for _, n := range []int{1, 31, 257, 5000, len(a.Params()), 600_001} {
 		for _, near := range []bool{false, true} { // vectors of the device's, or of the program's own
 			x, y := direction[float32](n, 1), direction[float32](n, 2)
 			if near {
@@ -310,6 +320,21 @@ func TestVectorOperations(t *testing.T) {
 			check("Exchange's product", dot, wantDot)
 			check("Exchange's norm", norm, wantNorm)
 			within(t, "Exchange", x, u, 0)
+			if n == len(a.Params()) {
+				k := len(p.Params)
+				dots, norms, wantDots, wantNorms := make([]float64, k), make([]float64, k), make([]float64, k), make([]float64, k)
+				for _, with := range []bool{false, true} {
+					oldX, oldU := y, v
+					if !with {
+						oldX, oldU = nil, nil
+					}
+					a.ExchangeParts(dots, norms, oldX, a.Grad())
+					b.ExchangeParts(wantDots, wantNorms, oldU, b.Grad())
+					within(t, "ExchangeParts' products", dots, wantDots, 2*tol)
+					within(t, "ExchangeParts' norms", norms, wantNorms, 2*tol)
+				}
+				within(t, "ExchangeParts", y, v, tol)
+			}
 			a.Axpy(0.5, x, y)
 			b.Axpy(0.5, u, v)
 			within(t, "Axpy", y, v, 1e-7)

@@ -17,6 +17,7 @@ type sumBias struct {
 	channels, inner int
 	accumulate      bool
 	planes          driver.Pointer // sums over i, outer×channels
+	later           bool           // may wait for the end of the phase
 }
 
 func bindSumBias(b *binder, in *program.SumBias) bound {
@@ -24,6 +25,7 @@ func bindSumBias(b *binder, in *program.SumBias) bound {
 		m: b.m, what: b.what("sum_bias"), out: b.real(in.Out, whole(in.Channels)),
 		x:     b.real(in.X, b.extent(in.Outer, whole(in.Channels*in.Inner))),
 		outer: in.Outer, channels: in.Channels, inner: in.Inner, accumulate: in.Accumulate,
+		later: b.canWait(in.Out, in.X),
 	}
 	if in.Inner == 1 {
 		return s
@@ -39,14 +41,12 @@ func (s *sumBias) run(n int) {
 	rows, outer := s.x.p, s.outer.At(n)
 	if s.inner > 1 {
 		rows = s.planes
-		s.m.rowSums(s.what, rows, s.x.p, outer*s.channels, s.inner)
+		s.m.rowSums(rows, s.x.p, outer*s.channels, s.inner)
 	}
-	s.m.columnSums(s.what, s.out.p, rows, outer, s.channels, s.accumulate, 0, 1, false)
-}
-
-// rowSums queues out[r] = Σ_c x[r,c].
-func (m *Machine) rowSums(what string, out, x driver.Pointer, rows, cols int) {
-	m.launch(what, m.kernels.rowSums, warps(rows), driver.Ptr(out), driver.Ptr(x), driver.Int(rows), driver.Int(cols))
+	s.m.addColumns(columnTask{out: s.out.p, x: rows, rows: int32(outer), cols: int32(s.channels), accumulate: int32(flag(s.accumulate))})
+	if !s.later {
+		s.m.flush()
+	}
 }
 
 // columnSums queues out[c] = scale·Σ_r weights[r]·x[r,c], or of squares, or adds it;
@@ -64,16 +64,15 @@ func warps(n int) driver.Grid {
 // biasSamples sums over the planes of every sample.
 type biasSamples struct {
 	m               *Machine
-	what            string
 	out, x          operand
 	channels, inner int
 }
 
 func bindBiasSamples(b *binder, in *program.BiasSamples) bound {
-	return &biasSamples{b.m, b.what("bias_samples"), b.real(in.Out, each(in.Channels)), b.real(in.X, each(in.Channels*in.Inner)), in.Channels, in.Inner}
+	return &biasSamples{b.m, b.real(in.Out, each(in.Channels)), b.real(in.X, each(in.Channels*in.Inner)), in.Channels, in.Inner}
 }
 
-func (s *biasSamples) run(n int) { s.m.rowSums(s.what, s.out.p, s.x.p, n*s.channels, s.inner) }
+func (s *biasSamples) run(n int) { s.m.rowSums(s.out.p, s.x.p, n*s.channels, s.inner) }
 
 // mostAxes is how many axes the kernels take, kept and summed ones in turn.
 const mostAxes = 8

@@ -36,6 +36,15 @@ func (m *Machine) change(slot int, x []float32) driver.Pointer {
 	return p
 }
 
+// overwrite is change for an operation that does not read x.
+func (m *Machine) overwrite(slot int, x []float32) driver.Pointer {
+	p := m.place(slot, x)
+	if p != address(x) {
+		m.staging[slot].to = x
+	}
+	return p
+}
+
 // place is see without the copy.
 func (m *Machine) place(slot int, x []float32) driver.Pointer {
 	if len(x) == 0 || m.memory.isShared(unsafe.Pointer(unsafe.SliceData(x)), len(x)*real) {
@@ -74,11 +83,7 @@ func (m *Machine) read(dst driver.Pointer, x []float32) {
 
 // write copies from device memory to x.
 func (m *Machine) write(x []float32, src driver.Pointer) {
-	p := m.place(1, x)
-	if p != address(x) {
-		m.staging[1].to = x
-	}
-	m.copy("writing a vector", p, src, len(x)*real)
+	m.copy("writing a vector", m.overwrite(1, x), src, len(x)*real)
 	m.done()
 }
 
@@ -89,24 +94,29 @@ func hostAddress[T any](x []T) driver.Pointer {
 // vectors is what sums over vectors need.
 type vectors struct {
 	parts   driver.Pointer // of blocks
-	results []float64      // two, pinned
+	results []float64      // two, or two for each parameter; pinned
+	bounds  driver.Pointer // of parameters in flat vectors
 }
 
-// sumBlocks is how many blocks at most make a sum, sumBlock how many elements are
-// worth a block.
+// sumBlocks is how many blocks at most make a sum, partBlocks how many that of a
+// parameter's part, sumBlock how many elements are worth a block.
 const (
-	sumBlocks = 512
-	sumBlock  = 1024
+	sumBlocks  = 512
+	partBlocks = 64
+	sumBlock   = 1024
 )
 
 func (v *vectors) bind(b *binder) {
-	v.parts = b.alloc("parts of sums", 2*sumBlocks*double)
-	block, err := b.m.ctx.AllocPinned("sums", 2*double)
+	v.parts = b.alloc("parts of sums", 2*max(sumBlocks, partBlocks*len(b.p.Params))*double)
+	params := b.p.Params
+	results, err := pinned[float64](b.m, "sums", 2*max(1, len(params)))
 	b.check(err)
-	if err == nil {
-		b.m.memory.all = append(b.m.memory.all, block)
-		v.results = driver.Slice[float64](block)
+	v.results = results
+	bounds := make([]int32, len(params)+1)
+	for k, q := range params {
+		bounds[k], bounds[k+1] = int32(q.Offset), int32(q.Offset+q.Size)
 	}
+	v.bounds = upload(b, "bounds of parameters", bounds, 4)
 }
 
 // The sums of the kernel vector_sums.
@@ -158,6 +168,29 @@ func (m *Machine) Exchange(old, x []float32) (dot, normSq float64) {
 	return m.sums(sumExchange, old, x)
 }
 
+// ExchangeParts does for every parameter's part of old and x what Exchange does; old
+// may be nil, then dots are 0.
+func (m *Machine) ExchangeParts(dots, normSqs []float64, old, x []float32) {
+	params := m.program.Params
+	if len(x) != m.program.NumParams || old != nil && len(old) != len(x) {
+		panic(badVector)
+	}
+	var p driver.Pointer
+	if old != nil {
+		p = m.change(0, old)
+	}
+	m.launch("sums over parameters", m.kernels.partSums, driver.Grid{
+		Blocks: driver.Dim{X: min(partBlocks, blocks(len(x), sumBlock)), Y: len(params)}, Threads: driver.Dim{X: 256},
+	}, driver.Ptr(p), driver.Ptr(m.see(1, x)), driver.Ptr(m.vectors.bounds), driver.Ptr(m.vectors.parts), driver.Ptr(hostAddress(m.vectors.results)), driver.Ptr(m.arrived))
+	m.done()
+	for k := range params {
+		dots[k], normSqs[k] = m.vectors.results[2*k], m.vectors.results[2*k+1]
+		if m.err != nil {
+			dots[k], normSqs[k] = math.NaN(), math.NaN()
+		}
+	}
+}
+
 // NormSq returns Σ xᵢ², with products and sums in float64.
 func (m *Machine) NormSq(x []float32) float64 { return m.Dot(x, x) }
 
@@ -168,6 +201,16 @@ func (m *Machine) Axpy(alpha float64, x, y []float32) {
 	}
 	px, py := m.see(0, x), m.change(1, y)
 	m.launch("y += αx", m.kernels.axpy, elements(len(x)), driver.Ptr(py), driver.Ptr(px), driver.Float32(float32(alpha)), driver.Int(len(x)))
+	m.done()
+}
+
+// Copy stores src in dst, of the same length.
+func (m *Machine) Copy(dst, src []float32) {
+	if len(dst) != len(src) {
+		panic(badLengths)
+	}
+	p := m.see(0, src)
+	m.copy("copying a vector", m.overwrite(1, dst), p, len(src)*real)
 	m.done()
 }
 
@@ -182,7 +225,7 @@ func (m *Machine) Scale(alpha float64, x []float32) {
 func (m *Machine) Signs(x []float32, stream rng.Stream) {
 	counter, key := stream.Name()
 	word := func(w uint32) driver.Arg { return driver.Arg(w) }
-	p := m.change(0, x)
+	p := m.overwrite(0, x)
 	m.launch("signs", m.kernels.signs, warps(blocks(len(x), 128)), driver.Ptr(p), driver.Int(len(x)),
 		word(counter[1]), word(counter[2]), word(counter[3]), word(key[0]), word(key[1]))
 	m.done()

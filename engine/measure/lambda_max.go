@@ -55,7 +55,7 @@ func convergeLambdaMax[T engine.Float](p *Point[T]) error {
 		randomDirection(p, u)
 	}
 	start := p.temporary(0)
-	copy(start, u)
+	s.Copy(start, u)
 	if gg := p.gradNormSq(); gg >= leastNormSq[T]() {
 		s.Axpy(1/math.Sqrt(gg), g, start)
 	}
@@ -66,7 +66,7 @@ func convergeLambdaMax[T engine.Float](p *Point[T]) error {
 	if err != nil || len(pairs) == 0 {
 		return err
 	}
-	copy(u, pairs[0].Vector)
+	s.Copy(u, pairs[0].Vector)
 	p.log("lambda_max", pairs[0].Value)
 	p.log("lambda_max_residual", pairs[0].Residual)
 	return nil

@@ -80,9 +80,18 @@ func (l *lanczos[T]) prepare(p int) {
 	l.basis = min(l.basis, p)
 	if l.t == nil {
 		l.t = make([]float64, l.basis*l.basis)
-		l.w = make([]T, p)
+		l.w = l.vector(p)
 	}
 	l.steps = 0
+}
+
+// vector returns a vector of p zeros: of the session's own, which live as long as
+// it, where the iteration goes on from step to step.
+func (l *lanczos[T]) vector(p int) []T {
+	if l.quick {
+		return l.o.Session().NewVector(p)
+	}
+	return make([]T, p)
 }
 
 // extend computes w = sign·A·q_m, enters its products with q_0 … q_m in t and
@@ -127,10 +136,11 @@ func (l *lanczos[T]) extend(m int) (beta float64, closed bool, err error) {
 // setVector makes q[i] = alpha·x.
 func (l *lanczos[T]) setVector(i int, x []T, alpha float64) {
 	if i == len(l.q) {
-		l.q = append(l.q, make([]T, len(x)))
+		l.q = append(l.q, l.vector(len(x)))
 	}
-	copy(l.q[i], x)
-	l.o.Session().Scale(alpha, l.q[i])
+	s := l.o.Session()
+	s.Copy(l.q[i], x)
+	s.Scale(alpha, l.q[i])
 }
 
 // project returns eigenvalues, ascending, and eigenvectors of the leading m×m of t.

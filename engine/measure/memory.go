@@ -15,12 +15,13 @@ import (
 // a checkpoint. What is made once is kept, so that later points allocate
 // nothing.
 type memory[T engine.Float] struct {
+	make    func(n int) []T // a vector of zeros
 	vectors map[string][]T
 	numbers map[string][]float64
 }
 
-func newMemory[T engine.Float]() memory[T] {
-	return memory[T]{map[string][]T{}, map[string][]float64{}}
+func newMemory[T engine.Float](make func(n int) []T) memory[T] {
+	return memory[T]{make, map[string][]T{}, map[string][]float64{}}
 }
 
 // vector returns the vector of that name and n elements. A fresh one holds
@@ -30,7 +31,7 @@ func (m *memory[T]) vector(name string, n int) (v []T, fresh bool) {
 	if len(v) == n {
 		return v, false
 	}
-	v = make([]T, n)
+	v = m.make(n)
 	m.vectors[name] = v
 	return v, true
 }
@@ -126,7 +127,8 @@ func (m *memory[T]) restore(c *record.Checkpoint, text json.RawMessage) error {
 		if !ok {
 			return fmt.Errorf("measure: checkpoint: tensor %q is missing", tensorPrefix+name)
 		}
-		m.vectors[name] = slices.Clone(record.Values[T](t))
+		v, _ := m.vector(name, len(record.Values[T](t)))
+		copy(v, record.Values[T](t))
 	}
 	for name, x := range s.Numbers {
 		m.numbers[name] = x

@@ -110,7 +110,7 @@ type spent struct {
 // NewMonitor returns a monitor of the steps taken with o.
 func NewMonitor[T engine.Float](o *Objective[T], c Config) *Monitor[T] {
 	c.setDefaults()
-	m := &Monitor[T]{c: c, o: o, m: newMemory[T](), spent: map[*Quantity]*spent{}}
+	m := &Monitor[T]{c: c, o: o, m: newMemory(o.s.NewVector), spent: map[*Quantity]*spent{}}
 	m.s = Step{Momentum: c.Momentum, Plain: c.Plain}
 	m.p = Point[T]{ctx: context.Background(), o: o, c: &m.c, memory: &m.m, step: &m.s}
 	m.noise, m.flatness = c.Select.of(Noise), c.Select.of(Flatness)
@@ -171,8 +171,8 @@ func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
 	}
 	m.o.Restore()
 	if len(m.updated) > 0 && !(m.c.Plain && m.o.s.Program().Factored()) {
-		m.p.before = grow(m.p.before, len(m.o.s.Params()))
-		copy(m.p.before, m.o.s.Params())
+		m.p.before = m.o.vector(m.p.before, len(m.o.s.Params()))
+		m.o.s.Copy(m.p.before, m.o.s.Params())
 	}
 	return nil
 }

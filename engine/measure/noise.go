@@ -59,18 +59,14 @@ func (o *Objective[T]) Noise(layers []GradientNoise) (total GradientNoise, byPar
 // noise is Noise; where last is not nil it also returns Σ lastᵢḡᵢ and stores
 // last = ḡ, in the same pass over the gradient.
 func (o *Objective[T]) noise(layers []GradientNoise, last []T) (total GradientNoise, byParam []GradientNoise, dot float64) {
-	n := len(o.indices)
+	n, params := len(o.indices), len(o.s.Program().Params)
 	total.Samples = n
-	for k, p := range o.s.Program().Params {
-		g := GradientNoise{Samples: n}
-		grad := o.s.Grad()[p.Offset : p.Offset+p.Size]
-		if last == nil {
-			g.NormSq = o.s.NormSq(grad)
-		} else {
-			var d float64
-			d, g.NormSq = o.s.Exchange(last[p.Offset:p.Offset+p.Size], grad)
-			dot += d
-		}
+	o.parts = grow(o.parts, 2*params)
+	dots, normSqs := o.parts[:params], o.parts[params:]
+	o.s.ExchangeParts(dots, normSqs, last, o.s.Grad())
+	for k := range params {
+		g := GradientNoise{Samples: n, NormSq: normSqs[k]}
+		dot += dots[k]
 		for _, v := range o.SampleNorms(k) {
 			g.MeanSampleNormSq += v
 		}

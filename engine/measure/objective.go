@@ -18,6 +18,7 @@ type Objective[T engine.Float] struct {
 	grad     []T       // of a set that took several chunks
 	sums     []float64 // running sums over chunks, float64
 	partial  []T       // one chunk's product
+	parts    []float64 // of noise, by parameter
 	norms    [][]float64
 	normsOK  bool
 	unruled  []int // parameters for which no rule gives sample norms
@@ -90,7 +91,7 @@ func (o *Objective[T]) Gradient(indices []int32, noise bool) (loss float64, corr
 		correct += o.s.Correct()
 		addScaled(o.sums, o.s.Grad(), float64(len(chunk))/float64(len(indices)))
 	}
-	o.grad = grow(o.grad, len(o.sums))
+	o.grad = o.vector(o.grad, len(o.sums))
 	round(o.grad, o.sums)
 	copy(o.s.Grad(), o.grad)
 	return loss / float64(len(indices)), correct
@@ -111,7 +112,7 @@ func (o *Objective[T]) Product(out, v []T) {
 	if &v[0] == &o.s.Grad()[0] {
 		v = o.grad // the chunks' gradients go over the session's
 	}
-	o.partial = grow(o.partial, len(out))
+	o.partial = o.vector(o.partial, len(out))
 	o.sums = grow(o.sums, len(out))
 	clear(o.sums)
 	for at := 0; at < len(o.indices); at += o.s.Capacity() {
@@ -196,6 +197,15 @@ func grow[E any](s []E, n int) []E {
 		return make([]E, n)
 	}
 	return s[:n]
+}
+
+// vector returns a vector of length n near to where the session computes, v itself
+// if it is large enough.
+func (o *Objective[T]) vector(v []T, n int) []T {
+	if cap(v) < n {
+		return o.s.NewVector(n)
+	}
+	return v[:n]
 }
 
 func addScaled[T engine.Float](sums []float64, x []T, w float64) {

@@ -159,7 +159,7 @@ func (p *Point[T]) SampleLosses() []float64 {
 // GradientProduct returns H·ḡ and ḡᵀHḡ.
 func (p *Point[T]) GradientProduct() (hg []T, gHg float64) {
 	if !p.hasHG {
-		p.hg = grow(p.hg, len(p.o.Grad()))
+		p.hg = p.o.vector(p.hg, len(p.o.Grad()))
 		p.o.Product(p.hg, p.o.Grad())
 		p.gHg = p.o.s.Dot(p.o.Grad(), p.hg)
 		p.hasHG = true
@@ -194,7 +194,7 @@ func (p *Point[T]) window(name string, x float64) []float64 {
 // temporary returns the k-th scratch vector of P elements; any quantity may
 // overwrite it.
 func (p *Point[T]) temporary(k int) []T {
-	p.scratch[k] = grow(p.scratch[k], len(p.o.Grad()))
+	p.scratch[k] = p.o.vector(p.scratch[k], len(p.o.Grad()))
 	return p.scratch[k]
 }
 

@@ -82,7 +82,7 @@ func Probe[T engine.Float](ctx context.Context, o *Objective[T], indices []int32
 	r := &ProbeResult{Loss: loss, Samples: len(indices), Params: len(s.Params())}
 	r.Accuracy = opt(float64(correct)/float64(len(indices)), correct >= 0)
 
-	m := newMemory[T]()
+	m := newMemory(s.NewVector)
 	point := &Point[T]{ctx: ctx, o: o, c: &Config{Select: c.Select, Seed: c.Seed, Converge: true, Tol: c.Tol, MaxProducts: c.MaxProducts, Window: c.Probes, Batch: c.Batch, Reach: c.Reach}, memory: &m}
 	point.report = func(stage string) { c.Progress(stage, o.Products()) }
 	point.begin(loss, correct, len(indices))

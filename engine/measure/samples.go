@@ -129,7 +129,7 @@ func (o *Objective[T]) KeepSamples() (ok bool) {
 		return o.s.KeepSamples()
 	}
 	o.kept = keptWhole
-	o.mean = grow(o.mean, len(o.s.Grad()))
+	o.mean = o.vector(o.mean, len(o.s.Grad()))
 	copy(o.mean, o.s.Grad())
 	return true
 }
@@ -247,7 +247,7 @@ func (o *Objective[T]) eachSample(f func(i int)) {
 // savedGrad returns a copy of ḡ that runs of the session leave alone.
 func (o *Objective[T]) savedGrad() []T {
 	if o.fits() { // else the last Gradient has made it
-		o.grad = grow(o.grad, len(o.s.Grad()))
+		o.grad = o.vector(o.grad, len(o.s.Grad()))
 		copy(o.grad, o.s.Grad())
 	}
 	return o.grad
@@ -264,7 +264,7 @@ func (o *Objective[T]) sumSamples(out []T, f func(i int)) {
 
 // sumChunks is sumSamples for eachGradient; f may use partial.
 func (o *Objective[T]) sumChunks(out []T, f func(at, n int)) {
-	o.sums, o.partial = grow(o.sums, len(out)), grow(o.partial, len(out))
+	o.sums, o.partial = grow(o.sums, len(out)), o.vector(o.partial, len(out))
 	clear(o.sums)
 	o.eachGradient(f)
 	round(out, o.sums)

@@ -35,7 +35,7 @@ var paramVariance = Quantity{
 // gradients do not exist.
 func (p *Point[T]) SecondMoment() []T {
 	if !p.hasMoment {
-		p.moment = grow(p.moment, len(p.o.Grad()))
+		p.moment = p.o.vector(p.moment, len(p.o.Grad()))
 		p.momentOK = p.o.SecondMoment(p.moment)
 		p.hasMoment = true
 	}

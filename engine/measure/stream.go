@@ -69,14 +69,14 @@ func (e eigenStream[T]) step(o *Objective[T], g, hg []T, gg, gHg float64) (est e
 		return est, false
 	}
 	if isWarm && (e.flags[lasts] == 1 || !directed) {
-		copy(e.d, e.u)
+		s.Copy(e.d, e.u)
 	} else {
-		copy(e.d, hg)
+		s.Copy(e.d, hg)
 		s.Axpy(-gHg/gg, g, e.d)
 		if nn := s.NormSq(e.d); nn >= leastNormSq[T]() {
 			s.Scale(1/math.Sqrt(nn), e.d)
 		} else { // ḡ is an eigenvector
-			copy(e.d, g)
+			s.Copy(e.d, g)
 			s.Scale(1/math.Sqrt(gg), e.d)
 		}
 	}

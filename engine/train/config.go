@@ -18,6 +18,8 @@ const (
 const (
 	Float32 = "float32"
 	Float64 = "float64"
+	// TF32 is a value of the precision setting, which has Float32 too.
+	TF32 = "tf32"
 )
 
 // Problem is a loss surface and a point on it: data, model, loss and initial
@@ -32,6 +34,7 @@ type Problem struct {
 	Loss      string `json:"loss" help:"Loss: cross-entropy or mse."`
 	Device    string `json:"device" help:"Where to compute: auto, cpu, cuda or cuda:N."`
 	DType     string `json:"dtype" name:"dtype" help:"Number type: float32 or float64."`
+	Precision string `json:"precision" help:"Factors of a GPU's matrix products: float32, or tf32 (10 bits of mantissa) for its tensor cores."`
 	Threads   int    `json:"threads" help:"CPU threads; 0 is all cores. Results do not depend on it."`
 	Seed      uint64 `json:"seed" help:"Seed of initial weights, batches and probes."`
 	Weights   string `json:"weights" help:"Start from the weights in this safetensors file."`
@@ -74,7 +77,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Problem: Problem{
-			Model: "mlp", Data: "mnist", Loss: CrossEntropy, Device: deviceAuto, DType: Float32,
+			Model: "mlp", Data: "mnist", Loss: CrossEntropy, Device: deviceAuto, DType: Float32, Precision: Float32,
 		},
 		Batch: 64, Epochs: 5, LR: 0.1,
 		Optimizer: optim.SGD, Schedule: optim.Constant, Sampling: string(data.Shuffle),
@@ -93,6 +96,8 @@ func (p *Problem) Validate() error {
 		return unknownValue("loss", p.Loss, CrossEntropy, MSE)
 	case p.DType != Float32 && p.DType != Float64:
 		return unknownValue("dtype", p.DType, Float32, Float64)
+	case p.Precision != Float32 && p.Precision != TF32:
+		return unknownValue("precision", p.Precision, Float32, TF32)
 	case p.Threads < 0:
 		return badValue("threads", p.Threads, "give 1 or more, or 0 for all cores")
 	case p.Limit < 0:

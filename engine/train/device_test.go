@@ -47,6 +47,15 @@ func TestWrongDevicesAreRequestErrors(t *testing.T) {
 	wantRequestError(t, err)
 }
 
+func TestTF32NeedsADeviceThatHasIt(t *testing.T) {
+	c := smallConfig(t)
+	c.Device, c.Precision = "cpu", TF32
+	_, err := c.open()
+	wantRequestError(t, err)
+	c.Precision = "bf16"
+	wantRequestError(t, c.Validate())
+}
+
 func TestUnknownKernelsAreARequestError(t *testing.T) {
 	t.Setenv(kernel.PathVariable, "sse9")
 	_, err := CPU()

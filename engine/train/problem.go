@@ -55,6 +55,9 @@ func open(c *Problem, with ...Option) (*problem, error) {
 	if p.device, p.why, err = chooseDevice(c.Device, c.DType); err != nil {
 		return nil, err
 	}
+	if c.Precision == TF32 && (p.device.CUDA == nil || p.device.CUDA.Capability < 80) {
+		return nil, badValue("precision", TF32, "%s has no tensor cores for it: use float32, or a CUDA device of compute capability 8.0 or later", p.device.Name)
+	}
 	if p.spec, err = models.Parse(c.Model); err != nil {
 		return nil, request(err)
 	}
@@ -129,7 +132,7 @@ func newSession[T engine.Float](p *problem, largest int) (*engine.Session[T], er
 	const element = 8 // bytes at most
 	room := max(sessionBytes/(sample*element), 1)
 	s, err := engine.NewSession[T](p.program, engine.Config{
-		Batch: min(max(largest, leastCapacity), room), Threads: p.c.Threads, CUDA: p.device.CUDA,
+		Batch: min(max(largest, leastCapacity), room), Threads: p.c.Threads, CUDA: p.device.CUDA, TF32: p.c.Precision == TF32,
 	})
 	return s, request(err)
 }

@@ -286,7 +286,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 		c.Measure = what
 		tr := newTestTrainer(t, &c)
 		step := func() {
-			if err := tr.advance(); err != nil {
+			if err := tr.advance(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -135,14 +135,18 @@ func At[T any](m *Memory, i int) Pointer {
 	return m.Pointer + Pointer(i)*Pointer(unsafe.Sizeof(t))
 }
 
-// Upload copies src to the device and waits for it. Work on other streams is not
-// waited for.
+// Upload copies src to the device and waits for it, and for what the device does
+// else: the driver's own function returns when src may be changed, which can be
+// before the data has arrived, and streams do not wait for it.
 func Upload[T any](c *Context, what string, dst Pointer, src []T) error {
 	if len(src) == 0 {
 		return nil
 	}
 	return c.do("cuMemcpyHtoD", what, func() error {
-		return cu.MemcpyHtoD(cu.DevicePtr(dst), unsafe.Pointer(&src[0]), int64(len(src))*int64(unsafe.Sizeof(src[0])))
+		if err := cu.MemcpyHtoD(cu.DevicePtr(dst), unsafe.Pointer(&src[0]), int64(len(src))*int64(unsafe.Sizeof(src[0]))); err != nil {
+			return err
+		}
+		return cu.Synchronize()
 	})
 }
 

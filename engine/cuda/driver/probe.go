@@ -23,20 +23,20 @@ func Devices() ([]Device, error) {
 	if s.Err != nil {
 		return nil, s.Err
 	}
+	if slices.Contains(s.Lacks, "cuDriverGetVersion") {
+		return nil, fmt.Errorf("the NVIDIA driver (%s) lacks cuDriverGetVersion: is it one?", s.Library)
+	}
 	version := cu.Version()
 	if version < MinimumDriver {
-		if s.Init != 0 {
-			return nil, fmt.Errorf("the NVIDIA driver (%s) does not start: %s", s.Library, describe(s.Init))
-		}
 		return nil, fmt.Errorf("the NVIDIA driver (%s) supports CUDA %s; sgflow needs %s or later: update the driver",
 			s.Library, versionString(version), versionString(MinimumDriver))
-	}
-	if s.Init != 0 {
-		return nil, fmt.Errorf("the NVIDIA driver (%s, CUDA %s) does not start: %s", s.Library, versionString(version), describe(s.Init))
 	}
 	if missing := lacking(s.Lacks); len(missing) > 0 {
 		return nil, fmt.Errorf("the NVIDIA driver (%s, CUDA %s) lacks %s: update the driver",
 			s.Library, versionString(version), strings.Join(missing, ", "))
+	}
+	if s.Init != 0 {
+		return nil, fmt.Errorf("the NVIDIA driver (%s, CUDA %s) does not start: %s", s.Library, versionString(version), describe(s.Init))
 	}
 	count, err := cu.NumDevices()
 	if err != nil {

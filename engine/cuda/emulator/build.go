@@ -33,7 +33,7 @@ const compiler = "g++"
 // vectors, as the calls are for scalars, and with the CUDA compiler's leave to fuse
 // products and sums and to look at memory as any type.
 var kernelFlags = []string{
-	"-fsanitize=thread", "--param", "tsan-instrument-func-entry-exit=0",
+	"-fsanitize=thread", "--param", "tsan-instrument-func-entry-exit=0", "--param", "tsan-distinguish-volatile=1",
 	"-ffp-contract=fast", "-mfma", "-fno-strict-aliasing", "-fno-exceptions", "-fvisibility=hidden", "-Wno-unknown-pragmas",
 }
 

@@ -224,3 +224,6 @@ KERNEL __launch_bounds__(Wide::SIZE)
   sum = block_sum(sum, scratch);
   if (threadIdx.x == 0) squares[((u64)blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x] = sum;
 }
+
+#undef GEOM
+#undef GEOM_OF

@@ -56,3 +56,5 @@ KERNEL result(void *out, const void *x, int out_double, int x_double) {
   if (out_double) *(double *)out = v;
   else *(float *)out = (float)v;
 }
+
+#undef ELEMENT

@@ -117,3 +117,5 @@ KERNEL softmax(float *out, const float *x, int rows, int cols, int logarithm) {
   const double lse = top + log(sum);
   for (int c = lane; c < cols; c += 32) oi[c] = (float)(logarithm ? xi[c] - lse : exp((double)xi[c] - top) / sum);
 }
+
+#undef ROW

@@ -5,7 +5,7 @@
 // Where m·n is small, the sum over k is split among gridDim.z blocks, whose
 // partial results lie in partial (splits×m×n); the last of them to finish adds
 // them in the order of the splits. Grid: (⌈n/BN⌉, ⌈m/BM⌉, splits).
-#include "tile.cuh"
+#include "tensor.cuh"
 
 template <class T, bool TA, bool TB>
 __device__ void matmul(float *out, const float *a, const float *b, int m, int n, int k, int accumulate, int vector_a, int vector_b,
@@ -20,31 +20,29 @@ __device__ void matmul(float *out, const float *a, const float *b, int m, int n,
   clear(acc);
   tile.multiply(acc, la, lb, min(k0, k1), k1);
 
-  const int row = m0 + T::row(), column = n0 + T::column();
+  tile.stage(acc);
+
   const u64 size = (u64)m * n;
   if (splits > 1) {
-#pragma unroll
-    for (int i = 0; i < T::TM; i++)
-#pragma unroll
-      for (int j = 0; j < T::TN; j++)
-        if (row + i < m && column + j < n) partial[blockIdx.z * size + (u64)(row + i) * n + column + j] = acc[i][j];
+#pragma unroll 1
+    for (int e = threadIdx.x; e < T::BM * T::BN; e += T::SIZE) {
+      const int row = m0 + e / T::BN, column = n0 + e % T::BN;
+      if (row < m && column < n) partial[blockIdx.z * size + (u64)row * n + column] = tile.at(e / T::BN, e % T::BN);
+    }
     if (!last_block(arrived + blockIdx.y * gridDim.x + blockIdx.x, splits)) return;
   }
-  const Epilogue e = {bias, mask, func, mask_func};
-#pragma unroll
-  for (int i = 0; i < T::TM; i++)
-#pragma unroll
-    for (int j = 0; j < T::TN; j++) {
-      if (row + i >= m || column + j >= n) continue;
-      const u64 at = (u64)(row + i) * n + column + j;
-      float c = acc[i][j];
-      if (splits > 1) {
-        c = 0;
-        for (int s = 0; s < splits; s++) c += fresh(partial + s * size + at);
-      }
-      if (accumulate) c += out[at];
-      out[at] = e.apply(c, column + j, at);
-    }
+  const Epilogue epilogue = {bias, mask, func, mask_func};
+#pragma unroll 1
+  for (int e = threadIdx.x; e < T::BM * T::BN; e += T::SIZE) {
+    const int row = m0 + e / T::BN, column = n0 + e % T::BN;
+    if (row >= m || column >= n) continue;
+    const u64 at = (u64)row * n + column;
+    float c = 0;
+    if (splits == 1) c = tile.at(e / T::BN, e % T::BN);
+    else for (int s = 0; s < splits; s++) c += fresh(partial + s * size + at);
+    if (accumulate) c += out[at];
+    out[at] = epilogue.apply(c, column, at);
+  }
 }
 
 // One kernel for each tile and orientation: nt has B transposed, and so on.
@@ -63,3 +61,9 @@ MATMUL(matmul_nn_large, Large, false, false)
 MATMUL(matmul_nt_large, Large, false, true)
 MATMUL(matmul_tn_large, Large, true, false)
 MATMUL(matmul_tt_large, Large, true, true)
+MATMUL(matmul_nn_tensor, Tensor, false, false)
+MATMUL(matmul_nt_tensor, Tensor, false, true)
+MATMUL(matmul_tn_tensor, Tensor, true, false)
+MATMUL(matmul_tt_tensor, Tensor, true, true)
+
+#undef MATMUL

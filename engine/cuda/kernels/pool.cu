@@ -86,3 +86,8 @@ KERNEL avg_pool_adjoint(float *out, const float *x, int size, POOL) {
     for (int q = q0; q < q1; q++) sum += x[first + r * p.outW + q];
   out[i] = sum / (p.kH * p.kW);
 }
+
+#undef ELEMENT
+
+#undef POOL
+#undef POOL_OF

@@ -15,19 +15,26 @@ __device__ inline double row_dot(const float *a, const float *b, int cols, int l
 // NormTask is one of the instructions that norms are made of.
 struct NormTask {
   double *norms;
-  const float *a, *b; // rows; b is null for a bias
-  int cols_a, cols_b, add, unused;
+  const double *squares; // of a convolution's gradients by sample and part, else null
+  const float *a, *b;    // rows; b is null for a bias
+  int cols_a, cols_b, parts, add;
 };
 
-// norm_tasks computes norms[i] = n²·‖aᵢ‖²·‖bᵢ‖² of every task, or adds it. Grid:
-// (⌈n/8⌉, tasks).
+// norm_tasks computes norms[i] = n²·‖aᵢ‖²·‖bᵢ‖² of every task, or n²·Σ squares[i,·], or
+// adds it. Grid: (⌈n/8⌉, tasks).
 KERNEL norm_tasks(const NormTask *tasks, int n) {
   const NormTask t = tasks[blockIdx.y];
   ROW;
   if (i >= n) return;
-  const float *a = t.a + (u64)i * t.cols_a, *b = t.b + (u64)i * t.cols_b;
-  double sum = row_dot(a, a, t.cols_a, lane);
-  if (t.b) sum *= row_dot(b, b, t.cols_b, lane);
+  double sum = 0;
+  if (t.squares) {
+    for (int k = lane; k < t.parts; k += 32) sum += t.squares[(u64)i * t.parts + k];
+    sum = warp_sum(sum);
+  } else {
+    const float *a = t.a + (u64)i * t.cols_a, *b = t.b + (u64)i * t.cols_b;
+    sum = row_dot(a, a, t.cols_a, lane);
+    if (t.b) sum *= row_dot(b, b, t.cols_b, lane);
+  }
   sum *= (double)n * n;
   if (lane == 0) t.norms[i] = t.add ? t.norms[i] + sum : sum;
 }
@@ -115,3 +122,5 @@ KERNEL square(float *out, const float *x, float root, int size) {
   const float v = root * x[i];
   out[i] = v * v;
 }
+
+#undef ROW

@@ -9,7 +9,7 @@
 //   x[r, k] = table[channel·256 + pixels[index·size + k]]
 //
 // with what each value of a pixel becomes in the table. Grid: (n, ⌈size/256⌉).
-KERNEL gather(float *x, float *y, const unsigned char *pixels, const unsigned char *labels, const float *table, const int *indices,
+KERNEL gather(float *x, float *y, const unsigned char *pixels, const int *labels, const float *table, const int *indices,
               const int *step, int n, int size, int plane, int classes) {
   const int r = blockIdx.x, k = blockIdx.y * blockDim.x + threadIdx.x;
   const u64 index = indices[(step ? (u64)*step * n : 0) + r];

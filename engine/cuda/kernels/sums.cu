@@ -31,49 +31,37 @@ KERNEL column_sums(float *out, const float *x, int rows, int cols, int accumulat
   column_sums_of(out, x, rows, cols, accumulate, weights, scale, square);
 }
 
-// ColumnTask is a sum of columns that shares a launch with others; there are
-// rows + n·rows_each rows.
+// ColumnTask is sums of columns that share a launch with others.
 struct ColumnTask {
   float *out;
   const float *x;
-  int rows, rows_each, cols, accumulate;
+  int rows, cols, accumulate, unused;
 };
 
 // column_tasks does the column sums of the tasks. Grid: (⌈most cols/32⌉, tasks).
-KERNEL column_tasks(const ColumnTask *tasks, int n) {
+KERNEL column_tasks(const ColumnTask *tasks) {
   const ColumnTask t = tasks[blockIdx.y];
-  if ((int)blockIdx.x * 32 < t.cols) column_sums_of(t.out, t.x, t.rows + n * t.rows_each, t.cols, t.accumulate, nullptr, 1, 0);
+  if ((int)blockIdx.x * 32 < t.cols) column_sums_of(t.out, t.x, t.rows, t.cols, t.accumulate, nullptr, 1, 0);
 }
 
-// row_sums computes out[r] = Σ_c x[r,c], x being rows×cols: one warp a row.
-KERNEL row_sums(float *out, const float *x, int rows, int cols) {
+// RowTask is sums of rows that share a launch with others: out[r] = Σ_c x[r,c].
+struct RowTask {
+  float *out;
+  const float *x;
+  int rows, cols;
+};
+
+// row_tasks does the row sums of the tasks, one warp a row. Grid: (⌈most rows/8⌉,
+// tasks).
+KERNEL row_tasks(const RowTask *tasks) {
+  const RowTask t = tasks[blockIdx.y];
   const int r = (blockIdx.x * blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31;
+  if (r >= t.rows) return;
+  const float *x = t.x + (u64)r * t.cols;
   double sum = 0;
-  if (r < rows)
-    for (int c = lane; c < cols; c += 32) sum += x[(u64)r * cols + c];
+  for (int c = lane; c < t.cols; c += 32) sum += x[c];
   sum = warp_sum(sum);
-  if (r < rows && lane == 0) out[r] = (float)sum;
-}
-
-// weight_sums ends a convolution's weight gradient. The first columns blocks add
-// the groups of dw (groups×size) to
-//
-//   out[e] = Σ_g dw[g,e]    or add it
-//
-// and the others make norms[i] = n²·Σ_b squares[i,b] of count samples, so many blocks
-// each, or add it. Grid: columns + ⌈count/256⌉ where norms is not null, of 256.
-KERNEL weight_sums(float *out, const float *dw, int groups, int size, int accumulate, int columns, double *norms,
-                   const double *squares, int n, int count, int blocks, int add_norms) {
-  if ((int)blockIdx.x < columns) {
-    column_sums_of(out, dw, groups, size, accumulate, nullptr, 1, 0);
-    return;
-  }
-  const int i = (blockIdx.x - columns) * blockDim.x + threadIdx.x;
-  if (i >= count) return;
-  double sum = 0;
-  for (int b = 0; b < blocks; b++) sum += squares[(u64)i * blocks + b];
-  sum *= (double)n * n;
-  norms[i] = add_norms ? norms[i] + sum : sum;
+  if (lane == 0) t.out[r] = (float)sum;
 }
 
 // Axes is an array seen with axes that are kept and summed in turn, the first
@@ -111,3 +99,6 @@ KERNEL repeat(float *out, const float *x, AXES, int kept, int summed, float fact
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < kept * summed) out[place(a, i / summed, i % summed)] = factor * x[i / summed];
 }
+
+#undef AXES
+#undef AXES_OF

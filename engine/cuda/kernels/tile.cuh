@@ -15,10 +15,10 @@ struct Four { float v[4]; };
 // Tile is BM×BN elements of the result, made by (BM/TM)·(BN/TN) threads of TM×TN
 // elements each, in steps of BK along k. Two steps are in shared memory: one is
 // being multiplied while the next comes from device memory by way of registers.
-template <int BM_, int BN_, int BK_, int TM_, int TN_> struct Tile {
+template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4> struct Tile {
   static const int BM = BM_, BN = BN_, BK = BK_, TM = TM_, TN = TN_;
   static const int SIZE = (BM / TM) * (BN / TN);     // threads of a block
-  static const int LDA = BM + 4, LDB = BN + 4;       // rows in shared memory, padded
+  static const int LDA = BM + PAD, LDB = BN + PAD;   // rows in shared memory, padded
   static const int FOURS_A = BM * BK / 4 / SIZE, FOURS_B = BN * BK / 4 / SIZE;
 
   float a[2][BK * LDA], b[2][BK * LDB];
@@ -60,6 +60,23 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_> struct Tile {
   // others follow it.
   static __device__ int row() { return threadIdx.x / (BN / TN) * TM; }
   static __device__ int column() { return threadIdx.x % (BN / TN) * TN; }
+
+  // stage puts the threads' elements into shared memory, where at finds them by row
+  // and column: what is done to each before it is stored is then a loop with one
+  // copy of the code, and neighbours in memory are neighbouring threads'. All
+  // threads call it.
+  static const int LDC = BN + 1;
+  __device__ void stage(const float (&acc)[TM][TN]) {
+    static_assert(BM * LDC <= 2 * BK * (LDA + LDB), "the tile fits where its factors were");
+    float *s = (float *)this;
+    const int m = row(), n = column();
+#pragma unroll
+    for (int i = 0; i < TM; i++)
+#pragma unroll
+      for (int j = 0; j < TN; j++) s[(m + i) * LDC + n + j] = acc[i][j];
+    __syncthreads();
+  }
+  __device__ float at(int row, int column) const { return ((const float *)this)[row * LDC + column]; }
 
   // multiply adds the product over k0 ≤ k < k1 to acc. All threads call it.
   template <class A, class B>

@@ -29,6 +29,39 @@ KERNEL vector_sums(int kind, float *a, const float *b, int size, double *partial
   if (threadIdx.x == 0) out[0] = sum, out[1] = second;
 }
 
+// part_sums computes for each part of x, elements bounds[k] to bounds[k+1],
+//
+//   out[2k] = Σ oldᵢxᵢ, out[2k+1] = Σ xᵢ²
+//
+// and stores old = x; where old is null, out[2k] is 0. Grid: (blocks of a part, parts);
+// partial has two elements for each block.
+KERNEL part_sums(float *old, const float *x, const int *bounds, double *partial, double *out, u32 *arrived) {
+  __shared__ double scratch[32];
+  const int k = blockIdx.y, lane = threadIdx.x & 31;
+  double sum = 0, second = 0;
+  for (int i = bounds[k] + blockIdx.x * blockDim.x + threadIdx.x; i < bounds[k + 1]; i += gridDim.x * blockDim.x) {
+    const double v = x[i];
+    second += v * v;
+    if (old) {
+      sum += old[i] * v;
+      old[i] = x[i];
+    }
+  }
+  sum = block_sum(sum, scratch);
+  second = block_sum(second, scratch);
+  double *mine = partial + 2 * ((u64)k * gridDim.x + blockIdx.x);
+  if (threadIdx.x == 0) mine[0] = sum, mine[1] = second;
+  if (!last_block(arrived, gridDim.x * gridDim.y)) return;
+  for (int part = threadIdx.x >> 5; part < (int)gridDim.y; part += blockDim.x >> 5) {
+    const double *parts = partial + 2 * (u64)part * gridDim.x;
+    sum = second = 0;
+    for (int b = lane; b < (int)gridDim.x; b += 32) sum += fresh(parts + 2 * b), second += fresh(parts + 2 * b + 1);
+    sum = warp_sum(sum);
+    second = warp_sum(second);
+    if (lane == 0) out[2 * part] = sum, out[2 * part + 1] = second;
+  }
+}
+
 // axpy computes y += alpha·x.
 KERNEL axpy(float *y, const float *x, float alpha, int size) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;

@@ -12,6 +12,7 @@ namespace emulator {
 struct Work {
 	const Launch *launch = nullptr;
 	void *scheduler = nullptr; // where it goes on when no fiber can
+	uint32_t epoch = 0; // the launch, or the time since the last barrier of its grid
 	bool failed = false;
 	int error = 0;
 	std::string message;
@@ -35,6 +36,7 @@ struct Block {
 	Work *work;
 	int slot; // of stacks and shared memory
 	int threads, ready, ended, waiting;
+	bool fenced;        // it has ordered its accesses for other blocks
 	int trues, answer;  // of __syncthreads_count
 	uint64_t interval;  // between barriers
 	std::vector<Warp> warps;

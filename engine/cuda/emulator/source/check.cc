@@ -10,6 +10,7 @@
 #include "block.h"
 #include "launch.h"
 #include "memory.h"
+#include "races.h"
 
 namespace emulator {
 
@@ -77,22 +78,25 @@ template <class Word> constexpr Word all(uint8_t v) {
 	return (Word)(~Word(0) / 255 * v);
 }
 
-template <class Word> inline void read(void *p) {
+// read checks a read of a word; a volatile one may see what others write.
+template <class Word> inline void read(void *p, bool races = true) {
 	uintptr_t a = reinterpret_cast<uintptr_t>(p);
 	if (on_device(a)) {
 		Word s;
 		memcpy(&s, shadow(a), sizeof s);
 		if (s != all<Word>(written) || a % sizeof(Word)) wrong(a, sizeof(Word), "read");
+		if (races) traced_read(a, sizeof(Word));
 	} else if (!own_stack(a)) elsewhere(a, sizeof(Word), "read");
 }
 
-template <class Word> inline void write(void *p) {
+template <class Word> inline void write(void *p, bool races = true) {
 	uintptr_t a = reinterpret_cast<uintptr_t>(p);
 	if (on_device(a)) {
 		Word s, w = all<Word>(written);
 		memcpy(&s, shadow(a), sizeof s);
 		if ((s & all<Word>(unwritten)) != all<Word>(unwritten) || a % sizeof(Word)) wrong(a, sizeof(Word), "write");
 		memcpy(shadow(a), &w, sizeof w);
+		if (races) traced_write(a, sizeof(Word));
 	} else if (!own_stack(a)) elsewhere(a, sizeof(Word), "write");
 }
 
@@ -126,7 +130,7 @@ typedef unsigned __int128 uint128;
 // Atomic operations are checked here and done by the processor.
 
 template <class Word> static bool swap(Word *p, Word *expected, Word desired) {
-	read<Word>(p);
+	read<Word>(p, false);
 	return __atomic_compare_exchange_n(p, expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
@@ -139,12 +143,12 @@ bool compare_and_swap(uint64_t *p, uint64_t *expected, uint64_t desired) {
 }
 
 uint32_t atomic_load(const uint32_t *p) {
-	read<uint32_t>(const_cast<uint32_t *>(p));
+	read<uint32_t>(const_cast<uint32_t *>(p), false);
 	return __atomic_load_n(p, __ATOMIC_SEQ_CST);
 }
 
 uint64_t atomic_load(const uint64_t *p) {
-	read<uint64_t>(const_cast<uint64_t *>(p));
+	read<uint64_t>(const_cast<uint64_t *>(p), false);
 	return __atomic_load_n(p, __ATOMIC_SEQ_CST);
 }
 
@@ -157,12 +161,12 @@ using namespace emulator;
 #define HOOKS(bytes, Word) \
 	extern "C" void __tsan_read##bytes(void *p) { read<Word>(p); } \
 	extern "C" void __tsan_write##bytes(void *p) { write<Word>(p); } \
-	extern "C" void __tsan_volatile_read##bytes(void *p) { read<Word>(p); } \
-	extern "C" void __tsan_volatile_write##bytes(void *p) { write<Word>(p); } \
+	extern "C" void __tsan_volatile_read##bytes(void *p) { read<Word>(p, false); } \
+	extern "C" void __tsan_volatile_write##bytes(void *p) { write<Word>(p, false); } \
 	extern "C" void __tsan_unaligned_read##bytes(void *p) { read<Word>(p); } \
 	extern "C" void __tsan_unaligned_write##bytes(void *p) { write<Word>(p); } \
-	extern "C" void __tsan_unaligned_volatile_read##bytes(void *p) { read<Word>(p); } \
-	extern "C" void __tsan_unaligned_volatile_write##bytes(void *p) { write<Word>(p); }
+	extern "C" void __tsan_unaligned_volatile_read##bytes(void *p) { read<Word>(p, false); } \
+	extern "C" void __tsan_unaligned_volatile_write##bytes(void *p) { write<Word>(p, false); }
 
 HOOKS(1, uint8_t)
 HOOKS(2, uint16_t)

@@ -129,10 +129,9 @@ inline unsigned int atomicInc(unsigned int *p, unsigned int limit) {
 	return emulator::update(p, [=](unsigned int x) { return x >= limit ? 0 : x + 1; });
 }
 
-// Fences order what one thread does; threads run one at a time between barriers.
-inline void __threadfence() {}
+inline void __threadfence() { emulator::fence(); }
 inline void __threadfence_block() {}
-inline void __threadfence_system() {}
+inline void __threadfence_system() { emulator::fence(); }
 inline void __nanosleep(unsigned int) {}
 
 // Vector types.

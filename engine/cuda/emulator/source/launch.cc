@@ -49,7 +49,9 @@ namespace emulator {
 
 namespace {
 
-std::atomic<uint64_t> intervals; // numbers of the times between barriers
+// The numbers of times between barriers, of blocks and of grids.
+std::atomic<uint64_t> intervals;
+std::atomic<uint32_t> epochs;
 
 // enter is the first function of a fiber.
 void enter() {
@@ -72,6 +74,7 @@ void Block::start(Work *w, int s, uint3 index) {
 	threads = l.block.x * l.block.y * l.block.z;
 	ready = threads;
 	ended = waiting = trues = answer = 0;
+	fenced = false;
 	interval = ++intervals;
 	warps.resize((threads + 31) / 32);
 	for (size_t i = 0; i < warps.size(); i++) {
@@ -334,6 +337,7 @@ private:
 
 struct Run {
 	const Launch *launch;
+	uint32_t epoch = ++epochs;
 	std::atomic<uint64_t> next{0};
 	std::atomic<bool> failed{false};
 	std::vector<Work> works;
@@ -345,6 +349,7 @@ static void run_blocks(int worker, void *argument) {
 	Run &r = *static_cast<Run *>(argument);
 	Work &w = r.works[worker];
 	w.launch = r.launch;
+	w.epoch = r.epoch;
 	const dim3 &grid = r.launch->grid;
 	uint64_t count = (uint64_t)grid.x * grid.y * grid.z;
 	while (!r.failed) {
@@ -361,6 +366,7 @@ static void run_together(int worker, void *argument) {
 	Run &r = *static_cast<Run *>(argument);
 	Work &w = r.works[worker];
 	w.launch = r.launch;
+	w.epoch = r.epoch;
 	const dim3 &grid = r.launch->grid;
 	std::vector<Block> blocks(grid.x * grid.y * grid.z);
 	for (size_t i = 0; i < blocks.size(); i++) blocks[i].start(&w, i, block_index(grid, i));
@@ -375,6 +381,7 @@ static void run_together(int worker, void *argument) {
 			w.fail(launch_failed, "kernel " + std::string(r.launch->kernel->name) + ": a block has ended while others wait at the grid's barrier");
 			return;
 		}
+		w.epoch = ++epochs;
 		for (Block &b : blocks) {
 			b.interval = ++intervals;
 			b.release(State::grid);

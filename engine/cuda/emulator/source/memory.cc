@@ -8,6 +8,8 @@
 #include <map>
 #include <mutex>
 
+#include "races.h"
+
 namespace emulator {
 
 namespace {
@@ -44,7 +46,9 @@ void reserve() {
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 	void *shadows = mmap(reinterpret_cast<void *>(shadow_base), device_size, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-	if (range == MAP_FAILED || shadows == MAP_FAILED) {
+	void *traces = mmap(reinterpret_cast<void *>(trace_base), device_size / 4 * sizeof(Trace), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	if (range == MAP_FAILED || shadows == MAP_FAILED || traces == MAP_FAILED) {
 		perror("cuda emulator: reserving address space");
 		abort();
 	}

@@ -47,7 +47,7 @@ struct alignas(64) Thread {
 // The stacks of all threads lie side by side from here, each with its Thread at its
 // upper end: that is how a thread finds itself. Their size is no power of two, so
 // that threads don't compete for the same lines of the cache.
-constexpr uintptr_t stacks = 0x510000000000;
+constexpr uintptr_t stacks = 0x520000000000;
 constexpr uintptr_t stack_size = (96 << 10) + 7 * 64;
 
 inline Thread *thread_of_stack(uintptr_t number) {
@@ -82,6 +82,9 @@ bool compare_and_swap(uint32_t *p, uint32_t *expected, uint32_t desired);
 bool compare_and_swap(uint64_t *p, uint64_t *expected, uint64_t desired);
 uint32_t atomic_load(const uint32_t *p);
 uint64_t atomic_load(const uint64_t *p);
+
+// fence orders the block's accesses for other blocks.
+void fence();
 
 // fail ends the kernel with an error, as __trap and assert do.
 [[noreturn]] void fail(const char *what, const char *file, int line);

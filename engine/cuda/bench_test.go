@@ -1,0 +1,130 @@
+//go:build gpu && cgo && linux && amd64
+
+package cuda
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"sgflow/engine/optim"
+	"sgflow/engine/rng"
+)
+
+// The benchmarks speak of a GPU; on the emulator they say nothing.
+
+var (
+	benchSpecs   = []string{"mlp", "cnn"}
+	benchBatches = []int{64, 256, 1024}
+	benchStream  = rng.New(rng.Probes, 1, 1)
+)
+
+// benchMachine is a machine with random parameters and data of MNIST's size.
+func benchMachine(b *testing.B, spec string, batch int) *Machine {
+	b.Helper()
+	if emulated(b) {
+		b.Skip("the emulator's times say nothing of a GPU's")
+	}
+	m := newMachine(b, preset(b, spec), batch, 0)
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range m.Theta() {
+		m.Theta()[i] = float32(r.NormFloat64() * 0.03)
+	}
+	const samples = 60_000
+	pixels, labels, values := make([]uint8, samples*784), make([]int32, samples), make([]float32, 256)
+	for i := range pixels {
+		pixels[i] = uint8(r.Uint32())
+	}
+	for i := range labels {
+		labels[i] = int32(r.IntN(10))
+	}
+	for i := range values {
+		values[i] = float32(i) / 255
+	}
+	if !m.SetData(pixels, labels, values, 10) {
+		b.Fatal("MNIST does not fit")
+	}
+	m.Start(batch, make([]int32, batch), []float64{0}, nil, optim.Update{}) // fills the inputs
+	m.Finish(make([]float64, 1), make([]int, 1))
+	return m
+}
+
+// eachBench runs f for every preset and batch size.
+func eachBench(b *testing.B, f func(b *testing.B, m *Machine, batch int)) {
+	for _, spec := range benchSpecs {
+		for _, batch := range benchBatches {
+			b.Run(fmt.Sprintf("%s/batch=%d", spec, batch), func(b *testing.B) { f(b, benchMachine(b, spec, batch), batch) })
+		}
+	}
+}
+
+// BenchmarkStep times training steps that stay on the device.
+func BenchmarkStep(b *testing.B) {
+	eachBench(b, func(b *testing.B, m *Machine, batch int) {
+		indices, rates := make([]int32, batch*mostSteps), make([]float64, mostSteps)
+		r := rand.New(rand.NewPCG(2, 2))
+		for i := range indices {
+			indices[i] = int32(r.IntN(60_000))
+		}
+		losses, correct := make([]float64, mostSteps), make([]int, mostSteps)
+		m.Start(batch, indices, rates, nil, optim.Update{})
+		b.ResetTimer()
+		for left := b.N; left > 0; left -= mostSteps {
+			n := min(left, mostSteps)
+			m.Start(batch, indices[:n*batch], rates[:n], nil, optim.Update{})
+			m.Finish(losses, correct)
+		}
+		m.Finish(losses, correct)
+	})
+}
+
+// BenchmarkGradient times a gradient with the samples' norms, waited for.
+func BenchmarkGradient(b *testing.B) {
+	eachBench(b, func(b *testing.B, m *Machine, batch int) {
+		for b.Loop() {
+			m.Gradient(batch, true)
+			m.wait()
+		}
+	})
+}
+
+// BenchmarkProduct times a Hessian-vector product, waited for.
+func BenchmarkProduct(b *testing.B) {
+	eachBench(b, func(b *testing.B, m *Machine, batch int) {
+		v, out := m.NewVector(m.program.NumParams), m.NewVector(m.program.NumParams)
+		m.Signs(v, benchStream)
+		m.Gradient(batch, false)
+		for b.Loop() {
+			m.Product(out, v)
+		}
+	})
+}
+
+// BenchmarkMatMul times single products by shape.
+func BenchmarkMatMul(b *testing.B) {
+	for _, s := range []struct {
+		rows, cols, k  int
+		transA, transB bool
+	}{
+		{64, 512, 784, false, true}, {64, 256, 512, false, false}, {512, 784, 64, true, false},
+		{1024, 512, 784, false, true}, {512, 784, 1024, true, false}, {4096, 4096, 4096, false, true},
+	} {
+		b.Run(fmt.Sprintf("%d×%d×%d,%t,%t", s.rows, s.cols, s.k, s.transA, s.transB), func(b *testing.B) {
+			m := benchMachine(b, "mlp", 64)
+			x, y, out := m.NewVector(s.rows*s.k), m.NewVector(s.k*s.cols), m.NewVector(s.rows*s.cols)
+			m.Signs(x, benchStream)
+			m.Signs(y, benchStream)
+			p := product{m: m, what: "benchmark", transA: s.transA, transB: s.transB}
+			const times = 20 // so that waiting does not count
+			for b.Loop() {
+				for range times {
+					p.run(address(out), address(x), address(y), s.rows, s.cols, s.k)
+				}
+				m.wait()
+			}
+			seconds := b.Elapsed().Seconds() / float64(b.N) / times
+			b.ReportMetric(2*float64(s.rows)*float64(s.cols)*float64(s.k)/seconds/1e12, "TFLOP/s")
+			b.ReportMetric(seconds*1e6, "µs/product")
+		})
+	}
+}

@@ -1,0 +1,189 @@
+//go:build gpu && cgo && linux && amd64
+
+package emulator_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"sgflow/engine/cuda/driver"
+	"sgflow/engine/cuda/emulator"
+	"sgflow/engine/cuda/shim"
+)
+
+func TestMain(m *testing.M) {
+	// A real driver does not say what these tests ask for.
+	os.Unsetenv(shim.LibraryVariable)
+	os.Exit(emulator.Run(m, os.DirFS("testdata")))
+}
+
+// device is a context with the kernels of testdata and a stream.
+type device struct {
+	t      *testing.T
+	ctx    *driver.Context
+	module *driver.Module
+	stream *driver.Stream
+}
+
+func open(t *testing.T) *device {
+	t.Helper()
+	devices, err := driver.Devices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &device{t: t}
+	if d.ctx, err = driver.Open(devices[0]); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.ctx.Close() }) // a broken context returns its error again
+	if d.module, err = d.ctx.Load("testdata", nil); err != nil {
+		t.Fatal(err)
+	}
+	if d.stream, err = d.ctx.NewStream(); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// memory allocates device memory for n values.
+func (d *device) memory(what string, n int) *driver.Memory {
+	d.t.Helper()
+	m, err := d.ctx.Alloc(what, int64(4*n))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return m
+}
+
+// upload makes device memory of values.
+func upload[T any](d *device, values []T) driver.Pointer {
+	d.t.Helper()
+	m := d.memory("values", 2*len(values))
+	if err := driver.Upload(d.ctx, "values", m.Pointer, values); err != nil {
+		d.t.Fatal(err)
+	}
+	return m.Pointer
+}
+
+// download returns n values after the stream's work.
+func download[T any](d *device, p driver.Pointer, n int) []T {
+	d.t.Helper()
+	d.wait()
+	values := make([]T, n)
+	if err := driver.Download(d.ctx, "values", values, p); err != nil {
+		d.t.Fatal(err)
+	}
+	return values
+}
+
+// queue launches a kernel.
+func (d *device) queue(name string, g driver.Grid, args ...driver.Arg) error {
+	d.t.Helper()
+	k, err := d.module.Kernel(name)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return d.stream.Launch("a test", k, g, args...)
+}
+
+// launch is queue for a launch that must succeed.
+func (d *device) launch(name string, g driver.Grid, args ...driver.Arg) {
+	d.t.Helper()
+	if err := d.queue(name, g, args...); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *device) wait() {
+	d.t.Helper()
+	if err := d.stream.Synchronize("the end"); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func grid(blocks, threads int) driver.Grid {
+	return driver.Grid{Blocks: driver.Dim{X: blocks}, Threads: driver.Dim{X: threads}}
+}
+
+func TestWhatMustNotBeDoneIsReportedByKernelBlockAndThread(t *testing.T) {
+	const n = 100
+	for _, test := range []struct {
+		kernel string
+		grid   driver.Grid
+		args   func(d *device) []driver.Arg
+		want   []string // in the error
+	}{
+		{"read_past", grid(2, 64), func(d *device) []driver.Arg {
+			return []driver.Arg{driver.Ptr(upload(d, make([]float32, n/2))), driver.Ptr(upload(d, make([]float32, n))), driver.Int(n)}
+		}, []string{"ILLEGAL_ADDRESS", "block (1,0,0) thread (36,0,0)", "read of 4 bytes", "0 bytes past the end of an allocation of 400 bytes"}},
+		{"write_past", grid(2, 64), func(d *device) []driver.Arg {
+			return []driver.Arg{driver.Ptr(d.memory("y", n).Pointer), driver.Int(n)}
+		}, []string{"ILLEGAL_ADDRESS", "block (1,0,0) thread (36,0,0)", "write of 4 bytes", "past the end"}},
+		{"copy", grid(1, 32), func(d *device) []driver.Arg {
+			return []driver.Arg{driver.Ptr(d.memory("y", n).Pointer), driver.Ptr(d.memory("x", n).Pointer), driver.Int(32)}
+		}, []string{"ILLEGAL_ADDRESS", "thread (0,0,0)", "never written", "byte 0 of an allocation of 400 bytes"}},
+		{"copy", grid(1, 32), func(d *device) []driver.Arg {
+			return []driver.Arg{driver.Ptr(d.memory("y", n).Pointer), driver.Ptr(0), driver.Int(32)}
+		}, []string{"ILLEGAL_ADDRESS", "at 0x0", "not the device's memory"}},
+		{"misaligned", grid(1, 1), func(d *device) []driver.Arg {
+			return []driver.Arg{driver.Ptr(d.memory("y", 8).Pointer), driver.Ptr(upload(d, make([]float32, 8)))}
+		}, []string{"MISALIGNED_ADDRESS", "misaligned read of 16 bytes"}},
+		{"unwritten_shared", grid(1, 32), outputs(32), []string{"ILLEGAL_ADDRESS", "thread (26,0,0)", "never written", "shared memory"}},
+		{"past_shared", grid(1, 8), outputs(8), []string{"ILLEGAL_ADDRESS", "thread (7,0,0)", "shared memory"}},
+		{"other_branch", grid(1, 64), outputs(64), []string{"LAUNCH_FAILED", "barrier", "thread (0,0,0) waits", "faults.cu:48", "faults.cu:49"}},
+		{"early_return", grid(1, 64), outputs(64, driver.Int(60)), []string{"LAUNCH_FAILED", "thread (0,0,0) waits at __syncthreads", "thread (60,0,0) has ended"}},
+		{"missing_lane", grid(1, 32), outputs(32), []string{"LAUNCH_FAILED", "__shfl_xor_sync", "thread (3,0,0) has ended"}},
+		{"outside_mask", grid(1, 32), outputs(32), []string{"LAUNCH_FAILED", "__shfl_down_sync", "lane 16", "not in the mask"}},
+		{"shared_race", grid(1, 64), outputs(64), []string{"LAUNCH_FAILED", "thread (1,0,0)", "a race: read", "thread (0,0,0) wrote"}},
+		{"shared_race_after_read", grid(1, 64), outputs(64), []string{"LAUNCH_FAILED", "a race: write", "read"}},
+		{"block_race", grid(2, 32), outputs(1), []string{"LAUNCH_FAILED", "a race: write", "another block wrote"}},
+		{"block_read_race", grid(2, 32), func(d *device) []driver.Arg {
+			return []driver.Arg{driver.Ptr(upload(d, make([]float32, 2)))}
+		}, []string{"a race: ", "another block"}},
+		{"failed_assertion", grid(1, 32), func(*device) []driver.Arg { return []driver.Arg{driver.Int(0)} }, []string{"CUDA_ERROR_ASSERT", "n > 0"}},
+	} {
+		t.Run(test.kernel, func(t *testing.T) {
+			d := open(t)
+			d.launch(test.kernel, test.grid, test.args(d)...)
+			err := d.stream.Synchronize("the end")
+			var e *driver.Error
+			if !errors.As(err, &e) {
+				t.Fatalf("no error of the driver: %v", err)
+			}
+			for _, want := range append(test.want, "kernel "+test.kernel) {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is not in the error: %v", want, err)
+				}
+			}
+			if _, again := d.ctx.Alloc("more", 4); again == nil || !strings.Contains(again.Error(), e.What) {
+				t.Errorf("the context goes on after the error: %v", again)
+			}
+		})
+	}
+}
+
+// outputs are the arguments of a kernel that takes an array of n to write, and more.
+func outputs(n int, more ...driver.Arg) func(*device) []driver.Arg {
+	return func(d *device) []driver.Arg {
+		return append([]driver.Arg{driver.Ptr(d.memory("y", n).Pointer)}, more...)
+	}
+}
+
+func TestAWrongLaunchFailsAtOnce(t *testing.T) {
+	d := open(t)
+	x := driver.Ptr(upload(d, make([]float32, 64)))
+	for name, g := range map[string]driver.Grid{
+		"too many threads":       grid(1, 1025),
+		"too much shared memory": {Threads: driver.Dim{X: 64}, Shared: 49 << 10},
+		"too many blocks":        {Blocks: driver.Dim{X: 1 << 20}, Threads: driver.Dim{X: 64}, Cooperative: true},
+	} {
+		if err := d.queue("reverse", g, x); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	// None of them ends the context.
+	d.launch("reverse", driver.Grid{Threads: driver.Dim{X: 64}, Shared: 256}, x)
+	d.wait()
+}

@@ -1,0 +1,85 @@
+#include "races.h"
+
+namespace emulator {
+
+namespace {
+
+constexpr uint32_t many = 1u << 31; // in the meeting of a read: several threads did, the last this one
+
+// Me is the calling thread.
+struct Me {
+	Block *block;
+	Access access;
+
+	Me() {
+		Thread *t = self();
+		block = t->home;
+		const dim3 &grid = t->grid_dim;
+		uint32_t number = (t->block.x + grid.x * (t->block.y + grid.y * t->block.z)) * 1024u + t->index;
+		access = {(uint64_t)block->work->epoch << 32 | number, (uint32_t)block->interval, (uint32_t)block->warps[t->index / 32].interval & ~many};
+	}
+
+	// unordered reports whether no barrier is between an access of this block and this
+	// one.
+	bool unordered(const Access &other) const {
+		return other.interval == access.interval && ((other.who ^ access.who) / 32 || (other.meeting & ~many) == access.meeting);
+	}
+
+	// races reports whether the other access may have been at the same time.
+	bool races(const Access &other, bool shared) const {
+		if (other.who == access.who || other.who >> 32 != access.who >> 32) return false;
+		return own_block(other) ? unordered(other) : !shared && !block->fenced;
+	}
+	bool own_block(const Access &other) const { return (other.who ^ access.who) / 1024 == 0; }
+};
+
+[[gnu::noinline, noreturn]] void race(const Me &me, uintptr_t address, const char *verb, const Access &other, const char *did) {
+	std::string who = me.own_block(other) ? me.block->place(me.block->thread(other.who % 1024)) : "another block";
+	fault(launch_failed, std::string("a race: ") + verb + " of " + where(address) + ", which " + who + " " + did + " with no barrier between");
+}
+
+} // namespace
+
+// Blocks run at the same time: of two that race, at least one sees what the other
+// left, as the marks are set before those of others are read.
+
+void traced_read(uintptr_t address, size_t bytes) {
+	if (bytes < 4) return;
+	const Me me;
+	for (uintptr_t a = address; a < address + bytes; a += 4) {
+		Trace *t = trace(a);
+		const bool shared = a < device_base + shared_size;
+		const Access before = t->read;
+		t->read.interval = me.access.interval;
+		t->read.meeting = me.access.meeting;
+		if (shared) {
+			if (me.unordered(before) && (before.meeting & many || before.who != me.access.who)) t->read.meeting |= many;
+			t->read.who = me.access.who;
+		} else __atomic_store_n(&t->read.who, me.access.who, __ATOMIC_SEQ_CST);
+		if (me.races(t->write, shared)) race(me, a, "read", t->write, "wrote");
+	}
+}
+
+void traced_write(uintptr_t address, size_t bytes) {
+	if (bytes < 4) return;
+	const Me me;
+	for (uintptr_t a = address; a < address + bytes; a += 4) {
+		Trace *t = trace(a);
+		const bool shared = a < device_base + shared_size;
+		Access before = t->write;
+		t->write.interval = me.access.interval;
+		t->write.meeting = me.access.meeting;
+		before.who = __atomic_exchange_n(&t->write.who, me.access.who, __ATOMIC_SEQ_CST);
+		if (me.races(before, shared)) race(me, a, "write", before, "wrote");
+		Access read = t->read;
+		// Of many readers the last is known. If that is this thread, another did too.
+		if (shared && read.meeting & many && me.unordered(read) && read.who == me.access.who) read.who ^= 1;
+		if (me.races(read, shared)) race(me, a, "write", read, "read");
+	}
+}
+
+void fence() {
+	self()->home->fenced = true;
+}
+
+} // namespace emulator

@@ -1,0 +1,81 @@
+//go:build gpu && cgo && linux && amd64
+
+package cuda
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"sgflow/engine/cuda/driver"
+	"sgflow/engine/optim"
+)
+
+// emulated reports whether tests run on the emulator, which is slow.
+func emulated(t testing.TB) bool { return strings.Contains(testDevice(t).Name, "emulator") }
+
+func TestTooLittleMemoryIsAnErrorThatSaysHowMuch(t *testing.T) {
+	d := testDevice(t)
+	p := preset(t, "cnn")
+	_, err := New(p, Options{Capacity: int(min(d.Memory/(1<<16), 1<<17-1)), Device: d})
+	if d.Memory > 100<<30 {
+		if err == nil {
+			t.Skip("this device has room for more than the kernels count to")
+		}
+	}
+	if err == nil || !driver.OutOfMemory(err) || !strings.Contains(err.Error(), "MiB") {
+		t.Errorf("error %v", err)
+	}
+	m := newMachine(t, p, 1, 0) // the device is usable after that
+	m.Gradient(1, false)
+	if loss := m.Loss(); math.IsNaN(loss) {
+		t.Errorf("loss %v after an error of another machine", loss)
+	}
+}
+
+// TestTenThousandSteps trains for long (for short on the emulator) and finds the
+// device's memory as it was.
+func TestTenThousandSteps(t *testing.T) {
+	runs := 10_000/mostSteps + 1
+	if emulated(t) {
+		runs = 3
+	}
+	m := newMachine(t, preset(t, "mlp:784-6-10"), 4, 0)
+	if !m.SetData(make([]uint8, 50*784), make([]int32, 50), make([]float32, 256), 10) {
+		t.Fatal("MNIST does not fit")
+	}
+	indices, rates := make([]int32, 4*mostSteps), make([]float64, mostSteps)
+	for i := range indices {
+		indices[i] = int32(i % 50)
+	}
+	for i := range rates {
+		rates[i] = 0.01
+	}
+	velocity := m.NewVector(m.program.NumParams)
+	losses, correct := make([]float64, mostSteps), make([]int, mostSteps)
+	u := optim.Update{Momentum: 0.5}
+	m.Start(4, indices, rates, velocity, u)
+	m.Finish(losses, correct)
+	m.wait()
+	before, _, err := m.ctx.MemoryInfo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := losses[0]
+	m.Start(4, indices, rates, velocity, u)
+	for range runs {
+		m.Start(4, indices, rates, velocity, u)
+		m.Finish(losses, correct)
+	}
+	m.Finish(losses, correct)
+	m.wait()
+	if after, _, err := m.ctx.MemoryInfo(); err != nil || after < before {
+		t.Errorf("%d bytes free after, %d before, %v", after, before, err)
+	}
+	if last := losses[len(losses)-1]; !(last < first) {
+		t.Errorf("loss %v at first, %v at last", first, last)
+	}
+	if err := m.Err(); err != nil {
+		t.Error(err)
+	}
+}

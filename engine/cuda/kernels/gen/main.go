@@ -1,0 +1,132 @@
+//go:build cgo
+
+// Command gen compiles the .cu files of the current folder with NVRTC to what
+// package kernels embeds: PTX for each of its targets, and machine code where a
+// target is a chip. It needs no GPU.
+//
+//	gen         write the folder images
+//	gen -check  compare it instead, and fail where it differs
+//
+// NVRTC is libnvrtc.so.11.2 with libnvrtc-builtins.so.11.8 beside it, in the folder
+// that SGFLOW_NVRTC names or where the loader finds it; `make generate` fetches it.
+// The version is fixed, as another would write other PTX; PTX of 11.8 is read by all
+// drivers since.
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// targets are the architectures that kernels are compiled for: the oldest that
+// sgflow runs on, the first with asynchronous copies and TF32, and Hopper itself.
+var targets = []string{"compute_75", "compute_80", "sm_90"}
+
+const folder = "images"
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("gen: ")
+	check := flag.Bool("check", false, "compare the files instead of writing them")
+	flag.Parse()
+	if err := run(*check); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(check bool) error {
+	files, err := filepath.Glob("*.cu")
+	if err != nil {
+		return err
+	}
+	// One module: its functions find each other's names taken.
+	var source strings.Builder
+	for _, file := range files {
+		fmt.Fprintf(&source, "#include %q\n", file)
+	}
+	nvrtc, err := openNVRTC(os.Getenv("SGFLOW_NVRTC"))
+	if err != nil {
+		return err
+	}
+	for _, target := range targets {
+		image, err := nvrtc.compile(source.String(), "kernels.cu", target)
+		if err != nil {
+			return fmt.Errorf("%s: %w", target, err)
+		}
+		path := filepath.Join(folder, fileName(target))
+		if check {
+			err = compare(path, image)
+		} else {
+			err = write(path, image)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileName is the name of a target's file.
+func fileName(target string) string {
+	if strings.HasPrefix(target, "sm_") {
+		return target + ".cubin.gz"
+	}
+	return target + ".ptx.gz"
+}
+
+func write(path string, image []byte) error {
+	if old, err := read(path); err == nil && slices.Equal(old, image) {
+		return nil // another version of gzip would change the file for nothing
+	}
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return err
+	}
+	if _, err := z.Write(image); err != nil {
+		return err
+	}
+	if err := z.Close(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b.Bytes(), 0o644)
+}
+
+func compare(path string, image []byte) error {
+	old, err := read(path)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(old, image) {
+		return fmt.Errorf("%s is not what the kernels compile to: run make generate and commit it", path)
+	}
+	return nil
+}
+
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	image, err := io.ReadAll(z)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return image, nil
+}

@@ -1,0 +1,110 @@
+//go:build gpu && cgo && linux && amd64
+
+package cuda_test
+
+import (
+	"slices"
+	"testing"
+
+	"sgflow/engine"
+	"sgflow/engine/optim"
+	"sgflow/engine/rng"
+)
+
+// bytesOf is a data set of random bytes that fits the network.
+func bytesOf(w network, samples int) engine.Data[float32] {
+	stream := rng.New(rng.Labels, 1, 2)
+	d := engine.Data[float32]{Classes: w.classes}
+	for range samples * w.input.Size() {
+		d.Pixels = append(d.Pixels, uint8(stream.Uint32n(256)))
+	}
+	for range samples {
+		d.Labels = append(d.Labels, int32(stream.Uint32n(uint32(w.classes))))
+	}
+	for c := range w.input.C {
+		for v := range 256 {
+			d.Values = append(d.Values, float32(v)/255-0.1*float32(c))
+		}
+	}
+	return d
+}
+
+// load fills the inputs with samples of the data.
+func load(s *engine.Session[float32], w network, d engine.Data[float32], indices []int32) {
+	size := w.input.Size()
+	plane := size / w.input.C
+	clear(s.Input(1))
+	for r, i := range indices {
+		for k := range size {
+			s.Input(0)[r*size+k] = d.Values[k/plane*256+int(d.Pixels[int(i)*size+k])]
+		}
+		s.Input(1)[r*w.classes+int(d.Labels[i])] = 1
+	}
+}
+
+func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
+	const samples = 40
+	for _, w := range []network{networks[0], networks[3]} {
+		for _, c := range []optim.Config{{}, {Momentum: 0.9, Nesterov: true, WeightDecay: 0.01}, {Name: optim.SGDW, WeightDecay: 0.1}} {
+			p, d := w.program(t), bytesOf(w, samples)
+			a, b := session[float32](t, w, p, 7, gpu(t)), session[float32](t, w, p, 7, gpu(t))
+			var va, vb []float32
+			if c.Momentum > 0 {
+				va, vb = a.NewVector(len(a.Params())), b.NewVector(len(b.Params()))
+			}
+			if !a.SetData(d) {
+				t.Fatal("the data does not fit")
+			}
+			var wantLoss, loss []float64
+			var wantCorrect, correct []int
+			stream := rng.New(rng.Batches, 3, 3)
+			finish := func() {
+				l, k := make([]float64, engine.MostSteps), make([]int, engine.MostSteps)
+				n := a.Finish(l, k)
+				loss, correct = append(loss, l[:n]...), append(correct, k[:n]...)
+			}
+			for k, run := range []struct{ batch, steps int }{{7, 3}, {7, 5}, {2, 1}, {7, 2}, {5, 4}} {
+				if k >= 2 {
+					finish()
+				}
+				o := engine.Steps[float32]{Batch: run.batch, Update: c.Update(0), Velocity: va}
+				for i := range run.steps {
+					batch := make([]int32, run.batch)
+					for j := range batch {
+						batch[j] = int32(stream.Uint32n(samples))
+					}
+					rate := 0.1 / float64(i+k+1)
+					o.Indices, o.Rates = append(o.Indices, batch...), append(o.Rates, rate)
+					load(b, w, d, batch)
+					b.Gradient(run.batch, false)
+					wantLoss, wantCorrect = append(wantLoss, b.Loss()), append(wantCorrect, b.Correct())
+					b.Update(vb, c.Update(rate))
+				}
+				a.Start(o)
+			}
+			finish()
+			finish()
+			if !slices.Equal(loss, wantLoss) || !slices.Equal(correct, wantCorrect) {
+				t.Errorf("%s, %+v: losses %v, correct %v; one by one %v, %v", w.spec, c, loss, correct, wantLoss, wantCorrect)
+			}
+			if !slices.Equal(a.Params(), b.Params()) || !slices.Equal(va, vb) {
+				t.Errorf("%s, %+v: other parameters than one by one", w.spec, c)
+			}
+		}
+	}
+}
+
+func TestDataThatDoesNotFitIsRefused(t *testing.T) {
+	w := networks[0]
+	s := session[float32](t, w, w.program(t), 3, gpu(t))
+	d := bytesOf(w, 5)
+	d.Classes--
+	if s.SetData(d) {
+		t.Error("data of fewer classes than the targets have is accepted")
+	}
+	d = bytesOf(w, 5)
+	d.Pixels = d.Pixels[:len(d.Pixels)-5]
+	if s.SetData(d) {
+		t.Error("samples of another size than the input's are accepted")
+	}
+}

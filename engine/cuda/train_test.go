@@ -1,0 +1,181 @@
+//go:build gpu && cgo && linux && amd64
+
+package cuda_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"sgflow/engine/record"
+	"sgflow/engine/train"
+)
+
+// silent is a train.Reporter that tells nobody, and calls stepped.
+type silent struct{ stepped func(*record.Step) }
+
+func (silent) Started(*train.Info)      {}
+func (silent) EpochEnded(*record.Epoch) {}
+func (silent) Measured([]record.Cost)   {}
+func (silent) Warned(string)            {}
+func (s silent) Stepped(step *record.Step) {
+	if s.stepped != nil {
+		s.stepped(step)
+	}
+}
+
+// config is a run of two epochs of five steps, the last of which is smaller.
+func config(t *testing.T, device string) train.Config {
+	t.Helper()
+	c := train.Default()
+	c.Model, c.Device = "mlp:784-9-10", device
+	c.Limit, c.Batch, c.Epochs, c.Momentum, c.Seed = 96, 20, 2, 0.9, 7
+	c.Out = filepath.Join(t.TempDir(), "run")
+	return c
+}
+
+func mustTrain(t *testing.T, c train.Config) *record.Summary {
+	t.Helper()
+	s, err := train.Run(context.Background(), c, false, silent{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func read(t *testing.T, dir, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+const weights = "checkpoints/weights.safetensors"
+
+var times = regexp.MustCompile(`,"(ms":\{[^}]*\}|seconds":[^,}]*)`)
+
+// outcome is what must be the same for equal runs.
+func outcome(t *testing.T, dir string) []byte {
+	t.Helper()
+	all := read(t, dir, weights)
+	for _, name := range []string{"steps.jsonl", "epochs.jsonl"} {
+		all = append(all, times.ReplaceAll(read(t, dir, name), nil)...)
+	}
+	return all
+}
+
+// steps reads the numbers of a log, by step and name.
+func steps(t *testing.T, dir string) (list []map[string]float64) {
+	t.Helper()
+	for lines := bufio.NewScanner(bytes.NewReader(read(t, dir, "steps.jsonl"))); lines.Scan(); {
+		var line map[string]any
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			t.Fatal(err)
+		}
+		numbers := map[string]float64{}
+		var walk func(prefix string, x any)
+		walk = func(prefix string, x any) {
+			switch x := x.(type) {
+			case float64:
+				numbers[prefix] = x
+			case map[string]any:
+				for name, y := range x {
+					if name != "ms" && name != "bytes" {
+						walk(prefix+"."+name, y)
+					}
+				}
+			}
+		}
+		walk("", line)
+		list = append(list, numbers)
+	}
+	return list
+}
+
+// Every number that training logs is the processor's, as the contract asks of
+// float32.
+func TestTrainingAgreesWithTheProcessor(t *testing.T) {
+	for _, model := range []string{"mlp:784-9-10", "cnn:conv2k5s2,relu,maxpool2,fc10"} {
+		var logs [2][]map[string]float64
+		for k, device := range []string{"cuda", "cpu"} {
+			c := config(t, device)
+			c.Model, c.Steps, c.Batch = model, 3, 8
+			if device == "cpu" {
+				c.DType = train.Float64
+			}
+			mustTrain(t, c)
+			logs[k] = steps(t, c.Out)
+		}
+		if len(logs[0]) != 3 || len(logs[1]) != 3 {
+			t.Fatalf("%d and %d steps, want 3", len(logs[0]), len(logs[1]))
+		}
+		for k, want := range logs[1] {
+			got := logs[0][k]
+			if len(got) != len(want) {
+				t.Errorf("%s, step %d: %d numbers, want %d", model, k, len(got), len(want))
+			}
+			for name, x := range want {
+				// The second term is for numbers that are differences of larger ones.
+				if y, ok := got[name]; !ok || math.Abs(x-y) > 1e-3*math.Abs(x)+1e-6 {
+					t.Errorf("%s, step %d: %s is %v, want %v", model, k, name, y, x)
+				}
+			}
+		}
+	}
+}
+
+// Steps that stay on the device are those that are measured one by one.
+func TestTrainingAheadGivesTheSameBits(t *testing.T) {
+	ahead, single := config(t, "cuda"), config(t, "cuda")
+	ahead.Measure, single.Measure = "none", "grad_norm_sq"
+	a, b := mustTrain(t, ahead), mustTrain(t, single)
+	if !bytes.Equal(read(t, ahead.Out, weights), read(t, single.Out, weights)) {
+		t.Error("other weights")
+	}
+	if a.TestLoss != b.TestLoss || a.TrainLoss != b.TrainLoss || a.TrainAccuracy != b.TrainAccuracy {
+		t.Errorf("%+v, one by one %+v", a, b)
+	}
+	x, y := steps(t, ahead.Out), steps(t, single.Out)
+	if len(x) != 10 || len(y) != 10 {
+		t.Fatalf("%d and %d steps, want 10", len(x), len(y))
+	}
+	for k := range x {
+		for name, v := range x[k] {
+			if y[k][name] != v {
+				t.Errorf("step %d: %s is %v, one by one %v", k, name, v, y[k][name])
+			}
+		}
+	}
+}
+
+func TestAnInterruptedRunGoesOnAsIfItHadNot(t *testing.T) {
+	for _, measure := range []string{"none", "all"} {
+		whole, parts := config(t, "cuda"), config(t, "cuda")
+		whole.Measure, parts.Measure = measure, measure
+		mustTrain(t, whole)
+		ctx, cancel := context.WithCancel(context.Background())
+		_, err := train.Run(ctx, parts, false, silent{func(s *record.Step) {
+			if s.Step == 6 {
+				cancel()
+			}
+		}})
+		if !errors.Is(err, train.ErrInterrupted) {
+			t.Fatalf("error %v, want %v", err, train.ErrInterrupted)
+		}
+		if _, err := train.Resume(context.Background(), parts.Out, parts, silent{}); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(outcome(t, whole.Out), outcome(t, parts.Out)) {
+			t.Errorf("--measure %s: the resumed run ends otherwise", measure)
+		}
+	}
+}
