@@ -47,6 +47,9 @@ func Open(name string) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data: %s %w", k.name, err)
 	}
+	if k.embedded {
+		releaseEmbedded()
+	}
 	return set, nil
 }
 
