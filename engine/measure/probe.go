@@ -18,7 +18,7 @@ type ProbeConfig struct {
 	Tol         float64 // relative residual of eigenpairs; default 1e-5 (float64: 1e-7)
 	MaxProducts int     // most products for the eigenvalues at either end; default 1000
 	Seed        uint64
-	Batch       int       // size of the batches for sharpness over many; default DefaultBatch
+	Batch       int // size of the batches for sharpness over many; default DefaultBatch
 	Reach       Reach
 	Select      Selection // default "all"
 	// Progress, if not nil, is called now and then with what is being

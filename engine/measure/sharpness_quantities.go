@@ -77,7 +77,9 @@ var samSharpness = Quantity{
 	measure: rule{measureSAM[float32], measureSAM[float64]},
 }
 
-func measureSAM[T engine.Float](p *Point[T]) error { return logSAM(p, "sam_sharpness", SAMConfig{Rho: p.c.Reach.SAM}) }
+func measureSAM[T engine.Float](p *Point[T]) error {
+	return logSAM(p, "sam_sharpness", SAMConfig{Rho: p.c.Reach.SAM})
+}
 
 var samSharpnessAdaptive = Quantity{
 	Name:    "sam_sharpness_adaptive",
