@@ -39,7 +39,7 @@ func (s *Stream) Capture(what string, f func() error) (*Graph, error) {
 	}
 	g := &Graph{context: c}
 	var nodes C.size_t
-	err = c.code("cuGraphInstantiate", what, func() int { return int(C.extra_instantiate(captured, &g.executable, &nodes)) })
+	err = c.code("cuGraphInstantiateWithFlags", what, func() int { return int(C.extra_instantiate(captured, &g.executable, &nodes)) })
 	g.nodes = int(nodes)
 	return g, err
 }

@@ -52,7 +52,11 @@ func Build(sources fs.FS) (string, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", fmt.Errorf("cuda emulator: %w", err)
 	}
-	key, err := hash(sources)
+	version, err := exec.Command(compiler, "--version").Output()
+	if err != nil {
+		return "", fmt.Errorf("cuda emulator: %w", err)
+	}
+	key, err := hash(version, sources)
 	if err != nil {
 		return "", fmt.Errorf("cuda emulator: %w", err)
 	}
@@ -65,7 +69,7 @@ func Build(sources fs.FS) (string, error) {
 		return "", fmt.Errorf("cuda emulator: %w", err)
 	}
 	defer os.RemoveAll(folder)
-	b := &build{folder: folder}
+	b := &build{folder: folder, cache: cache, version: version}
 	built, err := b.library(sources)
 	if err != nil {
 		return "", fmt.Errorf("cuda emulator: %w", err)
@@ -78,12 +82,8 @@ func Build(sources fs.FS) (string, error) {
 }
 
 // hash is a name for what the library is made of.
-func hash(sources fs.FS) (string, error) {
+func hash(version []byte, sources fs.FS) (string, error) {
 	h := sha256.New()
-	version, err := exec.Command(compiler, "--version").Output()
-	if err != nil {
-		return "", err
-	}
 	h.Write(version)
 	for _, files := range []fs.FS{source, builder, shim.Headers, sources} {
 		err := fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {
@@ -112,7 +112,8 @@ func hash(sources fs.FS) (string, error) {
 
 // build is a build under way.
 type build struct {
-	folder string
+	folder, cache string
+	version       []byte // of the compiler
 }
 
 // library compiles everything and links it.
@@ -140,8 +141,8 @@ func (b *build) library(sources fs.FS) (string, error) {
 		}
 		names = append(names, found...)
 		// The extension .ii: preprocessed.
-		path := filepath.Join(b.folder, file+".ii")
-		if err := os.WriteFile(path, text, 0o644); err != nil {
+		path := file + ".ii"
+		if err := os.WriteFile(filepath.Join(b.folder, path), text, 0o644); err != nil {
 			return "", err
 		}
 		objects = append(objects, path+".o")
@@ -152,9 +153,8 @@ func (b *build) library(sources fs.FS) (string, error) {
 		return "", err
 	}
 	for _, file := range append(runtimeFiles, "table.cc") {
-		path := filepath.Join(b.folder, file)
-		objects = append(objects, path+".o")
-		jobs = append(jobs, func() error { return b.compile(path, "-fvisibility=hidden") })
+		objects = append(objects, file+".o")
+		jobs = append(jobs, func() error { return b.compile(file, "-fvisibility=hidden") })
 	}
 	if err := parallel(jobs); err != nil {
 		return "", err
@@ -175,11 +175,32 @@ func (b *build) kernels(file string) ([]byte, []string, error) {
 	return rewrite(text)
 }
 
-// compile compiles a file to an object beside it.
+// compile compiles a file of the build's folder to an object beside it, or takes the
+// object from the cache.
 func (b *build) compile(path string, flags ...string) error {
-	args := append([]string{"-std=c++17", "-O2", "-g1", "-fPIC", "-I", "source", "-I", "include", "-c", path, "-o", path + ".o"}, flags...)
-	_, err := b.run(args...)
-	return err
+	preprocessed, err := os.ReadFile(filepath.Join(b.folder, path))
+	if filepath.Ext(path) != ".ii" {
+		preprocessed, err = b.run("-std=c++17", "-E", "-I", "source", "-I", "include", path)
+	}
+	if err != nil {
+		return err
+	}
+	args := append([]string{"-std=c++17", "-O2", "-fPIC"}, flags...)
+	h := sha256.New()
+	fmt.Fprintln(h, b.version, args)
+	h.Write(preprocessed)
+	kept := filepath.Join(b.cache, fmt.Sprintf("%x.o", h.Sum(nil)[:16]))
+	object := path + ".o"
+	if os.Link(kept, filepath.Join(b.folder, object)) == nil {
+		return nil
+	}
+	if _, err := b.run(append(args, "-I", "source", "-I", "include", "-c", path, "-o", object)...); err != nil {
+		return err
+	}
+	if err := os.Link(filepath.Join(b.folder, object), kept); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
 }
 
 // run runs the compiler in the build's folder.

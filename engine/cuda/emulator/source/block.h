@@ -23,7 +23,7 @@ struct Work {
 struct Warp {
 	unsigned int present, waiting; // lanes
 	uint64_t interval;             // how often lanes met
-	uint64_t values[32], exchanged[32];
+	uint64_t values[32];
 };
 
 // Variable is a shared variable of a block.

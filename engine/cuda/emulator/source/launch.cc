@@ -177,61 +177,57 @@ void sync_grid(const char *file, int line) {
 	t->home->wait(t, State::grid, "the grid's barrier", file, line);
 }
 
-// exchange waits for the lanes in mask; values has what they brought. It returns
-// the mask without lanes that the warp does not have.
-static unsigned int exchange(Block *b, Thread *t, unsigned int mask, uint64_t value, const char *at, const char *file, int line) {
+// exchange waits for the lanes in mask and returns what lane from brought; from −1
+// stands for the lanes that brought something. The lane that comes last finds the
+// results of all, so that those who go on cannot spoil what others have yet to read.
+static uint64_t exchange(const char *at, const char *file, int line, unsigned int mask, uint64_t value, int from) {
+	Thread *t = self();
+	Block *b = t->home;
 	Warp &w = b->warps[t->index / 32];
 	int lane = t->index % 32;
 	mask &= w.present;
 	if (!(mask >> lane & 1)) fault(launch_failed, waits_at(at, file, line) + ": the calling lane is not in the mask");
+	if (from > 31 || (from >= 0 && !(mask >> from & 1)))
+		fault(launch_failed, waits_at(at, file, line) + ": lane " + std::to_string(from) + ", which is read, is not in the mask");
 	w.values[lane] = value;
 	t->mask = mask;
+	t->from = from;
 	unsigned int others = mask & ~(1u << lane);
-	bool complete = (w.waiting & others) == others;
-	for (unsigned int m = complete ? others : 0; m; m &= m - 1) {
+	if ((w.waiting & others) != others) {
+		w.waiting |= 1u << lane;
+		b->wait(t, State::warp, at, file, line);
+		return t->result;
+	}
+	w.waiting &= ~mask;
+	w.interval++;
+	unsigned int some = 0;
+	for (unsigned int m = mask; m; m &= m - 1) {
+		int i = __builtin_ctz(m);
+		if (w.values[i]) some |= 1u << i;
+	}
+	for (unsigned int m = mask; m; m &= m - 1) {
 		Thread *other = b->thread(t->index - lane + __builtin_ctz(m));
+		other->result = other->from < 0 ? some : w.values[other->from];
+		if (other == t) continue;
 		if (other->mask != mask || other->line != line || strcmp(other->file, file))
 			fault(launch_failed, "lanes of a warp that don't meet: " + b->place(other) + " waits at " + waits_at(other) +
 				", this one at " + waits_at(at, file, line));
+		other->state = State::ready;
+		b->ready++;
 	}
-	if (!complete) {
-		w.waiting |= 1u << lane;
-		b->wait(t, State::warp, at, file, line);
-		return mask;
-	}
-	w.interval++;
-	for (unsigned int m = mask; m; m &= m - 1) {
-		int i = __builtin_ctz(m);
-		w.exchanged[i] = w.values[i];
-		Thread *other = b->thread(t->index - lane + i);
-		if (other->state == State::warp) other->state = State::ready, b->ready++;
-	}
-	w.waiting &= ~mask;
-	return mask;
+	return t->result;
 }
 
 void sync_warp(const char *at, const char *file, int line, unsigned int mask) {
-	Thread *t = self();
-	exchange(t->home, t, mask, 0, at, file, line);
+	exchange(at, file, line, mask, 0, -1);
 }
 
 uint64_t shuffle(const char *at, const char *file, int line, unsigned int mask, uint64_t value, int from) {
-	Thread *t = self();
-	mask = exchange(t->home, t, mask, value, at, file, line);
-	if (from < 0 || from > 31 || !(mask >> from & 1))
-		fault(launch_failed, waits_at(at, file, line) + ": lane " + std::to_string(from) + ", which is read, is not in the mask");
-	return t->home->warps[t->index / 32].exchanged[from];
+	return exchange(at, file, line, mask, value, from);
 }
 
 unsigned int ballot(const char *at, const char *file, int line, unsigned int mask, bool predicate) {
-	Thread *t = self();
-	mask = exchange(t->home, t, mask, predicate, at, file, line);
-	unsigned int bits = 0;
-	for (unsigned int m = mask; m; m &= m - 1) {
-		int i = __builtin_ctz(m);
-		if (t->home->warps[t->index / 32].exchanged[i]) bits |= 1u << i;
-	}
-	return bits;
+	return exchange(at, file, line, mask, predicate, -1);
 }
 
 void fault(int error, const std::string &what) {
@@ -391,12 +387,7 @@ static void run_together(int worker, void *argument) {
 
 std::string run(const Launch &launch, int *error) {
 	static Pool &pool = *[] {
-		void *range = mmap(reinterpret_cast<void *>(stacks), resident_blocks * 1024 * stack_size, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-		if (range == MAP_FAILED) {
-			perror("cuda emulator: reserving stacks");
-			abort();
-		}
+		reserve_at(stacks, resident_blocks * 1024 * stack_size, PROT_READ | PROT_WRITE);
 		int processors = std::thread::hardware_concurrency();
 		return new Pool(processors < 1 ? 1 : processors > 16 ? 16 : processors);
 	}();

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -41,17 +42,22 @@ void give_back(uintptr_t start, const Allocation &a) {
 
 } // namespace
 
-void reserve() {
-	void *range = mmap(reinterpret_cast<void *>(device_base), device_size, PROT_NONE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-	void *shadows = mmap(reinterpret_cast<void *>(shadow_base), device_size, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-	void *traces = mmap(reinterpret_cast<void *>(trace_base), device_size / 4 * sizeof(Trace), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-	if (range == MAP_FAILED || shadows == MAP_FAILED || traces == MAP_FAILED) {
-		perror("cuda emulator: reserving address space");
+void *reserve_at(uintptr_t address, size_t bytes, int protection) {
+	// What is writable is shared (with nobody): private it would count against a limit
+	// of data, all of it, though next to nothing of it is ever touched.
+	int sharing = protection == PROT_NONE ? MAP_PRIVATE : MAP_SHARED;
+	void *range = mmap(reinterpret_cast<void *>(address), bytes, protection, sharing | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	if (range == MAP_FAILED) {
+		fprintf(stderr, "cuda emulator: reserving %zu GiB of addresses at 0x%zx: %s\n", bytes >> 30, (size_t)address, strerror(errno));
 		abort();
 	}
+	return range;
+}
+
+void reserve() {
+	void *range = reserve_at(device_base, device_size, PROT_NONE);
+	reserve_at(shadow_base, device_size, PROT_READ | PROT_WRITE);
+	reserve_at(trace_base, device_size / 4 * sizeof(Trace), PROT_READ | PROT_WRITE);
 	mprotect(range, shared_size, PROT_READ | PROT_WRITE);
 }
 

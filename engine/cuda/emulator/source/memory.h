@@ -11,7 +11,7 @@ namespace emulator {
 // All that kernels can address beside their stacks lies in one range, whose first
 // part is the blocks' shared memory. Go's race detector and heap are elsewhere.
 constexpr uintptr_t device_base = 0x500000000000;
-constexpr uintptr_t device_size = uintptr_t(64) << 30;
+constexpr uintptr_t device_size = uintptr_t(16) << 30;
 constexpr uintptr_t shared_each = 256 << 10; // of a resident block
 constexpr int resident_blocks = 256;
 constexpr uintptr_t shared_size = shared_each * resident_blocks;
@@ -35,7 +35,10 @@ inline bool on_device(uintptr_t address) {
 
 enum class Kind { device, managed, pinned };
 
-// reserve takes the address range; it is called once, before anything else.
+// reserve_at takes an address range, without memory, or ends the process.
+void *reserve_at(uintptr_t address, size_t bytes, int protection);
+
+// reserve takes the device's address range; it is called once, before anything else.
 void reserve();
 
 // allocate returns memory with 256-byte alignment, or 0 where the device has not

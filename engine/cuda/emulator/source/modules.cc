@@ -88,7 +88,7 @@ CUresult launch(CUfunction f, dim3 grid, dim3 block, unsigned int shared, CUstre
 		values.resize(values.size() + (k->sizes[i] + 7) / 8);
 		memcpy(&values[offsets[i]], parameters[i], k->sizes[i]);
 	}
-	size_t limit = std::max(f->dynamic_limit, size_t(48) << 10);
+	size_t limit = f->dynamic_limit > 48 << 10 ? shared_limit() : 48 << 10;
 	return enqueue(s, [=]() mutable {
 		std::vector<void *> arguments;
 		for (size_t o : offsets) arguments.push_back(&values[o]);

@@ -38,7 +38,9 @@ struct alignas(64) Thread {
 	Block *home;
 	int index; // within the block
 	State state;
-	unsigned int mask;   // of lanes waited for
+	unsigned int mask; // of lanes waited for
+	int from;          // the lane whose value is wanted
+	uint64_t result;   // of an exchange
 	const char *at;      // what it waits at, and where
 	const char *file;
 	int line;

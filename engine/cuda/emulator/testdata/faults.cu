@@ -5,7 +5,7 @@
 // Thread n of block 1 reads and writes past the end.
 KERNEL read_past(const float *x, float *y, int n) {
 	int i = blockIdx.x * blockDim.x + threadIdx.x;
-	if (i < n) y[0] = 0;
+	if (i < n) y[i] = 0;
 	if (i == n) y[1] = x[i];
 }
 
@@ -37,7 +37,7 @@ KERNEL past_shared(float *y) {
 	__shared__ float t[8];
 	s[threadIdx.x] = t[threadIdx.x] = 1;
 	__syncthreads();
-	y[threadIdx.x] = s[threadIdx.x + 8 * (threadIdx.x == 7)] + t[0];
+	y[threadIdx.x] = s[threadIdx.x + (threadIdx.x == 7)] + t[0];
 }
 
 KERNEL other_branch(float *y) {

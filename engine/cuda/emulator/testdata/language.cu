@@ -23,6 +23,7 @@ KERNEL reverse(float *x) {
 // A template's shared variable is one for each of its instances.
 template <int N> __device__ int rotate(int v) {
 	__shared__ int s[N];
+	__syncthreads();
 	s[threadIdx.x % N] = v;
 	__syncthreads();
 	return s[(threadIdx.x + 1) % N];
