@@ -26,7 +26,7 @@ func MeanOf(values []record.Opt) (Estimate, bool) {
 	mean, deviation := stat.MeanStdDev(list, nil)
 	e := Estimate{Mean: mean, N: len(list)}
 	if len(list) > 1 {
-		e.Stderr = record.Some(stat.StdErr(deviation, float64(len(list))))
+		e.Stderr = some(stat.StdErr(deviation, float64(len(list))))
 	}
 	return e, finite(mean)
 }
@@ -59,7 +59,7 @@ func RatioOf(y, x []record.Opt) (Estimate, bool) {
 			d := ys[i] - e.Mean*xs[i]
 			sum += d * d
 		}
-		e.Stderr = record.Some(math.Sqrt(sum/(n*(n-1))) / mean)
+		e.Stderr = some(math.Sqrt(sum/(n*(n-1))) / mean)
 	}
 	return e, finite(e.Mean)
 }

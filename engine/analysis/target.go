@@ -70,10 +70,10 @@ func (t Target) Words() string {
 	return fmt.Sprintf("%s loss %g", set, t.Value)
 }
 
-// SmoothingSamples is how many samples the mean of losses is taken over that is
-// compared with a target, so that the same noise is left for every batch size. A
-// larger batch is its own mean.
-const SmoothingSamples = 4096
+// Smoothing is how far around a step, as a share of it, the mean reaches that is
+// compared with a target. A share, so that curves which differ in their speed alone
+// are smoothed alike, whatever the batch size.
+const Smoothing = 0.1
 
 // wrong turns a value of the target's quantity into one that falls to its level:
 // the loss itself, or the share that is classified wrongly.
@@ -88,8 +88,9 @@ func (t Target) wrong(x float64) float64 {
 // that is wrong.
 type place struct{ step, value float64 }
 
-// curve returns the quantity of the target over a run: of the training batches
-// smoothed by a centred moving mean, of the test set as it was evaluated.
+// curve returns the quantity of the target over a run: of the training batches the
+// mean over the steps within Smoothing of each, of the test set as it was
+// evaluated.
 func (t Target) curve(r *Run) []place {
 	if t.Test {
 		var list []place
@@ -108,17 +109,17 @@ func (t Target) curve(r *Run) []place {
 	if t.Accuracy {
 		values = r.Accuracy
 	}
-	window := max(1, int(math.Round(SmoothingSamples/float64(r.Setting.Batch))))
-	var list []place
-	sum := 0.0
+	sums := make([]float64, len(values)+1) // of the first values
 	for i, x := range values {
-		sum += t.wrong(x)
-		if i >= window {
-			sum -= t.wrong(values[i-window])
+		sums[i+1] = sums[i] + t.wrong(x)
+	}
+	var list []place
+	for i := range values {
+		low, high := int(math.Ceil((1-Smoothing)*float64(i))), int((1+Smoothing)*float64(i))
+		if high >= len(values) {
+			break
 		}
-		if i >= window-1 {
-			list = append(list, place{float64(i) - float64(window-1)/2, sum / float64(window)})
-		}
+		list = append(list, place{float64(i), (sums[high+1] - sums[low]) / float64(high+1-low)})
 	}
 	return list
 }

@@ -106,7 +106,7 @@ func tradeOff(cells []cell, low, high float64) (critical, steps float64) {
 		sum, _ := tradeOffResidual(cells, c)
 		return sum
 	}
-	const intervals = 60
+	const intervals = 40
 	width := (high - low) / intervals
 	best, at := math.Inf(1), 0
 	for i := range intervals + 1 {
@@ -173,12 +173,12 @@ func softplus(x float64) float64 {
 	return math.Log1p(math.Exp(x))
 }
 
-// golden returns a minimum of f between a and b to 1e-6, by golden sections.
+// golden returns a minimum of f between a and b to 1e-5, by golden sections.
 func golden(f func(float64) float64, a, b float64) float64 {
 	const ratio = 0.6180339887498949 // (√5 − 1)/2
 	c, d := b-ratio*(b-a), a+ratio*(b-a)
 	fc, fd := f(c), f(d)
-	for b-a > 1e-6 {
+	for b-a > 1e-5 {
 		if fc < fd {
 			b, d, fd = d, c, fc
 			c = b - ratio*(b-a)
@@ -206,7 +206,7 @@ func (t *TradeOff) judge(smallest, largest float64) {
 		q.worsen(Rough, "the mean steps are off the curve by more than the scatter between seeds explains (p = %.2g), though by %.1f %% only", p, 100*q.RMS)
 	}
 	if c := t.Critical.Value; c < smallest || c > largest {
-		q.worsen(Rough, "the critical batch size lies outside of the measured %g to %g", smallest, largest)
+		q.worsen(Rough, "the critical batch size lies outside of the measured %.4g to %.4g", smallest, largest)
 	}
 	low, okLow := t.Critical.Low.Get()
 	high, okHigh := t.Critical.High.Get()

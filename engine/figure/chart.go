@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -21,10 +22,13 @@ type Chart struct {
 	Spans  []Span   `json:"spans,omitempty"`
 }
 
-// Axis is an axis. A logarithmic one leaves out what is not positive.
+// Axis is an axis. A logarithmic one leaves out what is not positive, and both leave
+// out what is beyond 1e±100.
 type Axis struct {
 	Label string `json:"label"`
 	Log   bool   `json:"log,omitempty"`
+	// Ticks are where ticks are wanted; nil leaves them to the drawing.
+	Ticks []float64 `json:"ticks,omitempty"`
 }
 
 // Series is a set of points, sorted by X.
@@ -67,7 +71,7 @@ var glyphs = []draw.GlyphDrawer{
 }
 
 // legendRows is how many series a legend names; there is no room for more.
-const legendRows = 12
+const legendRows = 20
 
 // Draw draws the chart, titled with the lines.
 func (c *Chart) Draw(title ...string) (*Figure, error) {
@@ -75,43 +79,53 @@ func (c *Chart) Draw(title ...string) (*Figure, error) {
 	x, y := c.extent()
 	for _, axis := range []struct {
 		*plot.Axis
-		log  bool
-		span [2]float64
-	}{{&p.X, c.X.Log, x}, {&p.Y, c.Y.Log, y}} {
+		log   bool
+		span  [2]float64
+		ticks []float64
+	}{{&p.X, c.X.Log, x, c.X.Ticks}, {&p.Y, c.Y.Log, y, c.Y.Ticks}} {
 		axis.Min, axis.Max = axis.span[0], axis.span[1]
 		axis.Tick.Marker = even{}
 		if axis.log {
-			axis.Scale, axis.Tick.Marker = plot.LogScale{}, ticksOf(axis.span)
+			axis.Scale, axis.Tick.Marker = plot.LogScale{}, logTicks(axis.span)
+		}
+		if axis.ticks != nil {
+			axis.Tick.Marker = fixedTicks(axis.ticks)
 		}
 	}
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = faint, faint
 	p.Add(grid)
-	p.Legend.Top = true
-	p.Legend.TextStyle.Font, p.Legend.TextStyle.Color = sans(10), ink
-	p.Legend.Padding, p.Legend.XOffs, p.Legend.YOffs = vg.Points(3), -vg.Points(6), -vg.Points(6)
-	if err := c.addSpans(p, x, y); err != nil {
+	legend := plot.NewLegend()
+	legend.Top, legend.Left = true, true
+	legend.TextStyle.Font, legend.TextStyle.Color = sans(9), ink
+	legend.Padding = vg.Points(3)
+	if err := c.addSpans(p, &legend, x, y); err != nil {
 		return nil, err
 	}
 	for i := range c.Series {
-		if err := c.addSeries(p, i); err != nil {
+		if err := c.addSeries(p, &legend, i); err != nil {
 			return nil, fmt.Errorf("figure: %s: %w", c.Series[i].Label, err)
 		}
 	}
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = x[0], x[1], y[0], y[1] // Add widens them
-	return &Figure{p}, nil
+	setTitle(p, title, width-3*margin-legend.Rectangle(draw.Canvas{}).Size().X)
+	return &Figure{p, &legend}, nil
 }
+
+// farthest is the largest magnitude that is drawn, and its inverse the smallest on a
+// logarithmic axis: the ratio of two numbers that are drawn must be one itself.
+const farthest = 1e100
 
 // shown reports whether the axes have room for a point.
 func (c *Chart) shown(x, y float64) bool {
-	fits := func(v float64, log bool) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) && (v > 0 || !log) }
+	fits := func(v float64, log bool) bool { return math.Abs(v) <= farthest && (v >= 1/farthest || !log) }
 	return fits(x, c.X.Log) && fits(y, c.Y.Log)
 }
 
 // addSeries draws series i.
-func (c *Chart) addSeries(p *plot.Plot, i int) error {
+func (c *Chart) addSeries(p *plot.Plot, legend *plot.Legend, i int) error {
 	s := &c.Series[i]
-	ink := palette[i%len(palette)]
+	ink := c.colour(i)
 	var points plotter.XYs
 	var bars errorBars
 	for _, q := range s.Points {
@@ -129,7 +143,7 @@ func (c *Chart) addSeries(p *plot.Plot, i int) error {
 	if len(points) == 0 {
 		return nil
 	}
-	var legend []plot.Thumbnailer
+	var thumbnails []plot.Thumbnailer
 	if s.Line {
 		line, err := plotter.NewLine(points)
 		if err != nil {
@@ -140,7 +154,7 @@ func (c *Chart) addSeries(p *plot.Plot, i int) error {
 			line.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
 		}
 		p.Add(line)
-		legend = append(legend, line)
+		thumbnails = append(thumbnails, line)
 	}
 	if len(bars.XYs) > 0 {
 		whiskers, err := plotter.NewYErrorBars(bars)
@@ -157,10 +171,10 @@ func (c *Chart) addSeries(p *plot.Plot, i int) error {
 		}
 		marks.Color, marks.Radius, marks.Shape = ink, vg.Points(2.6), glyphs[i%len(glyphs)]
 		p.Add(marks)
-		legend = append(legend, marks)
+		thumbnails = append(thumbnails, marks)
 	}
 	if i < legendRows {
-		p.Legend.Add(s.Label, legend...)
+		legend.Add(s.Label, thumbnails...)
 	}
 	return nil
 }
@@ -173,7 +187,7 @@ type errorBars struct {
 
 // addSpans draws the marked places and their intervals over the height of the
 // plot.
-func (c *Chart) addSpans(p *plot.Plot, x, y [2]float64) error {
+func (c *Chart) addSpans(p *plot.Plot, legend *plot.Legend, x, y [2]float64) error {
 	for _, s := range c.Spans {
 		if s.At < x[0] || s.At > x[1] || !c.shown(s.At, y[0]) {
 			continue
@@ -195,7 +209,7 @@ func (c *Chart) addSpans(p *plot.Plot, x, y [2]float64) error {
 		}
 		line.Color, line.Width, line.Dashes = red, vg.Points(0.9), []vg.Length{vg.Points(2), vg.Points(2)}
 		p.Add(line)
-		p.Legend.Add(s.Label, line)
+		legend.Add(s.Label, line)
 	}
 	return nil
 }
@@ -231,11 +245,11 @@ func room(span [2]float64, log bool) [2]float64 {
 		return [2]float64{0, 1}
 	}
 	if log {
-		factor := math.Pow(span[1]/span[0], 0.05)
+		factor := math.Exp((math.Log(span[1]) - math.Log(span[0])) / 20) // whose quotient may be beyond all numbers
 		if factor < 1.05 {
 			factor = 1.5
 		}
-		return [2]float64{span[0] / factor, span[1] * factor}
+		return [2]float64{max(span[0]/factor, math.SmallestNonzeroFloat64), min(span[1]*factor, math.MaxFloat64)}
 	}
 	add := (span[1] - span[0]) / 20
 	if add <= 1e-9*math.Abs(span[1]) {
@@ -244,11 +258,76 @@ func room(span [2]float64, log bool) [2]float64 {
 	return [2]float64{span[0] - add, span[1] + add}
 }
 
-// ticksOf returns the ticks of a logarithmic axis: decades where there are two or
-// more, else round numbers within.
-func ticksOf(span [2]float64) plot.Ticker {
-	if math.Floor(math.Log10(span[1]))-math.Ceil(math.Log10(span[0])) >= 1 {
+// logTicks returns the ticks of a logarithmic axis: decades where there are three or
+// more; 1, 2 and 5 of each where there are fewer; and where even those are too few,
+// evenly spaced ones.
+func logTicks(span [2]float64) plot.Ticker {
+	if span[1]/span[0] >= 200 {
 		return decades{}
 	}
-	return even{}
+	var ticks fixedTicks
+	for e := math.Floor(math.Log10(span[0])); e <= math.Log10(span[1]); e++ {
+		for _, m := range []float64{1, 2, 5} {
+			if x := m * math.Pow(10, e); x >= span[0] && x <= span[1] {
+				ticks = append(ticks, x)
+			}
+		}
+	}
+	if len(ticks) < 3 {
+		return even{}
+	}
+	return ticks
+}
+
+// fixedTicks are given ones.
+type fixedTicks []float64
+
+// Ticks returns those from least to largest.
+func (f fixedTicks) Ticks(least, largest float64) []plot.Tick {
+	var ticks []plot.Tick
+	for _, x := range f {
+		if x >= least && x <= largest {
+			ticks = append(ticks, plot.Tick{Value: x, Label: strconv.FormatFloat(x, 'g', 4, 64)})
+		}
+	}
+	return ticks
+}
+
+// colour returns the colour of series i, of its kind (marked or not) the k-th of n:
+// marked ones from the palette, or where that is too small from a ramp; fits and
+// references grey, then red.
+func (c *Chart) colour(i int) color.NRGBA {
+	k, n := 0, 0
+	for j := range c.Series {
+		if c.Series[j].Marks == c.Series[i].Marks {
+			if j < i {
+				k++
+			}
+			n++
+		}
+	}
+	switch {
+	case c.Series[i].Marks && n > len(palette):
+		return ramp(float64(k) / float64(n-1))
+	case c.Series[i].Marks:
+		return palette[k]
+	case k == 0:
+		return grey
+	}
+	return red
+}
+
+var grey = color.NRGBA{0x66, 0x66, 0x66, 0xff}
+
+// ramp returns a colour between dark violet and olive for a share from 0 to 1: the
+// darker part of matplotlib's viridis, roughly.
+func ramp(share float64) color.NRGBA {
+	stops := [][3]float64{{68, 1, 84}, {59, 82, 139}, {33, 145, 140}, {72, 160, 80}, {170, 160, 20}}
+	at := min(max(share, 0), 1) * float64(len(stops)-1)
+	i := min(int(at), len(stops)-2)
+	var rgb [3]uint8
+	for k := range rgb {
+		rgb[k] = uint8(math.Round(stops[i][k] + (at-float64(i))*(stops[i+1][k]-stops[i][k])))
+	}
+	return color.NRGBA{rgb[0], rgb[1], rgb[2], 0xff}
 }

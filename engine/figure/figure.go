@@ -36,7 +36,10 @@ var (
 )
 
 // Figure is a finished drawing.
-type Figure struct{ plot *plot.Plot }
+type Figure struct {
+	plot *plot.Plot
+	side *plot.Legend // drawn to the right of the plot; nil for none
+}
 
 // newPlot returns an empty plot in the figures' style, titled with the lines.
 func newPlot(title []string, x, y string) *plot.Plot {
@@ -44,11 +47,7 @@ func newPlot(title []string, x, y string) *plot.Plot {
 	p.Title.Padding = vg.Points(10)
 	p.Title.TextStyle.Font = sans(11)
 	p.Title.TextStyle.Color = ink
-	lines := make([]string, len(title))
-	for i, line := range title {
-		lines[i] = fit(p.Title.TextStyle, line)
-	}
-	p.Title.Text = strings.Join(lines, "\n")
+	setTitle(p, title, width-2*margin)
 	for _, axis := range []struct {
 		*plot.Axis
 		label string
@@ -65,11 +64,19 @@ func newPlot(title []string, x, y string) *plot.Plot {
 	return p
 }
 
-// fit returns the text, with its middle left out where it is wider than a
-// figure.
-func fit(style text.Style, line string) string {
+// setTitle titles p with the lines, each fitted into the width.
+func setTitle(p *plot.Plot, title []string, width vg.Length) {
+	lines := make([]string, len(title))
+	for i, line := range title {
+		lines[i] = fit(p.Title.TextStyle, line, width)
+	}
+	p.Title.Text = strings.Join(lines, "\n")
+}
+
+// fit returns the text, with its middle left out where it is wider than width.
+func fit(style text.Style, line string, width vg.Length) string {
 	whole := []rune(line)
-	for keep := len(whole); style.Width(line) > width-2*margin && keep > 1; {
+	for keep := len(whole); style.Width(line) > width && keep > 1; {
 		keep--
 		line = string(whole[:keep/2]) + "…" + string(whole[len(whole)-keep/2:])
 	}
@@ -99,7 +106,16 @@ func (f *Figure) WriteSVG(w io.Writer) error {
 func (f *Figure) draw(c draw.Canvas) {
 	c.SetColor(color.White)
 	c.Fill(c.Rectangle.Path())
-	f.plot.Draw(draw.Crop(c, margin, -margin, margin, -margin))
+	inner := draw.Crop(c, margin, -margin, margin, -margin)
+	if f.side != nil {
+		box := f.side.Rectangle(inner)
+		top := inner.Max.Y - f.plot.Title.TextStyle.Height(f.plot.Title.Text) - f.plot.Title.Padding
+		f.side.Draw(draw.Canvas{Canvas: inner.Canvas, Rectangle: vg.Rectangle{
+			Min: vg.Point{X: inner.Max.X - box.Size().X, Y: inner.Min.Y}, Max: vg.Point{X: inner.Max.X, Y: top},
+		}})
+		inner = draw.Crop(inner, 0, -box.Size().X-margin, 0, 0)
+	}
+	f.plot.Draw(inner)
 }
 
 func wrote(_ int64, err error) error {
@@ -123,6 +139,7 @@ type decades struct{}
 
 // Ticks returns the ticks from least to largest, which are above 0.
 func (decades) Ticks(least, largest float64) []plot.Tick {
+	least, largest = max(least, math.SmallestNonzeroFloat64), min(largest, math.MaxFloat64)
 	first, last := int(math.Ceil(math.Log10(least))), int(math.Floor(math.Log10(largest)))
 	every := (last-first)/8 + 1
 	var ticks []plot.Tick

@@ -49,5 +49,5 @@ func Spectrum(r *measure.SpectrumResult, title ...string) (*Figure, error) {
 	p.Legend.Padding, p.Legend.XOffs, p.Legend.YOffs = vg.Points(3), -vg.Points(6), -vg.Points(6)
 	p.Legend.Add(fmt.Sprintf("density, σ = %.2g", r.Sigma), density)
 	p.Legend.Add("peak of a single eigenvalue", level)
-	return &Figure{p}, nil
+	return &Figure{plot: p}, nil
 }

@@ -125,5 +125,8 @@ func (s *Section) temperatureCard() Card {
 	}
 	c.Detail = fmt.Sprintf("lr/(batch·(1 − momentum)) at the top of the fitted test accuracy, %s %%", number(100*s.Peak.Height.Value))
 	c.Verdict, c.Why = s.Peak.Quality.Verdict, strings.Join(s.Peak.Quality.Reasons, "; ")
+	if r2, ok := s.Peak.Quality.R2.Get(); ok && c.Why == "" {
+		c.Why = fmt.Sprintf("the parabola explains %.0f %% of what the means differ by", 100*r2)
+	}
 	return c
 }

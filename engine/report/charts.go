@@ -16,7 +16,7 @@ import (
 // Chart is a figure with what a reader needs to trust it.
 type Chart struct {
 	Name    string // of its files
-	Topic   string
+	Topic   Topic
 	Title   string
 	Caption []string // what it shows, what was fitted
 	How     string   // the formula
@@ -24,16 +24,20 @@ type Chart struct {
 	figure.Chart
 }
 
-// The topics, in the order of the page.
-const (
-	topicTarget   = "Steps and samples to the target"
-	topicNoise    = "Noise of the gradient"
-	topicFlatness = "Flatness of the loss"
-	topicAccuracy = "Test accuracy and temperature"
-	topicGap      = "Generalisation gap"
+// Topic is a heading, and a word for it.
+type Topic struct{ Title, Word string }
+
+// The topics.
+var (
+	topicTarget   = Topic{"Steps and samples to the target", "Target"}
+	topicNoise    = Topic{"Noise of the gradient", "Noise"}
+	topicFlatness = Topic{"Flatness of the loss", "Flatness"}
+	topicAccuracy = Topic{"Test accuracy and temperature", "Accuracy"}
+	topicGap      = Topic{"Generalisation gap", "Gap"}
 )
 
-var topics = []string{topicTarget, topicNoise, topicFlatness, topicAccuracy, topicGap}
+// topics are in the order of the page.
+var topics = []Topic{topicTarget, topicNoise, topicFlatness, topicAccuracy, topicGap}
 
 // abscissa is what settings are drawn against.
 type abscissa struct {
@@ -65,12 +69,13 @@ func (s *Section) restFamily(x analysis.Setting) string {
 
 // quantity is what is drawn.
 type quantity struct {
-	name, topic, title, label string
-	log                       bool
-	scale                     float64 // factor of the axis
-	of                        func(*analysis.Group) (analysis.Estimate, bool)
-	sample                    func(*analysis.Run) record.Opt // of one run, for the fits; nil for none
-	how, source               string
+	name, title, label string
+	topic              Topic
+	log                bool
+	scale              float64 // factor of the axis
+	of                 func(*analysis.Group) (analysis.Estimate, bool)
+	sample             func(*analysis.Run) record.Opt // of one run, for the fits; nil for none
+	how, source        string
 }
 
 // meanOf is a quantity that is a mean over runs.
@@ -166,7 +171,10 @@ func (s *Section) charts() []*Chart {
 func (s *Section) point(x float64, e analysis.Estimate, scale float64, what string) figure.Point {
 	p := figure.Point{X: x, Y: e.Mean * scale, Note: fmt.Sprintf("%s, %s", what, count(e.N, "seed", "seeds"))}
 	if stderr, ok := e.Stderr.Get(); ok {
-		p.Low, p.High = record.Some((e.Mean-stderr)*scale), record.Some((e.Mean+stderr)*scale)
+		low, high := (e.Mean-stderr)*scale, (e.Mean+stderr)*scale
+		if !math.IsInf(low, 0) && !math.IsInf(high, 0) {
+			p.Low, p.High = record.Some(low), record.Some(high)
+		}
 	}
 	return p
 }
@@ -176,6 +184,9 @@ func (s *Section) point(x float64, e analysis.Estimate, scale float64, what stri
 func (s *Section) against(x abscissa, q quantity) *Chart {
 	c := &Chart{Name: q.name + "-" + x.name, Topic: q.topic, Title: q.title + " against " + x.name, How: q.how, Source: q.source}
 	c.X, c.Y = figure.Axis{Label: x.label, Log: true}, figure.Axis{Label: q.label, Log: q.log}
+	if x.name == byBatch.name {
+		c.X = s.batchAxis()
+	}
 	samples := map[string][]analysis.Sampled{}
 	var all []analysis.Sampled
 	abscissas := map[float64]bool{}
@@ -253,11 +264,11 @@ func lowest(series []figure.Series) float64 {
 
 // powerWords words a power law.
 func powerWords(what, x string, l *analysis.PowerLaw) string {
-	text := fmt.Sprintf("%s: %s to the power %.2f", what, x, l.Exponent.Value)
+	text := fmt.Sprintf("%s: grows as %s to the power %s", what, x, signed(l.Exponent.Value))
 	low, okLow := l.Exponent.Low.Get()
 	high, okHigh := l.Exponent.High.Get()
 	if okLow && okHigh {
-		text += fmt.Sprintf(" (95 %%: %.2f to %.2f; %s)", low, high, l.Quality.Method)
+		text += fmt.Sprintf(" (95 %%: %s to %s; %s)", signed(low), signed(high), l.Quality.Method)
 	}
 	if r2, ok := l.Quality.R2.Get(); ok {
 		text += fmt.Sprintf(", R² %.2f", r2)
@@ -285,7 +296,9 @@ func curve(label string, low, high float64, f func(float64) float64) figure.Seri
 	s := figure.Series{Label: label, Line: true, Dashed: true}
 	for i := range n + 1 {
 		x := low * math.Pow(high/low, float64(i)/n)
-		s.Points = append(s.Points, figure.Point{X: x, Y: f(x)})
+		if y := f(x); !math.IsNaN(y) && !math.IsInf(y, 0) {
+			s.Points = append(s.Points, figure.Point{X: x, Y: y})
+		}
 	}
 	return s
 }

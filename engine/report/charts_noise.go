@@ -29,7 +29,7 @@ func (s *Section) noiseScaleChart() *Chart {
 		How:    "tr Σ / |G|², the ratio of the means over steps and seeds of tr Σ̂ = Σ‖gᵢ − ḡ‖²/(n − 1) and of ‖ḡ‖² − tr Σ̂/n. " + tenths + " Of each batch size the setting with the best " + s.Goal.Name + ".",
 		Source: mccandlish + ", B_simple and appendix A.1; standard error of a ratio: Cochran 1977, eq. 2.39",
 	}
-	c.X, c.Y = figure.Axis{Label: "batch size", Log: true}, figure.Axis{Label: "noise scale, samples", Log: true}
+	c.X, c.Y = s.batchAxis(), figure.Axis{Label: "noise scale, samples", Log: true}
 	if !s.phases(c, (*analysis.Group).NoiseScale) {
 		return nil
 	}
@@ -57,6 +57,17 @@ func (s *Section) noiseWords(t *analysis.TradeOff) string {
 	return text + " (of the best setting). The theory expects the same order of magnitude, not the same number."
 }
 
+// batchAxis is the axis of batch sizes, with those of the section as its ticks.
+func (s *Section) batchAxis() figure.Axis {
+	a := figure.Axis{Label: byBatch.label, Log: true}
+	if batches := s.Problem.Batches(); len(batches) < 16 {
+		for _, b := range batches {
+			a.Ticks = append(a.Ticks, float64(b))
+		}
+	}
+	return a
+}
+
 // batchRange returns the least and the largest batch size.
 func (s *Section) batchRange() (low, high float64) {
 	batches := s.Problem.Batches()
@@ -71,7 +82,7 @@ func (s *Section) phasesChart(name, label string) *Chart {
 	}
 	c := &Chart{Name: name + "-batch", Topic: topicNoise, Title: label + " against batch size",
 		How: how[name] + tenths + " Of each batch size the setting with the best " + s.Goal.Name + ".", Source: mccandlish + ", appendix A.1"}
-	c.X, c.Y = figure.Axis{Label: "batch size", Log: true}, figure.Axis{Label: label, Log: true}
+	c.X, c.Y = s.batchAxis(), figure.Axis{Label: label, Log: true}
 	of := func(g *analysis.Group, phase int) (analysis.Estimate, bool) { return g.Mean(analysis.In(phase, name)) }
 	if !s.phases(c, of) {
 		return nil

@@ -23,8 +23,8 @@ func (s *Section) howTarget() string {
 	case s.Target.Test:
 		return "S is interpolated between the evaluations of the test set at the ends of epochs."
 	}
-	return fmt.Sprintf("S is where the %s, averaged over about %s samples around each step, first reaches the target, interpolated between steps.",
-		strings.Fields(s.Target.Words())[1], grouped(analysis.SmoothingSamples))
+	return fmt.Sprintf("S is where the %s of the batches, averaged over the steps from %g to %g times each step, first reaches the target, interpolated between steps.",
+		strings.Fields(s.Target.Words())[1], 1-analysis.Smoothing, 1+analysis.Smoothing)
 }
 
 // targetCaption says what the target is and how good the fit.
@@ -118,7 +118,7 @@ func (s *Section) tradeOffChart() *Chart {
 func (s *Section) stepsChart() *Chart {
 	c := &Chart{Name: "steps-batch", Topic: topicTarget, Title: "Steps to the target against batch size",
 		How: "S(batch) = S_min·(1 + B_crit/batch), the same fit. " + s.howTarget(), Source: mccandlish + ", eq. 2.11 and 2.12"}
-	c.X, c.Y = figure.Axis{Label: "batch size", Log: true}, figure.Axis{Label: "steps to the target, S", Log: true}
+	c.X, c.Y = s.batchAxis(), figure.Axis{Label: "steps to the target, S", Log: true}
 	best := map[*analysis.Group]bool{}
 	for _, row := range s.Rows {
 		best[row.Group] = true

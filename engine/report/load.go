@@ -7,7 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"sgflow/engine/analysis"
 	"sgflow/engine/record"
@@ -48,6 +51,9 @@ func Load(ctx context.Context, dirs ...string) (*Loaded, error) {
 		if l.found == before {
 			return nil, fmt.Errorf("report: %s: %w: give the folder of a sweep, of a run, or of several", dir, ErrNoRuns)
 		}
+	}
+	if err := l.steps(ctx); err != nil {
+		return nil, err
 	}
 	return &l.Loaded, nil
 }
@@ -141,21 +147,42 @@ func (l *loader) run(dir string) {
 		l.note("%v; the run is reported without its epochs", err)
 	}
 	r.epochs(epochs)
-	l.steps(r)
 	l.Runs = append(l.Runs, r)
 }
 
-// steps reads the run's steps, where there are any, and averages them.
-func (l *loader) steps(r *Run) {
+// steps reads the steps of all runs, on all cores, as it is most of the work.
+func (l *loader) steps(ctx context.Context) error {
+	notes := make([]string, len(l.Runs))
+	var next atomic.Int64
+	var readers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		readers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(l.Runs) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				if err := l.Runs[i].readSteps(); err != nil {
+					notes[i] = fmt.Sprintf("%v; the run is reported without its steps", err)
+				}
+			}
+		})
+	}
+	readers.Wait()
+	for _, n := range notes {
+		if n != "" {
+			l.Notes = append(l.Notes, n)
+		}
+	}
+	return ctx.Err()
+}
+
+// readSteps reads the run's steps, where there are any, and averages them.
+func (r *Run) readSteps() error {
 	steps, err := record.ReadSteps(filepath.Join(r.Folder, "steps.jsonl"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return
+		return nil
 	case err != nil:
-		l.note("%v; the run is reported without its steps", err)
-		return
+		return err
 	case len(steps) == 0:
-		return
+		return nil
 	}
 	if r.Config.Sampling == "full" {
 		r.Setting.Batch = steps[0].Samples
@@ -174,6 +201,7 @@ func (l *loader) steps(r *Run) {
 		r.windows(store.Summarize(steps))
 	}
 	r.Series = newSeries(steps)
+	return nil
 }
 
 // newRun returns a run that has not ended.

@@ -32,7 +32,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 			if len(charts) == 0 {
 				continue
 			}
-			fmt.Fprintf(&b, "\n## %s\n", topic)
+			fmt.Fprintf(&b, "\n## %s\n", topic.Title)
 			for _, c := range charts {
 				fmt.Fprintf(&b, "\n### %s\n\n![%s](figures/%s.svg)\n\n", c.Title, c.Title, c.Name)
 				for _, line := range c.Caption {

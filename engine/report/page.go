@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"strings"
 
 	"sgflow/engine/analysis"
 )
@@ -15,8 +14,7 @@ import (
 var assets embed.FS
 
 var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"lower":  strings.ToLower,
-	"topics": func() []string { return topics },
+	"topics": func() []Topic { return topics },
 }).ParseFS(assets, "assets/page.html"))
 
 // WritePage writes the report as one HTML file that needs nothing else.
@@ -54,7 +52,7 @@ func (r *Report) title() string {
 }
 
 // On returns the section's charts on a topic.
-func (s *Section) On(topic string) []*Chart {
+func (s *Section) On(topic Topic) []*Chart {
 	var list []*Chart
 	for _, c := range s.Charts {
 		if c.Topic == topic {

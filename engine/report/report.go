@@ -163,36 +163,54 @@ func (s *Section) fitPeak() {
 	s.Peak = peak
 }
 
+// mostNotes is how many unfinished runs are named one by one.
+const mostNotes = 10
+
 // check notes what makes comparisons within the section doubtful.
 func (s *Section) check() {
 	lengths := map[[2]int]bool{}
-	missing, unlogged := 0, 0
+	unfinished, unlogged, unmeasured := 0, 0, 0
 	for _, r := range s.Runs {
 		if r.Until == "" {
 			lengths[[2]int{r.Setting.Epochs, r.Setting.Steps}] = true
 		}
-		switch {
-		case !r.Ended:
-			why := r.Error
-			if why == "" {
-				why = "it diverged, was interrupted or is under way"
+		if !r.Ended {
+			if unfinished++; unfinished <= mostNotes {
+				s.note("%s (%s, seed %d) has no result: %s", r.Name, s.settingWords(r.Setting), r.Seed, r.reason())
 			}
-			s.Notes = append(s.Notes, fmt.Sprintf("%s (%s, seed %d) has no result: %s", r.Name, s.settingWords(r.Setting), r.Seed, why))
-		case r.Phases[0].Means == nil:
+			continue
+		}
+		if len(r.Loss) == 0 {
 			unlogged++
-		case r.Phases[analysis.End].Means.Get("grad_var_trace").IsZero():
-			missing++
+		}
+		if r.Phases[analysis.End].Means.Get("grad_var_trace").IsZero() {
+			unmeasured++
 		}
 	}
+	if unfinished > mostNotes {
+		s.note("%d more runs have no result", unfinished-mostNotes)
+	}
 	if len(lengths) > 1 {
-		s.Notes = append(s.Notes, "runs are of different lengths (epochs or steps): a longer run may win by its length alone")
+		s.note("runs are of different lengths (epochs or steps): a longer run may win by its length alone")
 	}
 	if unlogged > 0 {
-		s.Notes = append(s.Notes, fmt.Sprintf("%d runs have no log of their steps: they count by their results alone", unlogged))
+		s.note("%s no log of steps: no curve, and no steps to the target", count(unlogged, "run has", "runs have"))
 	}
-	if missing > 0 {
-		s.Notes = append(s.Notes, fmt.Sprintf("%d runs did not measure the noise of the gradient (--measure)", missing))
+	if unmeasured > 0 {
+		s.note("%s no measurement of the gradient's noise", count(unmeasured, "run has", "runs have"))
 	}
+}
+
+func (s *Section) note(format string, args ...any) {
+	s.Notes = append(s.Notes, fmt.Sprintf(format, args...))
+}
+
+// reason says why a run has no result.
+func (r *Run) reason() string {
+	if r.Error != "" {
+		return r.Error
+	}
+	return "it diverged, was interrupted or is under way"
 }
 
 // titles names the sections by what tells them apart.

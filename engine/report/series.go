@@ -17,8 +17,8 @@ type Series struct {
 	Values  map[string]column `json:"values"`  // by the log's names
 }
 
-// column is numbers of which some may be missing: NaN, null in JSON. Five digits
-// are written: it is for drawing.
+// column is numbers of which some may be missing: NaN, null in JSON, as is what is too
+// large to be drawn. Five digits are written.
 type column []float64
 
 // MarshalJSON writes the numbers.
@@ -28,7 +28,7 @@ func (c column) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			text = append(text, ',')
 		}
-		if math.IsNaN(x) || math.IsInf(x, 0) {
+		if !(math.Abs(x) <= 1e100) {
 			text = append(text, "null"...)
 			continue
 		}

@@ -8,7 +8,7 @@ import (
 	"sgflow/engine/sweep/store"
 )
 
-// sweep loads the runs of the sweep in dir from its store, and their steps from
+// sweep loads the runs of the sweep in dir from its store; their steps come from
 // the run folders that are there.
 func (l *loader) sweep(ctx context.Context, dir string) (err error) {
 	s, err := store.Open(dir)
@@ -32,9 +32,6 @@ func (l *loader) sweep(ctx context.Context, dir string) (err error) {
 	for i := range runs {
 		stored := &runs[i]
 		folder := store.RunFolder(dir, stored.ID)
-		if !l.fresh(folder) {
-			continue
-		}
 		if stored.Status == store.Queued {
 			queued++
 			continue
@@ -58,12 +55,10 @@ func (l *loader) sweep(ctx context.Context, dir string) (err error) {
 		loaded = append(loaded, r)
 	}
 	for _, r := range loaded {
-		if err := ctx.Err(); err != nil {
-			return err
+		if l.fresh(r.Folder) {
+			l.Runs = append(l.Runs, r)
 		}
-		l.steps(r)
 	}
-	l.Runs = append(l.Runs, loaded...)
 	if queued > 0 {
 		l.note("%s: %d of %d runs are not done yet", dir, queued, len(runs))
 	}

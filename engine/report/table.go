@@ -213,7 +213,7 @@ func optCell(o record.Opt, scale float64) Cell {
 
 // Batches is the table of the first screen: each batch size at its best setting.
 func (s *Section) Batches() Table {
-	t := Table{Columns: []Column{{Title: "batch"}, {Title: "best rate"}, {Title: s.Goal.Name}, {Title: "p", Hint: "of a t-test against the best, paired by seed"},
+	t := Table{Columns: []Column{{Title: "batch"}, {Title: "best rate"}, {Title: s.Goal.Name}, {Title: "p against the best", Hint: "of a t-test paired by seed"},
 		{Title: "noise scale, end"}, {Title: "steps to target"}, {Title: "samples to target"}}}
 	rows := map[int]analysis.BatchRow{}
 	for _, row := range s.Rows {

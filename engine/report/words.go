@@ -56,6 +56,15 @@ func roundTo(x float64, digits int) float64 {
 	return y
 }
 
+// signed prints two decimals with a minus sign, and no sign for what rounds to zero.
+func signed(x float64) string {
+	text := strconv.FormatFloat(x, 'f', 2, 64)
+	if text == "-0.00" {
+		return "0.00"
+	}
+	return strings.Replace(text, "-", "−", 1)
+}
+
 // grouped prints a whole number with commas.
 func grouped(n int) string {
 	text := strconv.Itoa(n)
@@ -89,6 +98,9 @@ func withError(e analysis.Estimate, scale float64) string {
 func fixedError(mean, stderr float64) string {
 	decimals := max(0, 1-int(math.Floor(math.Log10(stderr))))
 	decimals = min(decimals, 6)
+	if decimals == 0 && math.Abs(mean) >= 1000 {
+		return grouped(int(math.Round(mean))) + " ± " + grouped(int(math.Round(stderr)))
+	}
 	return strconv.FormatFloat(mean, 'f', decimals, 64) + " ± " + strconv.FormatFloat(stderr, 'f', decimals, 64)
 }
 

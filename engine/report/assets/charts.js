@@ -40,6 +40,12 @@ const Charts = (() => {
     return [low - room, high + room];
   }
 
+  // nice rounds up to 1, 2 or 5 times a power of ten.
+  function nice(x) {
+    const unit = Math.pow(10, Math.floor(Math.log10(x)));
+    return unit * [1, 2, 5, 10].find(m => m * unit >= x * 0.999);
+  }
+
   // ticks returns places for ticks of a log axis: decades, and 2 and 5 of each
   // where there are few.
   function ticks(low, high, most) {
@@ -54,7 +60,10 @@ const Charts = (() => {
         if (x >= low && x <= high) list.push(+x.toPrecision(12));
       }
     }
-    return list.length > 1 ? list : [low, Math.sqrt(low * high), high];
+    if (list.length > 2) return list;
+    const step = nice((high - low) / 5), even = []; // less than a decade
+    for (let i = Math.ceil(low / step); i * step <= high; i++) even.push(+(i * step).toPrecision(12));
+    return even;
   }
 
   // columns lays series side by side over one ascending x, as uPlot wants it; the
@@ -112,7 +121,10 @@ const Charts = (() => {
       this.draw();
     }
 
-    width() { return Charts.printing || Math.max(240, this.host.clientWidth); }
+    width() {
+      if (Charts.printing) return this.host.closest(".wide") ? 2 * Charts.printing + 20 : Charts.printing;
+      return Math.max(240, this.host.clientWidth);
+    }
 
     resize() {
       if (this.plot && this.width() !== this.plot.width) this.plot.setSize({ width: this.width(), height: this.size() });
@@ -123,16 +135,16 @@ const Charts = (() => {
     colour(i) {
       const s = this.chart.series[i];
       if (s.share !== undefined) return ramp(s.share);
-      const marked = this.chart.series.filter(t => t.marks);
-      if (marked.length > palette && s.marks) return ramp(marked.indexOf(s) / (marked.length - 1));
-      return css(`--c${i % palette}`);
+      const alike = this.chart.series.filter(t => !t.marks === !s.marks), k = alike.indexOf(s);
+      if (!s.marks) return css(k === 0 ? "--soft" : "--mark"); // fits and references
+      return alike.length > palette ? ramp(k / (alike.length - 1)) : css(`--c${k}`);
     }
 
     draw() {
       const c = this.chart;
       if (this.plot) this.plot.destroy();
       for (const axis of ["x", "y"]) this.buttons[axis].setAttribute("aria-pressed", String(!!c[axis].log));
-      const fits = (v, log) => v !== null && v !== undefined && (v > 0 || !log);
+      const fits = (v, log) => v !== null && v !== undefined && Math.abs(v) <= 1e100 && (v >= 1e-100 || !log);
       this.series = c.series.map(s => ({ ...s, points: s.points.filter(p => fits(p.x, c.x.log) && fits(p.y, c.y.log)) }));
       const xs = [], ys = [];
       for (const s of this.series) for (const p of s.points) {
@@ -142,7 +154,6 @@ const Charts = (() => {
       }
       for (const s of c.spans || []) if (fits(s.at, c.x.log) && xs.length) xs.push(Math.min(Math.max(s.at, Math.min(...xs)), Math.max(...xs)));
       this.extents = { x: extent(xs, c.x.log), y: extent(ys, c.y.log) };
-      this.batches = c.x.label === "batch size" ? [...new Set(xs)].filter(x => Number.isInteger(x)).sort((a, b) => a - b) : null;
       const ink = css("--ink"), soft = css("--soft"), grid = css("--grid");
       const axis = key => ({
         scale: key, stroke: soft, label: c[key].label, labelSize: 22, labelFont: "12px system-ui, sans-serif", font: "11px system-ui, sans-serif",
@@ -154,7 +165,7 @@ const Charts = (() => {
       const options = {
         width: this.width(), height: this.size(), pxAlign: 0,
         legend: { show: false },
-        scales: Object.fromEntries(["x", "y"].map(k => [k, { time: false, distr: c[k].log ? 3 : 1, auto: false, min: this.extents[k][0], max: this.extents[k][1] }])),
+        scales: Object.fromEntries(["x", "y"].map(k => [k, { time: false, distr: c[k].log ? 3 : 1, auto: false, range: (u, low, high) => low === null || low === undefined ? this.extents[k] : [low, high], min: this.extents[k][0], max: this.extents[k][1] }])),
         axes: [axis("x"), axis("y")],
         series: [{}, ...this.series.map((s, i) => ({
           scale: "y", label: s.label, stroke: this.colour(i), width: s.line ? (s.thin ? 1 : 1.6) : 0, dash: s.dashed ? [6, 4] : undefined, spanGaps: true,
@@ -177,9 +188,10 @@ const Charts = (() => {
     }
 
     splits(key, low, high) {
-      if (key === "x" && this.batches && this.batches.length > 1 && this.batches.length < 15) {
-        const every = Math.ceil(this.batches.length / Math.max(2, Math.floor(this.width() / 52)));
-        const list = this.batches.filter((b, i) => i % every === 0 && b >= low && b <= high);
+      const own = this.chart[key].ticks;
+      if (own) {
+        const every = Math.ceil(own.length / Math.max(2, Math.floor(this.width() / 52)));
+        const list = own.filter((x, i) => i % every === 0 && x >= low && x <= high);
         if (list.length > 1) return list;
       }
       return ticks(low, high, key === "x" ? Math.max(3, this.width() / 70) : 7);
