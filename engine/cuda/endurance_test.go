@@ -38,7 +38,7 @@ func TestTooLittleMemoryIsAnErrorThatSaysHowMuch(t *testing.T) {
 func TestTenThousandSteps(t *testing.T) {
 	runs := 10_000/mostSteps + 1
 	if emulated(t) {
-		runs = 3
+		runs = 1
 	}
 	m := newMachine(t, preset(t, "mlp:784-6-10"), 4, 0)
 	if !m.SetData(make([]uint8, 50*784), make([]int32, 50), make([]float32, 256), 10) {

@@ -407,10 +407,13 @@ func (m *Machine) begin(n int) {
 func (m *Machine) Gradient(n int, noise bool) {
 	m.begin(n)
 	m.batch, m.noise, m.toGradient = n, noise, true
-	m.graph(run{"gradient", n, noise}, func() {
-		m.run(program.Forward, n)
-		m.backward(m.phases[program.Gradient], n)
-	})
+	m.graph(run{"gradient", n, noise}, func() { m.queueGradient(n) })
+}
+
+// queueGradient queues loss, gradient and, if asked for, norms.
+func (m *Machine) queueGradient(n int) {
+	m.run(program.Forward, n)
+	m.backward(m.phases[program.Gradient], n)
 }
 
 // backward queues list, which is the Gradient phase or like it.
@@ -465,13 +468,16 @@ func (m *Machine) Product(out, v []float32) {
 		m.graph(run{"curvature", n, false}, func() { m.run(program.Curvature, n) })
 	}
 	m.curved = true
-	m.graph(run{"product", n, false}, func() {
-		for _, g := range m.productGaps {
-			m.fill("elements without product", m.buffers.product+driver.Pointer(g.from*real), g.to-g.from)
-		}
-		m.run(program.HessianProduct, n)
-	})
+	m.graph(run{"product", n, false}, func() { m.queueProduct(n) })
 	m.write(out, m.buffers.product)
+}
+
+// queueProduct queues H·v of the machine's own v.
+func (m *Machine) queueProduct(n int) {
+	for _, g := range m.productGaps {
+		m.fill("elements without product", m.buffers.product+driver.Pointer(g.from*real), g.to-g.from)
+	}
+	m.run(program.HessianProduct, n)
 }
 
 // run queues one phase.

@@ -334,6 +334,8 @@ func TestVectorOperations(t *testing.T) {
 					within(t, "ExchangeParts' norms", norms, wantNorms, 2*tol)
 				}
 				within(t, "ExchangeParts", y, v, tol)
+				copy(y, direction[float32](n, 2))
+				copy(v, direction[float64](n, 2))
 			}
 			a.Axpy(0.5, x, y)
 			b.Axpy(0.5, u, v)
