@@ -161,7 +161,7 @@ func (s *sweep) work(ctx context.Context) error {
 		return s.leave(ctx)
 	case ctx.Err() != nil:
 		// What the workers finished before they stopped.
-		rest, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		rest, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer done()
 		if err := s.gather(rest, false); errors.Is(err, errOver) {
 			return s.leave(rest)

@@ -413,7 +413,7 @@ func TestTwoSweepsAtOnce(t *testing.T) {
 func TestInterruptedSweepGoesOn(t *testing.T) {
 	data := smallData(t)
 	seeds := []string{"1", "2", "3", "4", "5"}
-	p := smallPlan(t, data, map[string][]string{"seed": seeds})
+	p := smallPlan(t, data, map[string][]string{"seed": seeds, "steps": {"6000"}, "measure": {"noise"}})
 	c := newCluster(t, 1)
 	whole, dir := t.TempDir(), t.TempDir()
 	mustRun(t, p, c.options(whole), &witness{})

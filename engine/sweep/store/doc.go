@@ -25,5 +25,7 @@
 // the last tenth. [Summarize] averages every number of steps.jsonl over the
 // steps of a window at which it was logged, with one exception: noise_scale is
 // the mean of grad_var_trace divided by the mean of grad_norm_sq_unbiased, as a
-// mean of ratios with a noisy denominator is biased and may not exist.
+// mean of ratios with a noisy denominator is biased and may not exist. A number
+// that was logged at no step of a window, as flatness may be where it is
+// measured every so many steps, is that of the nearest step that has it.
 package store

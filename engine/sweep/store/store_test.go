@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -249,6 +250,42 @@ func TestSummarizeWindows(t *testing.T) {
 	}
 	if Summarize(nil) != nil {
 		t.Error("windows of no steps")
+	}
+}
+
+// A number that a window lacks is that of the nearest step.
+func TestSparseNumbersComeFromTheNearestStep(t *testing.T) {
+	dir := t.TempDir()
+	var steps []record.Step
+	var text []byte
+	for i := range 40 {
+		s := record.Step{Step: i, LR: 0.1, Loss: 1}
+		if i%15 == 0 { // 0, 15, 30; windows are 0–3, 18–21, 36–39
+			s.Flatness = record.Numbers{{Name: "lambda_max", X: float64(i)}}
+		}
+		steps = append(steps, s)
+		line, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(append(text, line...), '\n')
+	}
+	path := filepath.Join(dir, "steps.jsonl")
+	if err := os.WriteFile(path, text, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	windows := Summarize(steps)
+	for i, want := range []float64{0, 15, 30} {
+		if m, ok := windows[i].Get("lambda_max"); !ok || m.Mean != want || m.N != 1 {
+			t.Errorf("window %d has %+v, want %v", i, m, want)
+		}
+	}
+	fromFile, err := SummarizeFile(path, 40)
+	if err != nil || !reflect.DeepEqual(fromFile, windows) {
+		t.Errorf("from the file %+v, %v; want %+v", fromFile, err, windows)
+	}
+	if _, err := SummarizeFile(path, 41); err == nil {
+		t.Error("a file that lacks a step was taken")
 	}
 }
 

@@ -2,7 +2,9 @@ package store
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 
 	"sgflow/engine/record"
 )
@@ -13,6 +15,11 @@ func Summarize(steps []record.Step) []Window {
 	s := newSummary(len(steps))
 	for i := range steps {
 		s.add(i, &steps[i])
+	}
+	if s.miss() {
+		for i := range steps {
+			s.near(i, &steps[i])
+		}
 	}
 	return s.windows()
 }
@@ -39,6 +46,12 @@ func SummarizeFile(path string, n int) ([]Window, error) {
 			err = fmt.Errorf("store: %s lacks steps of the %d that the run has", path, n)
 		}
 	}
+	if err == nil && s.miss() {
+		err = record.EachStep(path, func(line int) bool { return line < n && !s.has(line) }, func(step *record.Step) error {
+			s.near(step.Step, step)
+			return nil
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +68,15 @@ type part struct {
 	names            []string // in the order of their appearance
 	values           map[string][]float64
 	variance, normSq []float64 // of the steps that have both
+	// nearest are numbers that were logged at no step of the window, of the
+	// step nearest to it.
+	nearest map[string]nearby
+}
+
+// nearby is a number of a step outside a window, and how far from it that is.
+type nearby struct {
+	x        float64
+	distance int
 }
 
 // newSummary lays the windows into a run of n steps.
@@ -104,6 +126,42 @@ func (s *summary) add(at int, step *record.Step) {
 	}
 }
 
+// miss reports whether a number that is logged in some window is not in all, and
+// makes room for it.
+func (s *summary) miss() bool {
+	missing := false
+	for i := range s.parts {
+		for k := range s.parts {
+			for _, name := range s.parts[k].names {
+				if p := &s.parts[i]; p.values[name] == nil {
+					if p.nearest == nil {
+						p.nearest = map[string]nearby{}
+					}
+					p.nearest[name], missing = nearby{distance: -1}, true
+				}
+			}
+		}
+	}
+	return missing
+}
+
+// near takes the numbers of a step for the windows that have none and have it
+// nearest, of equals the earlier.
+func (s *summary) near(at int, step *record.Step) {
+	for i := range s.parts {
+		p := &s.parts[i]
+		distance := max(p.First-at, at-p.Last)
+		if distance <= 0 || p.nearest == nil {
+			continue
+		}
+		each(step, func(name string, x float64) {
+			if was, ok := p.nearest[name]; ok && (was.distance < 0 || distance < was.distance) {
+				p.nearest[name] = nearby{x, distance}
+			}
+		})
+	}
+}
+
 // windows returns the means.
 func (s *summary) windows() []Window {
 	var list []Window
@@ -117,22 +175,28 @@ func (s *summary) windows() []Window {
 
 func (p *part) add(s *record.Step) {
 	p.added++
-	p.number("lr", s.LR)
-	p.number("loss", s.Loss)
-	if x, ok := s.Accuracy.Get(); ok {
-		p.number("accuracy", x)
-	}
-	for _, group := range []record.Numbers{s.Noise, s.Flatness} {
-		for _, number := range group {
-			if number.Name != noiseScale {
-				p.number(number.Name, number.X)
-			}
-		}
-	}
+	each(s, p.number)
 	v, hasVariance := s.Noise.Get(gradVarTrace).Get()
 	g, hasNorm := s.Noise.Get(gradNormSqUnbiased).Get()
 	if hasVariance && hasNorm {
 		p.variance, p.normSq = append(p.variance, v), append(p.normSq, g)
+	}
+}
+
+// each calls visit with every number of a step but the noise scale, which is made
+// of two others.
+func each(s *record.Step, visit func(name string, x float64)) {
+	visit("lr", s.LR)
+	visit("loss", s.Loss)
+	if x, ok := s.Accuracy.Get(); ok {
+		visit("accuracy", x)
+	}
+	for _, group := range []record.Numbers{s.Noise, s.Flatness} {
+		for _, number := range group {
+			if number.Name != noiseScale {
+				visit(number.Name, number.X)
+			}
+		}
 	}
 }
 
@@ -149,6 +213,11 @@ func (p *part) means() []Mean {
 	for _, name := range p.names {
 		m, s := moments(p.values[name])
 		list = append(list, Mean{Name: name, Mean: m, SD: math.Sqrt(s), N: len(p.values[name])})
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.nearest)) {
+		if m := p.nearest[name]; m.distance > 0 {
+			list = append(list, Mean{Name: name, Mean: m.x, N: 1})
+		}
 	}
 	if m, ok := ratio(p.variance, p.normSq); ok {
 		m.Name = noiseScale
