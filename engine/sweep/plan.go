@@ -50,42 +50,57 @@ func NewPlan(ctx context.Context, configs []train.Config) (*Plan, error) {
 		name, set = n, s
 		return s, nil
 	}
+	paths := map[string]string{}       // absolute, by what is given
+	checked := map[train.Config]bool{} // without seeds: any is good
 	for i, c := range configs {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		c = grid.Canonical(c)
-		if err := absolute(&c); err != nil {
+		if err := absolute(&c, paths); err != nil {
 			return nil, err
 		}
-		s, err := train.Check(c, train.WithData(open))
-		if err != nil {
-			return nil, &train.RequestError{Err: fmt.Errorf("%w (in run %d of %d: %s)", err, i+1, len(configs), Title(&c))}
+		seedless := c
+		seedless.Seed = 0
+		if !checked[seedless] {
+			s, err := train.Check(c, train.WithData(open))
+			if err != nil {
+				return nil, &train.RequestError{Err: fmt.Errorf("%w (in run %d of %d: %s)", err, i+1, len(configs), Title(&c))}
+			}
+			p.Hashes[c.Data], p.samples[c.Data] = s.Hashes, s.Train.N
+			checked[seedless] = true
 		}
-		p.Hashes[c.Data], p.samples[c.Data] = s.Hashes, s.Train.N
 		p.Runs = append(p.Runs, store.Run{ID: grid.ID(c), Order: i, Config: c, Status: store.Queued})
 	}
 	return p, nil
 }
 
-// absolute makes paths in c absolute, so that they mean the same to workers.
-func absolute(c *train.Config) error {
-	paths := []*string{}
-	if c.Weights != "" {
-		paths = append(paths, &c.Weights)
-	}
-	known := slices.ContainsFunc(data.List(), func(s data.SetInfo) bool { return s.Name == c.Data })
-	if info, err := os.Stat(c.Data); !known && err == nil && info.IsDir() {
-		paths = append(paths, &c.Data)
-	}
-	for _, path := range paths {
-		abs, err := filepath.Abs(*path)
-		if err != nil {
-			return &train.RequestError{Err: err}
+// absolute makes paths in c absolute, so that they mean the same to workers,
+// and remembers them in done.
+func absolute(c *train.Config, done map[string]string) error {
+	for _, path := range []*string{&c.Weights, &c.Data} {
+		if _, ok := done[*path]; !ok {
+			abs, err := filepath.Abs(*path)
+			if err != nil {
+				return &train.RequestError{Err: err}
+			}
+			if *path == "" || path == &c.Data && !isFolder(*path) {
+				abs = *path
+			}
+			done[*path] = abs
 		}
-		*path = abs
+		*path = done[*path]
 	}
 	return nil
+}
+
+// isFolder reports whether data is a path, and not the name of a set.
+func isFolder(name string) bool {
+	if slices.ContainsFunc(data.List(), func(s data.SetInfo) bool { return s.Name == name }) {
+		return false
+	}
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
 }
 
 // Title describes a run in a few words.

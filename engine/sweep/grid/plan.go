@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"sgflow/engine/train"
 )
@@ -178,14 +180,31 @@ func Canonical(c train.Config) train.Config {
 // defaults, so that a setting that is new in a later version changes no id.
 func ID(c train.Config) string {
 	c = Canonical(c)
-	defaults := train.Default()
-	usual, values := train.Values(&defaults), train.Values(&c)
+	v, usual := reflect.ValueOf(&c).Elem(), defaults()
 	var text strings.Builder
-	for _, name := range train.Names(&c) {
-		if values[name] != usual[name] {
-			fmt.Fprintf(&text, "%s=%q\n", name, values[name])
+	for _, f := range fields() {
+		x := v.FieldByIndex(f.Index)
+		if !x.Equal(usual.FieldByIndex(f.Index)) {
+			fmt.Fprintf(&text, "%s=%q\n", f.Tag.Get("json"), fmt.Sprint(x.Interface()))
 		}
 	}
 	sum := sha256.Sum256([]byte(text.String()))
 	return hex.EncodeToString(sum[:8])
 }
+
+// fields are the fields of a configuration that are settings, and defaults is
+// the default configuration.
+var (
+	fields = sync.OnceValue(func() (list []reflect.StructField) {
+		for _, f := range reflect.VisibleFields(reflect.TypeFor[train.Config]()) {
+			if f.Tag.Get("json") != "" {
+				list = append(list, f)
+			}
+		}
+		return list
+	})
+	defaults = sync.OnceValue(func() reflect.Value {
+		c := train.Default()
+		return reflect.ValueOf(&c).Elem()
+	})
+)

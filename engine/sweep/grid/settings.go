@@ -23,7 +23,7 @@ func Settings() []string {
 // field returns the field of c that is the setting of that name.
 func field(c *train.Config, name string) (reflect.Value, error) {
 	v := reflect.ValueOf(c).Elem()
-	for _, f := range reflect.VisibleFields(v.Type()) {
+	for _, f := range fields() {
 		if f.Tag.Get("json") == name && !slices.Contains(fixed, name) {
 			return v.FieldByIndex(f.Index), nil
 		}
