@@ -46,7 +46,13 @@ func (c *reportCommand) Run(a *app) error {
 			return &train.RequestError{Err: fmt.Errorf("report: %s is no folder: give the folder of a sweep or of a run", dir)}
 		}
 	}
-	loaded, err := reports.Load(a.ctx, c.Dirs...)
+	progress := newConsole(a.stderr)
+	loaded, err := reports.Load(a.ctx, func(done, total int) {
+		if progress.terminal() {
+			progress.status([]string{fmt.Sprintf("reading run %d of %d", done, total)})
+		}
+	}, c.Dirs...)
+	progress.end()
 	if err == nil && len(loaded.Runs) == 0 {
 		_, err = reports.New(loaded, target) // says why
 	}

@@ -148,7 +148,7 @@ func madeRun(t testing.TB, dir string, c *train.Config, steps []record.Step, sum
 // mustReport loads folders and makes their report.
 func mustReport(t testing.TB, dirs ...string) *Report {
 	t.Helper()
-	l, err := Load(context.Background(), dirs...)
+	l, err := Load(context.Background(), nil, dirs...)
 	if err != nil {
 		t.Fatal(err)
 	}

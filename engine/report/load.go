@@ -40,8 +40,9 @@ var ErrNoRuns = errors.New("no runs")
 
 // Load reads the runs in folders. Each is a sweep folder, a run folder or a folder
 // of either, to a depth of three. A folder that cannot be read or holds no run is
-// an error, ErrNoRuns wrapped; a damaged run or store is a note.
-func Load(ctx context.Context, dirs ...string) (*Loaded, error) {
+// an error, ErrNoRuns wrapped; a damaged run or store is a note. progress, unless it
+// is nil, is told of how many runs how many are read, by one goroutine at a time.
+func Load(ctx context.Context, progress func(done, total int), dirs ...string) (*Loaded, error) {
 	l := &loader{seen: map[string]bool{}}
 	for _, dir := range dirs {
 		before := l.found
@@ -52,7 +53,7 @@ func Load(ctx context.Context, dirs ...string) (*Loaded, error) {
 			return nil, fmt.Errorf("report: %s: %w: give the folder of a sweep, of a run, or of several", dir, ErrNoRuns)
 		}
 	}
-	if err := l.steps(ctx); err != nil {
+	if err := l.steps(ctx, progress); err != nil {
 		return nil, err
 	}
 	return &l.Loaded, nil
@@ -151,16 +152,23 @@ func (l *loader) run(dir string) {
 }
 
 // steps reads the steps of all runs, on all cores, as it is most of the work.
-func (l *loader) steps(ctx context.Context) error {
+func (l *loader) steps(ctx context.Context, progress func(done, total int)) error {
 	notes := make([]string, len(l.Runs))
 	var next atomic.Int64
 	var readers sync.WaitGroup
+	var mu sync.Mutex // of done and progress
+	done := 0
 	for range runtime.GOMAXPROCS(0) {
 		readers.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(l.Runs) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
 				if err := l.Runs[i].readSteps(); err != nil {
 					notes[i] = fmt.Sprintf("%v; the run is reported without its steps", err)
 				}
+				mu.Lock()
+				if done++; progress != nil {
+					progress(done, len(l.Runs))
+				}
+				mu.Unlock()
 			}
 		})
 	}

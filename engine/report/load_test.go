@@ -45,7 +45,7 @@ func write(t testing.TB, path, text string) {
 
 func mustLoad(t testing.TB, dirs ...string) *Loaded {
 	t.Helper()
-	l, err := Load(context.Background(), dirs...)
+	l, err := Load(context.Background(), nil, dirs...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,10 +150,10 @@ func TestADamagedStoreIsReadFromItsRunFolders(t *testing.T) {
 
 func TestFoldersWithoutRunsAreRefused(t *testing.T) {
 	empty := t.TempDir()
-	if _, err := Load(context.Background(), empty); !errors.Is(err, ErrNoRuns) || !strings.Contains(err.Error(), empty) {
+	if _, err := Load(context.Background(), nil, empty); !errors.Is(err, ErrNoRuns) || !strings.Contains(err.Error(), empty) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := Load(context.Background(), filepath.Join(empty, "none")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Load(context.Background(), nil, filepath.Join(empty, "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v", err)
 	}
 	write(t, filepath.Join(empty, "run.json"), "{")
@@ -166,7 +166,7 @@ func TestFoldersWithoutRunsAreRefused(t *testing.T) {
 func TestLoadingStopsWhenItIsAskedTo(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Load(ctx, madeSweep(t)); !errors.Is(err, context.Canceled) {
+	if _, err := Load(ctx, nil, madeSweep(t)); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }
