@@ -8,9 +8,13 @@ CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -I$(CURDIR)/engine/cuda/shim/include
 CUDA_TAGS = -tags gpu,netgo,osusergo
 endif
 
+# NVRTC compiles the CUDA kernels; it needs no GPU.
+NVRTC ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sgflow-nvrtc
+NVRTC_FOLDER = $(NVRTC)/nvidia/cuda_nvrtc/lib
+
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: run build test test-slow test-slurm bench-sweep test-race lint cross fuzz bench test-cuda bench-cuda bench-peers bench-estimators agreement generate screenshots clean
+.PHONY: run build test test-slow test-slurm bench-sweep test-race lint cross fuzz bench test-cuda bench-cuda bench-peers bench-estimators agreement generate check-cuda-header screenshots clean
 
 run: build ## train the MLP preset on the embedded MNIST, measuring everything
 	./bin/sgflow train
@@ -38,6 +42,8 @@ lint: ## formatting, vet, staticcheck
 	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
+	$(if $(CUDA_ENV),$(CUDA_ENV) go vet $(CUDA_TAGS) ./engine/cuda/... ./engine ./engine/train ./cmd/...)
+	$(if $(CUDA_ENV),$(CUDA_ENV) go run $(STATICCHECK) $(CUDA_TAGS) ./engine/cuda/... ./engine ./engine/train ./cmd/...)
 
 cross: ## build for the other platforms
 	GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/sgflow
@@ -70,8 +76,16 @@ bench-estimators: ## time steps that measure against Cockpit, BackPACK, PyHessia
 agreement: ## compare what is measured with PyTorch, BackPACK, curvlinops and Cockpit in float64 (sets up its own environment)
 	bench/peers/agreement
 
-generate: ## make the checked-in assembly again from its generator
-	go generate ./...
+generate: $(NVRTC_FOLDER)/libnvrtc.so.11.2 ## make the checked-in assembly, the shim and the compiled kernels again from their sources
+	SGFLOW_NVRTC=$(NVRTC_FOLDER) go generate ./...
+
+$(NVRTC_FOLDER)/libnvrtc.so.11.2:
+	python3 -m pip install --quiet --no-deps --target $(NVRTC) nvidia-cuda-nvrtc-cu11==11.8.89
+
+check-cuda-header: ## compare the project's cuda.h with NVIDIA's in CUDA_INCLUDE (of 11.8, fetched), and build against that
+	$(if $(CUDA_INCLUDE),,python3 -m pip install --quiet --no-deps --target bin/_cuda nvidia-cuda-runtime-cu11==11.8.89)
+	cd engine/cuda/shim && go run ./gen -compare | gcc -fsyntax-only -Werror -Wno-deprecated-declarations -x c -I $(or $(CUDA_INCLUDE),$(CURDIR)/bin/_cuda/nvidia/cuda_runtime/include) -
+	CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -I$(or $(CUDA_INCLUDE),$(CURDIR)/bin/_cuda/nvidia/cuda_runtime/include)" go build $(CUDA_TAGS) -o /dev/null ./cmd/sgflow
 
 screenshots: ## the report's page as Chromium shows and prints it, under bin/_artifacts
 	go test -count=1 -run Chromium -artifacts -outputdir $(CURDIR)/bin ./engine/report
