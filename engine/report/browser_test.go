@@ -153,7 +153,7 @@ type drawn struct {
 
 func TestPageInChromium(t *testing.T) {
 	chromium := start(t)
-	dir := madeSweep(t)
+	dir := sharedSweep(t)
 	path := writtenPage(t, mustReport(t, dir))
 	t.Run("draws its plots", func(t *testing.T) { drawsItsPlots(t, chromium, path) })
 	t.Run("prints light and unfolded", func(t *testing.T) { printsLightAndUnfolded(t, chromium, path) })

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -80,10 +81,43 @@ func madeSummary(c *train.Config, steps int) record.Summary {
 	}
 }
 
-// madeSweep writes a sweep folder: a store and run folders.
+// kept is the sweep folder that tests share which only read it, "" before it is
+// written.
+var kept string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if kept != "" {
+		_ = os.RemoveAll(kept) // under the system's temporary folder anyway
+	}
+	os.Exit(code)
+}
+
+// sharedSweep returns a made-up sweep folder, which is not to be changed.
+func sharedSweep(t testing.TB) string {
+	t.Helper()
+	if kept == "" {
+		dir, err := os.MkdirTemp("", "sgflow-report")
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = dir
+		writeSweep(t, dir)
+	}
+	return kept
+}
+
+// madeSweep returns a made-up sweep folder of the test's own.
 func madeSweep(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
+	writeSweep(t, dir)
+	return dir
+}
+
+// writeSweep writes a sweep folder: a store and run folders.
+func writeSweep(t testing.TB, dir string) {
+	t.Helper()
 	ctx := context.Background()
 	s, err := store.Create(dir)
 	if err != nil {
@@ -117,7 +151,6 @@ func madeSweep(t testing.TB) string {
 		}
 		madeRun(t, store.RunFolder(dir, r.ID), &r.Config, steps, &summary)
 	}
-	return dir
 }
 
 // madeRun writes a run folder; without a summary the run has not ended.

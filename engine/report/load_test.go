@@ -166,7 +166,7 @@ func TestFoldersWithoutRunsAreRefused(t *testing.T) {
 func TestLoadingStopsWhenItIsAskedTo(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Load(ctx, nil, madeSweep(t)); !errors.Is(err, context.Canceled) {
+	if _, err := Load(ctx, nil, sharedSweep(t)); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -307,7 +307,7 @@ func everything(t *testing.T, r *Report) {
 }
 
 func TestTargetsCanBeAskedFor(t *testing.T) {
-	l := mustLoad(t, madeSweep(t))
+	l := mustLoad(t, sharedSweep(t))
 	target, err := analysis.ParseTarget("train-loss:0.5")
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 // The made-up sweep has a known critical batch size, best temperature, exponent and
 // noise scale, and the report finds them.
 func TestReportFindsTheTruth(t *testing.T) {
-	r := mustReport(t, madeSweep(t))
+	r := mustReport(t, sharedSweep(t))
 	if len(r.Sections) != 1 || len(r.Notes) != 0 {
 		t.Fatalf("%d sections, notes %q", len(r.Sections), r.Notes)
 	}
@@ -59,7 +59,7 @@ func TestReportFindsTheTruth(t *testing.T) {
 }
 
 func TestEveryChartHasAFormulaAndFigures(t *testing.T) {
-	r := mustReport(t, madeSweep(t))
+	r := mustReport(t, sharedSweep(t))
 	dir := t.TempDir()
 	if err := r.Save(context.Background(), dir); err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestEveryChartHasAFormulaAndFigures(t *testing.T) {
 }
 
 func TestTheSameRunsGiveTheSamePage(t *testing.T) {
-	dir := madeSweep(t)
+	dir := sharedSweep(t)
 	var pages [2]strings.Builder
 	for i := range pages {
 		if err := mustReport(t, dir).WritePage(&pages[i]); err != nil {
