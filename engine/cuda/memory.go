@@ -30,7 +30,7 @@ type memory struct {
 type region struct{ from, to uintptr }
 
 // chunk is how much device memory is taken at a time for small arrays.
-const chunk = 1 << 20
+const chunk = 1 << 18
 
 // device returns device memory for what; its contents are undefined.
 func (m *memory) device(what string, bytes int) (driver.Pointer, error) {
