@@ -1,6 +1,6 @@
 // Code generated from include/cuda.h by gen. DO NOT EDIT.
 
-#define SHIM_COUNT 176
+#define SHIM_COUNT 179
 
 static const char *const shim_names[SHIM_COUNT] = {
 	"cuDriverGetVersion",
@@ -179,4 +179,7 @@ static const char *const shim_names[SHIM_COUNT] = {
 	"cuTexRefSetMipmapFilterMode",
 	"cuTexRefSetMipmapLevelBias",
 	"cuTexRefSetMipmapLevelClamp",
+	"cuGraphAddKernelNode_v2",
+	"cuStreamWaitValue32_v2",
+	"cuStreamWriteValue32_v2",
 };

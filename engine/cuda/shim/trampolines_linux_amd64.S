@@ -190,6 +190,9 @@ trampoline cuTexRefSetMaxAnisotropy 172
 trampoline cuTexRefSetMipmapFilterMode 173
 trampoline cuTexRefSetMipmapLevelBias 174
 trampoline cuTexRefSetMipmapLevelClamp 175
+trampoline cuGraphAddKernelNode_v2 176
+trampoline cuStreamWaitValue32_v2 177
+trampoline cuStreamWriteValue32_v2 178
 
 // Slots of functions that the driver lacks point here.
 .globl shim_absent

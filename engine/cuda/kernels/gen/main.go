@@ -2,10 +2,7 @@
 
 // Command gen compiles the .cu files of the current folder with NVRTC to what
 // package kernels embeds: PTX for each of its targets, and machine code where a
-// target is a chip. It needs no GPU.
-//
-//	gen         write the folder images
-//	gen -check  compare it instead, and fail where it differs
+// target is a chip. It writes the folder images, and needs no GPU.
 //
 // NVRTC is libnvrtc.so.11.2 with libnvrtc-builtins.so.11.8 beside it, in the folder
 // that SGFLOW_NVRTC names or where the loader finds it; `make generate` fetches it.
@@ -16,7 +13,6 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
-	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -35,14 +31,12 @@ const folder = "images"
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("gen: ")
-	check := flag.Bool("check", false, "compare the files instead of writing them")
-	flag.Parse()
-	if err := run(*check); err != nil {
+	if err := run(); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(check bool) error {
+func run() error {
 	files, err := filepath.Glob("*.cu")
 	if err != nil {
 		return err
@@ -61,13 +55,7 @@ func run(check bool) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", target, err)
 		}
-		path := filepath.Join(folder, fileName(target))
-		if check {
-			err = compare(path, image)
-		} else {
-			err = write(path, image)
-		}
-		if err != nil {
+		if err := write(filepath.Join(folder, fileName(target)), image); err != nil {
 			return err
 		}
 	}
@@ -101,17 +89,6 @@ func write(path string, image []byte) error {
 		return err
 	}
 	return os.WriteFile(path, b.Bytes(), 0o644)
-}
-
-func compare(path string, image []byte) error {
-	old, err := read(path)
-	if err != nil {
-		return err
-	}
-	if !slices.Equal(old, image) {
-		return fmt.Errorf("%s is not what the kernels compile to: run make generate and commit it", path)
-	}
-	return nil
 }
 
 func read(path string) ([]byte, error) {

@@ -2,27 +2,39 @@
 // names of the driver's functions and a trampoline for each. It also writes the
 // empty archive that satisfies cu's -lcuda.
 //
-// It is run by go generate in the folder of the shim.
+// It is run by go generate in the folder of the shim. With -compare it prints C that
+// compiles with NVIDIA's cuda.h if that declares the same constants, structures and
+// functions.
 package main
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"log"
 	"os"
 	"regexp"
 )
 
-const header = "include/cuda.h"
+const (
+	header    = "include/cuda.h"
+	constants = "include/cuda_constants.h"
+)
+
+// later are names that cu refers to with a header of CUDA 12.
+var later = []string{"cuGraphAddKernelNode_v2", "cuStreamWaitValue32_v2", "cuStreamWriteValue32_v2"}
 
 // declaration matches the declaration of a driver function.
-var declaration = regexp.MustCompile(`(?m)^CUresult (cu\w+)\(`)
+var declaration = regexp.MustCompile(`(?m)^CUresult (cu\w+)\((.*)\);`)
 
 func main() {
 	log.SetFlags(0)
-	text, err := os.ReadFile(header)
-	if err != nil {
-		log.Fatal(err)
+	compare := flag.Bool("compare", false, "print a comparison with NVIDIA's header instead")
+	flag.Parse()
+	text := read(header)
+	if *compare {
+		os.Stdout.Write(comparison(text, read(constants)))
+		return
 	}
 	var names []string
 	for _, m := range declaration.FindAllSubmatch(text, -1) {
@@ -31,12 +43,21 @@ func main() {
 			names = append(names, name)
 		}
 	}
+	names = append(names, later...)
 	write("names.h", nameTable(names))
 	write("trampolines_linux_amd64.S", trampolines(names))
 	if err := os.MkdirAll("stub", 0o755); err != nil {
 		log.Fatal(err)
 	}
 	write("stub/libcuda.a", []byte("!<arch>\n"))
+}
+
+func read(path string) []byte {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return text
 }
 
 func write(path string, content []byte) {
