@@ -38,7 +38,7 @@ func TestWrongSettingsAreNamedBeforeAnyWork(t *testing.T) {
 		"mean mse":                   func(c *Config) { c.Loss = "mes" },
 		"mean float64":               func(c *Config) { c.DType = "flat64" },
 		"mean cpu":                   func(c *Config) { c.Device = "cpus" },
-		"use --device cpu":                    func(c *Config) { c.Device = "cuda:1" },
+		"use --device cpu":           func(c *Config) { c.Device = "cuda:1" },
 		"mean shuffle":               func(c *Config) { c.Sampling = "shufle" },
 		"mean lambda_max":            func(c *Config) { c.Measure = "noise_scale,lamda_max" },
 		"--measure-every 0":          func(c *Config) { c.MeasureEvery = 0 },
