@@ -108,9 +108,10 @@ func (w *witness) Finished(r *store.Run) {
 
 // cluster is a server with in-process workers, until the test ends.
 type cluster struct {
-	url    string
-	cancel context.CancelFunc
-	group  sync.WaitGroup
+	url     string
+	stop    context.CancelFunc // the workers started last
+	started int
+	group   sync.WaitGroup
 }
 
 func newCluster(t testing.TB, workers int) *cluster {
@@ -121,20 +122,27 @@ func newCluster(t testing.TB, workers int) *cluster {
 	}
 	t.Cleanup(s.Close)
 	c := &cluster{url: s.URL()}
+	t.Cleanup(c.group.Wait)
+	t.Cleanup(func() { c.stop() })
+	c.start(t, workers)
+	return c
+}
+
+// start starts workers.
+func (c *cluster) start(t testing.TB, workers int) {
 	ctx, cancel := context.WithCancel(context.Background())
-	c.cancel = cancel
-	for i := range workers {
-		dir := t.TempDir()
+	c.stop = cancel
+	for range workers {
+		name, dir := fmt.Sprint("w", c.started), t.TempDir()
+		c.started++
 		c.group.Go(func() {
 			if err := worker.Run(ctx, worker.Options{
-				Queue: queue.Options{URL: c.url, Build: build}, Name: fmt.Sprint("w", i), Dir: dir, Threads: 1,
+				Queue: queue.Options{URL: c.url, Build: build}, Name: name, Dir: dir, Threads: 1,
 			}); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	t.Cleanup(func() { cancel(); c.group.Wait() })
-	return c
 }
 
 // options are those of a sweep on the cluster.
@@ -420,12 +428,14 @@ func TestInterruptedSweepGoesOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &witness{onEnd: func(n int) {
 		if n == 2 {
+			c.stop() // so that no worker does the rest meanwhile
 			cancel()
 		}
 	}}
 	if _, err := Run(ctx, p, c.options(dir), w); !errors.Is(err, train.ErrInterrupted) {
 		t.Fatal(err)
 	}
+	c.start(t, 1)
 	second := &witness{}
 	if r := mustRun(t, p, c.options(dir), second); r.Done != len(seeds) || r.Reused < 2 {
 		t.Errorf("report %+v", r)
