@@ -7,7 +7,9 @@
 // NVRTC is libnvrtc.so.11.2 with libnvrtc-builtins.so.11.8 beside it, in the folder
 // that SGFLOW_NVRTC names or where the loader finds it; `make generate` fetches it.
 // The version is fixed, as another would write other PTX; PTX of 11.8 is read by all
-// drivers since.
+// drivers since. Even one version does not order its output the same way in every
+// process, so images are tied to their sources by a sum: while that is the same, what
+// is there is kept, if it has the same kernels as what is compiled.
 package main
 
 import (
@@ -18,8 +20,11 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+
+	"sgflow/engine/cuda/kernels"
 )
 
 // targets are the architectures that kernels are compiled for: the oldest that
@@ -50,16 +55,45 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	sum, err := kernels.SourceSum(os.DirFS("."))
+	if err != nil {
+		return err
+	}
+	old, err := os.ReadFile(filepath.Join(folder, kernels.SumFile))
+	same := err == nil && string(old) == sum
 	for _, target := range targets {
 		image, err := nvrtc.compile(source.String(), "kernels.cu", target)
 		if err != nil {
 			return fmt.Errorf("%s: %w", target, err)
 		}
-		if err := write(filepath.Join(folder, fileName(target)), image); err != nil {
+		path := filepath.Join(folder, fileName(target))
+		kept, err := read(path)
+		switch {
+		case same && err != nil:
+			return err
+		case same && !slices.Equal(entries(kept), entries(image)):
+			return fmt.Errorf("%s has other kernels than its sources, though its sum is theirs", path)
+		case same:
+			continue
+		}
+		if err := write(path, image); err != nil {
 			return err
 		}
 	}
-	return nil
+	return os.WriteFile(filepath.Join(folder, kernels.SumFile), []byte(sum), 0o644)
+}
+
+// entry matches the name and the parameters of a kernel in PTX.
+var entry = regexp.MustCompile(`(?s)\.entry (\w+)\([^)]*\)`)
+
+// entries are the kernels of PTX, with the types of their parameters. Of machine code
+// there are none.
+func entries(image []byte) []string {
+	var list []string
+	for _, m := range entry.FindAll(image, -1) {
+		list = append(list, string(m))
+	}
+	return list
 }
 
 // fileName is the name of a target's file.
@@ -71,9 +105,6 @@ func fileName(target string) string {
 }
 
 func write(path string, image []byte) error {
-	if old, err := read(path); err == nil && slices.Equal(old, image) {
-		return nil // another version of gzip would change the file for nothing
-	}
 	var b bytes.Buffer
 	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
 	if err != nil {
