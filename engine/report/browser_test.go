@@ -161,6 +161,7 @@ func TestPageInChromium(t *testing.T) {
 	t.Run("sorts tables by their numbers", func(t *testing.T) { sortsTables(t, chromium, path) })
 	t.Run("zooms and shows the nearest point", func(t *testing.T) { zooms(t, chromium, path) })
 	t.Run("shows steps of chosen runs", func(t *testing.T) { showsSteps(t, chromium, path) })
+	t.Run("shows several problems", func(t *testing.T) { showsSeveralProblems(t, chromium) })
 	t.Run("escapes text of files", func(t *testing.T) { escapes(t, chromium) })
 }
 
@@ -343,6 +344,31 @@ func showsSteps(t *testing.T, chromium context.Context, path string) {
 				t.Errorf("%s: %d pixels of series: blank", quantity, p.Pixels)
 			}
 		}
+	}
+	b.clean(t)
+}
+
+func showsSeveralProblems(t *testing.T, chromium context.Context) {
+	dir := t.TempDir()
+	for _, model := range []string{"mlp:784-10", "mlp:784-16-10"} {
+		for _, batch := range []int{16, 64} {
+			c := madeConfig(batch, 0.2, 1)
+			c.Model = model
+			steps := madeSteps(&c)
+			for i := range steps {
+				steps[i].Noise.Set("grad_var_trace", math.MaxFloat64) // more than can be drawn
+			}
+			summary := madeSummary(&c, len(steps))
+			madeRun(t, filepath.Join(dir, fmt.Sprintf("%s-%d", strings.ReplaceAll(model, ":", "-"), batch)), &c, steps, &summary)
+		}
+	}
+	b := open(t, chromium, writtenPage(t, mustReport(t, dir)), "light", 1280)
+	titles := evaluate[[]string](t, b, `[...document.querySelectorAll(".problem .where")].map(e => e.textContent)`)
+	if len(titles) != 2 || titles[0] == titles[1] {
+		t.Errorf("problems %q", titles)
+	}
+	if n := evaluate[int](t, b, `document.querySelectorAll(".chart").length - document.querySelectorAll(".chart canvas").length`); n != 0 {
+		t.Errorf("%d charts have no plot", n)
 	}
 	b.clean(t)
 }
