@@ -20,19 +20,22 @@ type Module struct {
 	name    string
 	module  C.CUmodule
 	cu      cu.Module
+
+	parameters map[string]int // of kernels, by name: how many, as the PTX says
 }
 
 // Kernel is a function that runs on the device.
 type Kernel struct {
-	name     string
-	context  *Context
-	function cu.Function
+	name       string
+	context    *Context
+	function   cu.Function
+	parameters int // how many; −1 where that is not known
 }
 
 // Load loads PTX, which the driver compiles for the device, or a cubin. name is
 // what errors call it.
 func (c *Context) Load(name string, image []byte) (*Module, error) {
-	m := &Module{context: c, name: name}
+	m := &Module{context: c, name: name, parameters: ptxParameters(image)}
 	text := C.CBytes(append(image, 0)) // PTX is a C string
 	defer C.free(text)
 	const size = 8 << 10
@@ -52,7 +55,10 @@ func (c *Context) Load(name string, image []byte) (*Module, error) {
 
 // Kernel returns the kernel of that name.
 func (m *Module) Kernel(name string) (Kernel, error) {
-	k := Kernel{name: name, context: m.context}
+	k := Kernel{name: name, context: m.context, parameters: -1}
+	if n, ok := m.parameters[name]; ok {
+		k.parameters = n
+	}
 	err := m.context.do("cuModuleGetFunction", fmt.Sprintf("kernel %s of %s", name, m.name), func() (err error) {
 		k.function, err = m.cu.Function(name)
 		return err

@@ -1,3 +1,5 @@
+//go:build gpu && cgo && linux && amd64
+
 package driver
 
 // required are the driver's functions that this package calls, by itself or

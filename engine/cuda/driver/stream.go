@@ -6,6 +6,7 @@ package driver
 import "C"
 
 import (
+	"fmt"
 	"math"
 	"time"
 	"unsafe"
@@ -68,11 +69,16 @@ func (s *Stream) Synchronize(what string) error {
 }
 
 // Launch queues a kernel. what names the instruction in errors. The arguments
-// must be as many, and of the types, that the kernel takes.
+// must be of the types that the kernel takes, and as many, which is checked where the
+// kernel was loaded from PTX.
 func (s *Stream) Launch(what string, k Kernel, g Grid, args ...Arg) error {
 	gx, gy, gz := g.Blocks.sizes()
 	bx, by, bz := g.Threads.sizes()
 	what += ", kernel " + k.name
+	if k.parameters >= 0 && k.parameters != len(args) {
+		return &Error{Call: "cuLaunchKernel", What: what, Code: C.CUDA_ERROR_INVALID_VALUE,
+			Note: fmt.Sprintf("%d arguments where the kernel takes %d", len(args), k.parameters)}
+	}
 	var err error
 	if g.Cooperative {
 		grid := [3]C.uint{C.uint(gx), C.uint(gy), C.uint(gz)}
