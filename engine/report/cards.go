@@ -52,10 +52,7 @@ func (s *Section) criticalCard() Card {
 		c.Value, c.Verdict, c.Why = "not found", analysis.Bad, s.NoTradeOff
 		return c
 	}
-	c.Value = number(t.Critical.Value)
-	if ends := interval(t.Critical); ends != "" {
-		c.Value += " (" + ends + ")"
-	}
+	c.Value = intervalWords(t.Critical)
 	c.Detail = fmt.Sprintf("to %s: at least %s steps, at least %s samples; at the critical size twice each", s.Target.Words(), number(t.StepsMin.Value), number(t.SamplesMin.Value))
 	c.Verdict, c.Why = t.Quality.Verdict, strings.Join(append(append([]string{}, t.Quality.Reasons...), s.oneRate()...), "; ")
 	if c.Why == "" {
@@ -64,7 +61,15 @@ func (s *Section) criticalCard() Card {
 	if len(s.oneRate()) > 0 && c.Verdict == analysis.Good {
 		c.Verdict = analysis.Rough
 	}
+	c.doubt()
 	return c
+}
+
+// doubt takes the number of a bad fit out of the headline.
+func (c *Card) doubt() {
+	if c.Verdict == analysis.Bad {
+		c.Value, c.Detail = "not clear", "the fit gives "+c.Value+"; "+c.Detail
+	}
 }
 
 // oneRate says so where the trade-off rests on a single rate.
@@ -119,14 +124,12 @@ func (s *Section) temperatureCard() Card {
 		c.Detail = "the best setting's is " + number(s.Ranking[0].Group.Setting.Temperature())
 		return c
 	}
-	c.Value = number(s.Peak.X.Value)
-	if ends := interval(s.Peak.X); ends != "" {
-		c.Value += " (" + ends + ")"
-	}
+	c.Value = intervalWords(s.Peak.X)
 	c.Detail = fmt.Sprintf("lr/(batch·(1 − momentum)) at the top of the fitted test accuracy, %s %%", number(100*s.Peak.Height.Value))
 	c.Verdict, c.Why = s.Peak.Quality.Verdict, strings.Join(s.Peak.Quality.Reasons, "; ")
 	if r2, ok := s.Peak.Quality.R2.Get(); ok && c.Why == "" {
 		c.Why = fmt.Sprintf("the parabola explains %.0f %% of what the means differ by", 100*r2)
 	}
+	c.doubt()
 	return c
 }

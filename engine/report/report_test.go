@@ -158,6 +158,20 @@ func TestRunsToATargetAreRankedBySamples(t *testing.T) {
 	everything(t, r)
 }
 
+// The number of a bad fit is no headline.
+func TestBadFitsAreNoHeadlines(t *testing.T) {
+	s := mustReport(t, sharedSweep(t)).Sections[0]
+	s.Peak.Quality.Verdict, s.TradeOff.Quality.Verdict = analysis.Bad, analysis.Bad
+	for _, c := range []Card{s.criticalCard(), s.temperatureCard()} {
+		if c.Value != "not clear" || c.Verdict != analysis.Bad || !strings.HasPrefix(c.Detail, "the fit gives ") {
+			t.Errorf("%+v", c)
+		}
+	}
+	if text := s.answer().Text; strings.Contains(text, "Beyond a batch size") {
+		t.Errorf("%q", text)
+	}
+}
+
 func TestSeriesKeepTheirMeansAndEnds(t *testing.T) {
 	for _, n := range []int{1, 2, 7, 100, 5000} {
 		steps := make([]record.Step, n)

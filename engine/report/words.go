@@ -86,7 +86,7 @@ func withError(e analysis.Estimate, scale float64) string {
 		}
 		return number(mean)
 	}
-	if a := math.Max(math.Abs(mean), stderr); a >= 1e5 || a < 1e-3 {
+	if a := math.Max(math.Abs(mean), stderr); a >= 1e7 || a < 1e-3 {
 		power := math.Floor(math.Log10(a))
 		unit := math.Pow(10, power)
 		return fmt.Sprintf("(%s)·10%s", fixedError(mean/unit, stderr/unit), superscript(int(power)))
