@@ -88,6 +88,7 @@ check-cuda-header: ## compare the project's cuda.h with NVIDIA's in CUDA_INCLUDE
 	CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -I$(or $(CUDA_INCLUDE),$(CURDIR)/bin/_cuda/nvidia/cuda_runtime/include)" go build $(CUDA_TAGS) -o /dev/null ./cmd/sgflow
 
 screenshots: ## the report's page as Chromium shows and prints it, under bin/_artifacts
+	mkdir -p bin
 	go test -count=1 -run Chromium -artifacts -outputdir $(CURDIR)/bin ./engine/report
 
 clean:
