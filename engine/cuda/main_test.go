@@ -10,7 +10,20 @@ import (
 	"sgflow/engine/cuda/emulator"
 )
 
-func TestMain(m *testing.M) { os.Exit(emulator.Run(m, os.DirFS("kernels"))) }
+func TestMain(m *testing.M) { os.Exit(emulator.Run(tests{m}, os.DirFS("kernels"))) }
+
+// tests runs with the device's context held, which each machine would otherwise make
+// anew.
+type tests struct{ *testing.M }
+
+func (t tests) Run() int {
+	if devices, err := driver.Devices(); err == nil {
+		if ctx, err := driver.Open(devices[0]); err == nil {
+			defer func() { _ = ctx.Close() }()
+		}
+	}
+	return t.M.Run()
+}
 
 // testDevice returns the device that tests run on, real or emulated.
 func testDevice(t testing.TB) driver.Device {

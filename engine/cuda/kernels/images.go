@@ -8,6 +8,8 @@ import (
 	"embed"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 )
 
 //go:embed images
@@ -33,8 +35,15 @@ func Images(capability int) []Image {
 	return append(list, Image{"compute_75", "compute_75.ptx.gz"})
 }
 
-// Bytes is the image as the driver takes it.
+// unpacked holds the images that were asked for, by file: a process may make many
+// machines.
+var unpacked sync.Map
+
+// Bytes is the image as the driver takes it. It is not to be written to.
 func (i Image) Bytes() ([]byte, error) {
+	if image, ok := unpacked.Load(i.file); ok {
+		return image.([]byte), nil
+	}
 	packed, err := images.ReadFile("images/" + i.file)
 	if err != nil {
 		return nil, fmt.Errorf("kernels for %s: %w", i.Name, err)
@@ -47,5 +56,7 @@ func (i Image) Bytes() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kernels for %s: %w", i.Name, err)
 	}
+	image = slices.Clip(image) // what is appended goes elsewhere
+	unpacked.Store(i.file, image)
 	return image, nil
 }
