@@ -21,6 +21,9 @@ type Run struct {
 	// update; empty where the log is missing, Accuracy also where it was not
 	// measured.
 	Loss, Accuracy []float64
+	// Noise is what was measured of the gradient's noise at each step; empty where
+	// the log is missing.
+	Noise []NoiseAt
 	// Evaluations of the test set, in their order.
 	Evaluations []Evaluation
 	// Until is the target that the run was to stop at, as [Target.String] has it,
@@ -28,6 +31,10 @@ type Run struct {
 	Until   string
 	Reached bool
 }
+
+// NoiseAt is the noise of the gradient at a step: tr Σ̂ and the unbiased |G|², both
+// there or neither.
+type NoiseAt struct{ VarTrace, NormSq record.Opt }
 
 // Evaluation is an evaluation of the test set.
 type Evaluation struct {

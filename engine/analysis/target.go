@@ -144,6 +144,29 @@ func (t Target) Steps(r *Run) (float64, bool) {
 	return 0, false
 }
 
+// NoiseOnReaching returns the means of tr Σ and |G|² over the steps within Smoothing
+// of the one at which the run reached the target; absent where it did not, or nothing
+// was measured there.
+func (t Target) NoiseOnReaching(r *Run) (variance, norm record.Opt) {
+	steps, ok := t.Steps(r)
+	if !ok {
+		return record.Opt{}, record.Opt{}
+	}
+	low, high := int(math.Ceil((1-Smoothing)*steps)), int((1+Smoothing)*steps)
+	var v, g, n float64
+	for i := low; i <= high && i < len(r.Noise); i++ {
+		a, okA := r.Noise[i].VarTrace.Get()
+		b, okB := r.Noise[i].NormSq.Get()
+		if okA && okB {
+			v, g, n = v+a, g+b, n+1
+		}
+	}
+	if n == 0 {
+		return record.Opt{}, record.Opt{}
+	}
+	return some(v / n), some(g / n)
+}
+
 // targetShare is the share of the batch sizes that a chosen target is reached at.
 const targetShare = 0.75
 
@@ -195,10 +218,24 @@ func worstLeast(g *Group) float64 {
 // reached it in the fewest steps.
 type BatchRow struct {
 	Batch    int
+	Settings int    // of this batch size that were tried
 	Group    *Group // nil where no setting reached the target with every seed
 	Steps    Estimate
 	Samples  Estimate
-	Settings int // of this batch size that were tried
+}
+
+// NoiseScale returns the noise scale where the runs reached the target: the ratio of
+// the means of tr Σ and |G|² over steps and runs.
+func (b *BatchRow) NoiseScale(t Target) (Estimate, bool) {
+	if b.Group == nil {
+		return Estimate{}, false
+	}
+	var variances, norms []record.Opt
+	for _, r := range b.Group.Runs {
+		v, g := t.NoiseOnReaching(r)
+		variances, norms = append(variances, v), append(norms, g)
+	}
+	return RatioOf(variances, norms)
 }
 
 // ToTarget returns a row for each batch size, and the runs of the best settings

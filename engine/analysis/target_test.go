@@ -147,3 +147,31 @@ func TestEachBatchSizeIsCountedAtItsFastestSetting(t *testing.T) {
 		t.Errorf("counted at rate %g of %d settings", rows[0].Group.Setting.LR, rows[0].Settings)
 	}
 }
+
+// tr Σ is 50 and |G|² is the loss: where the loss is 0.1 the noise scale is 500, but
+// for the bend of the curve, 1.5 % of it.
+func TestNoiseIsTakenWhereTheTargetIsReached(t *testing.T) {
+	var runs []*Run
+	for seed := range uint64(3) {
+		r := decaying(64, seed, 400)
+		for i, loss := range r.Loss {
+			if i%3 == 0 { // not measured at every step
+				r.Noise = append(r.Noise, NoiseAt{})
+				continue
+			}
+			r.Noise = append(r.Noise, NoiseAt{record.Some(50), record.Some(loss)})
+		}
+		runs = append(runs, r)
+	}
+	problems, _ := GroupRuns(runs)
+	target := Target{Value: 0.1}
+	rows, _ := problems[0].ToTarget(target)
+	e, ok := rows[0].NoiseScale(target)
+	if !ok {
+		t.Fatal("no noise scale")
+	}
+	near(t, "the noise scale", e.Mean, 500, 0.02)
+	if v, g := (Target{Value: 1e-9}).NoiseOnReaching(runs[0]); !v.IsZero() || !g.IsZero() {
+		t.Error("noise where a target that was never reached was reached")
+	}
+}

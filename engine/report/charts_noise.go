@@ -33,6 +33,10 @@ func (s *Section) noiseScaleChart() *Chart {
 	if !s.phases(c, (*analysis.Group).NoiseScale) {
 		return nil
 	}
+	if atTarget := s.noiseAtTarget(); len(atTarget.Points) > 0 {
+		c.Series = append(c.Series, atTarget)
+		c.How += " At the target: over the steps from 0.9 to 1.1 times the one that reached it, of the setting that needs the fewest steps."
+	}
 	low, high := s.batchRange()
 	c.Series = append(c.Series, curve("noise scale = batch size", low, high, func(x float64) float64 { return x }))
 	if t := s.TradeOff; t != nil {
@@ -41,6 +45,17 @@ func (s *Section) noiseScaleChart() *Chart {
 	}
 	c.Caption = append(c.Caption, s.phaseFits((*analysis.Group).NoiseScale, "noise_scale")...)
 	return c
+}
+
+// noiseAtTarget is the noise scale where the target was reached.
+func (s *Section) noiseAtTarget() figure.Series {
+	series := figure.Series{Label: "at the target", Line: true, Marks: true}
+	for _, row := range s.Rows {
+		if e, ok := row.NoiseScale(*s.Target); ok {
+			series.Points = append(series.Points, s.point(float64(row.Batch), e, 1, "at the target, of "+s.settingWords(row.Group.Setting)))
+		}
+	}
+	return series
 }
 
 // noiseWords compares the critical batch size with the noise scale.
@@ -54,7 +69,12 @@ func (s *Section) noiseWords(t *analysis.TradeOff) string {
 			text += fmt.Sprintf("; noise scale at the %s %s", name, withError(e, 1))
 		}
 	}
-	return text + " (of the best setting). The theory expects the same order of magnitude, not the same number."
+	text += " (of the best setting)"
+	if points := s.noiseAtTarget().Points; len(points) > 0 {
+		first, last := points[0], points[len(points)-1]
+		text += fmt.Sprintf("; where the target is reached %s at batch size %g, %s at %g", number(first.Y), first.X, number(last.Y), last.X)
+	}
+	return text + ". The theory expects the same order of magnitude, not the same number."
 }
 
 // batchAxis is the axis of batch sizes, with those of the section as its ticks.

@@ -195,7 +195,12 @@ func (r *Run) readSteps() error {
 	if r.Config.Sampling == "full" {
 		r.Setting.Batch = steps[0].Samples
 	}
+	r.Noise = make([]analysis.NoiseAt, len(steps))
 	for i := range steps {
+		v, g := steps[i].Noise.Get("grad_var_trace"), steps[i].Noise.Get("grad_norm_sq_unbiased")
+		if !v.IsZero() && !g.IsZero() {
+			r.Noise[i] = analysis.NoiseAt{VarTrace: v, NormSq: g}
+		}
 		r.Loss = append(r.Loss, steps[i].Loss)
 		if x, ok := steps[i].Accuracy.Get(); ok {
 			r.Accuracy = append(r.Accuracy, x)
