@@ -30,7 +30,9 @@ type sweepCommand struct {
 }
 
 // Help returns the text below the summary in --help.
-func (sweepCommand) Help() string { return sweepRunCommand{}.Help() }
+func (sweepCommand) Help() string {
+	return sweepRunCommand{}.Help() + "\n\nAll flags: sgflow sweep run --help."
+}
 
 // sweepRunCommand is `sgflow sweep`.
 type sweepRunCommand struct {

@@ -133,9 +133,9 @@ func printRows(a *app, rows []store.Row) error {
 		return a.write(b.String())
 	}
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "run\tmodel\tbatch\tlr\tmomentum\tseed\tsteps\ttrain loss\ttest accuracy\tnoise scale\tlambda_max\ttemperature\t\t")
+	fmt.Fprintln(w, "run\tmodel\tbatch\tlr\tmomentum\tseed\tsteps\ttrain loss\ttest accuracy\tnoise scale\tlambda_max\ttemperature\t")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%.4g\t%.4g\t%d\t%s\t%s\t%s\t%s\t%s\t%.3g\t%s\t\n", r.ID, r.Model, r.Batch, r.LR, r.Momentum, r.Seed,
+		fmt.Fprintf(w, "%s\t%s\t%d\t%.4g\t%.4g\t%d\t%s\t%s\t%s\t%s\t%s\t%.3g\t%s\n", r.ID, r.Model, r.Batch, r.LR, r.Momentum, r.Seed,
 			dash(r.Status == store.Done, grouped(r.Steps)), optional(r.TrainLoss, "%.4f", 1), optional(r.TestAccuracy, "%.2f%%", 100),
 			optional(r.NoiseScale, "%.4g", 1), optional(r.LambdaMax, "%.4g", 1), r.Temperature, mark(&r))
 	}
@@ -147,13 +147,13 @@ func printRows(a *app, rows []store.Row) error {
 func mark(r *store.Row) string {
 	switch {
 	case r.Status == store.Failed:
-		return "failed: " + r.Error
+		return "  failed: " + r.Error
 	case r.Status == store.Queued && r.Error != "":
-		return "to do; failed before: " + r.Error
+		return "  to do; failed before: " + r.Error
 	case r.Status == store.Queued:
-		return "to do"
+		return "  to do"
 	case r.Reached != nil && !*r.Reached:
-		return "target not reached"
+		return "  target not reached"
 	}
 	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"sgflow/engine/record"
@@ -50,7 +51,7 @@ func (w *worker) attempt(ctx context.Context, task *queue.Task, o *queue.Outcome
 	if err := w.train(ctx, config, r, train.WithData(set)); err != nil {
 		var request *train.RequestError
 		o.Final = errors.Is(err, train.ErrDiverged) || errors.As(err, &request)
-		return f, err
+		return f, withoutAdvice(err)
 	}
 	names := []string{"run.json", "steps.jsonl", "epochs.jsonl"}
 	if task.KeepWeights {
@@ -69,6 +70,25 @@ func (w *worker) attempt(ctx context.Context, task *queue.Task, o *queue.Outcome
 	}
 	return f, nil
 }
+
+// withoutAdvice returns an error of training without what it says of going on
+// in the run folder: that is the worker's business.
+func withoutAdvice(err error) error {
+	text := err.Error()
+	for _, advice := range []string{"; try a lower --lr", "; what was logged is kept"} {
+		text, _, _ = strings.Cut(text, advice)
+	}
+	return &adviceless{text, err}
+}
+
+// adviceless is an error with a shorter text.
+type adviceless struct {
+	text string
+	err  error
+}
+
+func (e *adviceless) Error() string { return e.text }
+func (e *adviceless) Unwrap() error { return e.err }
 
 // train goes on with the run in the folder c.Out, if it is this run's, or
 // starts it.
