@@ -26,6 +26,11 @@
 // not all lanes of a mask. The error names the kernel, the block and the thread; it is
 // the description that the driver gives of the error, and is printed too.
 //
+// Races are found too: two threads of a block that touch one word of shared or device
+// memory, at least one of them writing, with no barrier between them; and two blocks
+// that do within a launch, unless a block has executed a fence before, or reads through
+// a volatile pointer. Words of less than four bytes are not looked at.
+//
 // Work runs when the host waits for it, and no sooner; of several streams only the one
 // that is waited for runs, with what it waits for. A host that forgets to wait sees
 // old values every time.
@@ -46,5 +51,10 @@
 // What it does not do: time, caches, bank conflicts, registers, warps in lockstep.
 // Threads of a block run one after the other between barriers, blocks on all cores.
 // Device memory is 4 GiB unless SGFLOW_EMULATOR_MEMORY_MIB says otherwise, the compute
-// capability 8.0 unless SGFLOW_EMULATOR_CAPABILITY does (75, 80, 90).
+// capability 8.0 unless SGFLOW_EMULATOR_CAPABILITY does (75, 80, 90). Of images it reads
+// the target and the names of kernels, which must be those it was built with; machine
+// code it refuses.
+//
+// Libraries are kept in sgflow-emulator in the user's cache folder, by a sum of what
+// they were made of, and may be deleted at any time.
 package emulator
