@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"sgflow/engine/sweep/queue"
 	"sgflow/engine/sweep/store"
+	"sgflow/engine/train"
 )
 
 // smallSweep returns the flags of a sweep of four runs on small data in a new
@@ -305,6 +307,31 @@ func TestWorkersThatCannotWork(t *testing.T) {
 		if code, _, stderr := sgflow(append([]string{"worker", "--dir", dir}, test.args...)...); code != test.code || !strings.Contains(stderr, test.want) {
 			t.Errorf("%q: exit %d, want %d with %q: %s", test.args, code, test.code, test.want, stderr)
 		}
+	}
+}
+
+func TestWorkerOfAnotherVersionIsRefused(t *testing.T) {
+	s, err := queue.Serve(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx := context.Background()
+	q, err := queue.Connect(ctx, queue.Options{URL: s.URL(), Build: queue.NewBuild("sgflow v0.0.1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	const sweep = "0123456789abcdef"
+	if err := q.Open(ctx, sweep, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Submit(ctx, []queue.Job{{Sweep: sweep, Run: sweep, Config: train.Default()}}); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := sgflow("worker", "--nats", s.URL(), "--dir", t.TempDir(), "--idle", "1m")
+	if code != exitRequest || !strings.Contains(stderr, `they need "sgflow v0.0.1", this is "sgflow `) || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("exit %d: %s", code, stderr)
 	}
 }
 
