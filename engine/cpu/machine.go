@@ -36,7 +36,7 @@ type Machine[T Float] struct {
 
 	// unwritten parts of ḡ and H·v: no instruction writes them, so they are
 	// set to zero.
-	gradGaps, productGaps []interval
+	gradGaps, productGaps []program.Interval
 
 	logits  operand[T]
 	norms   [][]float64 // by parameter, nil where there is no rule
@@ -82,8 +82,8 @@ func New[T Float](p *program.Program, o Options) (*Machine[T], error) {
 	if err := m.bind(layout); err != nil {
 		return nil, err
 	}
-	m.gradGaps = gaps(p, program.Grad, program.Gradient)
-	m.productGaps = gaps(p, program.Product, program.HessianProduct)
+	m.gradGaps = p.Gaps(program.Grad, program.Gradient)
+	m.productGaps = p.Gaps(program.Product, program.HessianProduct)
 	if err := m.start(o); err != nil {
 		return nil, fmt.Errorf("cpu: making a machine: %w", err)
 	}
@@ -246,7 +246,7 @@ func (m *Machine[T]) backward(list []bound, noise bool) {
 	m.changed()
 	m.sampled.begin(noise)
 	for _, g := range m.gradGaps {
-		clear(m.grad[g.from:g.to])
+		clear(m.grad[g.From:g.To])
 	}
 	if noise {
 		for _, s := range m.norms {
@@ -292,7 +292,7 @@ func (m *Machine[T]) Product(out, v []T) {
 	}
 	m.vector, m.product = v, out
 	for _, g := range m.productGaps {
-		clear(out[g.from:g.to])
+		clear(out[g.From:g.To])
 	}
 	m.run(program.HessianProduct, m.batch)
 	m.vector, m.product = nil, nil

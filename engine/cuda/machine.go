@@ -65,7 +65,7 @@ type Machine struct {
 	vectors    vectors
 
 	// unwritten parts of ḡ and H·v: no instruction writes them, so they are zero.
-	gradGaps, productGaps []interval
+	gradGaps, productGaps []program.Interval
 
 	toGradient bool // the run in progress goes on to the gradient
 	noise      bool // and to norms
@@ -159,9 +159,9 @@ func (m *Machine) start(d driver.Device) (err error) {
 		return err
 	}
 	m.fill("counts of blocks", m.arrived, arrived/4)
-	m.gradGaps = gaps(m.program, program.Grad, program.Gradient)
+	m.gradGaps = m.program.Gaps(program.Grad, program.Gradient)
 	if m.program.HasProduct() {
-		m.productGaps = gaps(m.program, program.Product, program.HessianProduct)
+		m.productGaps = m.program.Gaps(program.Product, program.HessianProduct)
 	}
 	if err := m.bind(); err != nil {
 		return err
@@ -426,9 +426,9 @@ func (m *Machine) backward(list []bound, n int) {
 	m.results()
 }
 
-func (m *Machine) clear(x []float32, gaps []interval) {
+func (m *Machine) clear(x []float32, gaps []program.Interval) {
 	for _, g := range gaps {
-		m.fill("elements without gradient", address(x)+driver.Pointer(g.from*real), g.to-g.from)
+		m.fill("elements without gradient", address(x)+driver.Pointer(g.From*real), g.To-g.From)
 	}
 }
 
@@ -475,7 +475,7 @@ func (m *Machine) Product(out, v []float32) {
 // queueProduct queues H·v of the machine's own v.
 func (m *Machine) queueProduct(n int) {
 	for _, g := range m.productGaps {
-		m.fill("elements without product", m.buffers.product+driver.Pointer(g.from*real), g.to-g.from)
+		m.fill("elements without product", m.buffers.product+driver.Pointer(g.From*real), g.To-g.From)
 	}
 	m.run(program.HessianProduct, n)
 }
