@@ -14,7 +14,7 @@ import (
 
 	"sgflow/bench"
 	"sgflow/data"
-	"sgflow/engine/train"
+	"sgflow/engine/request"
 	"sgflow/models"
 )
 
@@ -47,15 +47,15 @@ Examples:
 // Run runs the command.
 func (c *benchCommand) Run(a *app) error {
 	if c.Seconds <= 0 || c.Seconds > 3600 {
-		return &train.RequestError{Err: fmt.Errorf("--seconds %v: give a number above 0, at most 3600", c.Seconds)}
+		return &request.Error{Err: fmt.Errorf("--seconds %v: give a number above 0, at most 3600", c.Seconds)}
 	}
 	set, err := data.Open(c.Data)
 	if err != nil {
-		return &train.RequestError{Err: err}
+		return &request.Error{Err: err}
 	}
 	out, err := c.open()
 	if err != nil {
-		return &train.RequestError{Err: err}
+		return &request.Error{Err: err}
 	}
 	options := bench.Options{Time: time.Duration(c.Seconds * float64(time.Second))}
 	header := benchHeader
@@ -75,7 +75,7 @@ func (c *benchCommand) Run(a *app) error {
 		return a.write(text)
 	})
 	if errors.Is(err, bench.ErrCase) {
-		err = &train.RequestError{Err: err}
+		err = &request.Error{Err: err}
 	}
 	return errors.Join(err, out.Close())
 }

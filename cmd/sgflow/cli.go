@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"sgflow/engine/request"
 	"sgflow/engine/train"
 )
 
@@ -72,7 +73,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	a := &app{ctx: ctx, stdout: stdout, stderr: stderr}
 	parsed, err := parser.Parse(joinNegative(args))
 	if err != nil {
-		return a.fail(&train.RequestError{Err: explain(err)})
+		return a.fail(&request.Error{Err: explain(err)})
 	}
 	a.json = c.JSON
 	if err := parsed.Run(a); err != nil {
@@ -101,7 +102,7 @@ var negative = regexp.MustCompile(`^-[.0-9]`)
 // fail prints the error and returns the exit code that belongs to it.
 func (a *app) fail(err error) int {
 	fmt.Fprintf(a.stderr, "sgflow: %v\n", err)
-	var request *train.RequestError
+	var request *request.Error
 	switch {
 	case errors.Is(err, train.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted

@@ -9,7 +9,7 @@ import (
 
 	"sgflow/data"
 	"sgflow/engine/nearest"
-	"sgflow/engine/train"
+	"sgflow/engine/request"
 )
 
 // dataCommand is `sgflow data`.
@@ -77,7 +77,7 @@ Example:
 // Run runs the command.
 func (c dataFetchCommand) Run(a *app) error {
 	if err := c.check(); err != nil {
-		return &train.RequestError{Err: err}
+		return &request.Error{Err: err}
 	}
 	p := &download{console: newConsole(a.stderr), now: time.Now}
 	dir, err := data.Fetch(a.ctx, c.Name, data.FetchOptions{Mirror: c.Mirror, Progress: p.progress})
@@ -147,7 +147,7 @@ func (dataVerifyCommand) Help() string { return "Example:\n\n  sgflow data verif
 func (c dataVerifyCommand) Run(a *app) error {
 	v, err := data.Verify(c.Name)
 	if err != nil {
-		return &train.RequestError{Err: err}
+		return &request.Error{Err: err}
 	}
 	if a.json {
 		err = a.print(v)
@@ -191,7 +191,7 @@ func (dataInfoCommand) Help() string { return "Example:\n\n  sgflow data info fa
 func (c dataInfoCommand) Run(a *app) error {
 	info, err := data.Info(c.Name)
 	if err != nil {
-		return &train.RequestError{Err: err}
+		return &request.Error{Err: err}
 	}
 	if a.json {
 		return a.print(info)

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"sgflow/engine/cuda/driver"
-	"sgflow/engine/train"
+	"sgflow/engine/problem"
 )
 
 // devicesCommand is `sgflow devices`.
@@ -61,7 +61,7 @@ func cudaDevices() []cudaDevice {
 
 // Run runs the command.
 func (devicesCommand) Run(a *app) error {
-	cpu, err := train.CPU()
+	cpu, err := problem.CPU()
 	if err != nil {
 		return err
 	}

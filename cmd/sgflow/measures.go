@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"sgflow/engine/measure"
-	"sgflow/engine/train"
+	"sgflow/engine/request"
 )
 
 // measuresCommand is `sgflow measures`.
@@ -45,7 +45,7 @@ func (c *measuresCommand) Run(a *app) error {
 	if len(c.Names) > 0 {
 		s, err := measure.ParseSelection(strings.Join(c.Names, ","))
 		if err != nil {
-			return &train.RequestError{Err: err}
+			return &request.Error{Err: err}
 		}
 		list = s.Quantities()
 	}

@@ -9,7 +9,7 @@ import (
 
 	"sgflow/engine/analysis"
 	reports "sgflow/engine/report" // report is the progress of a run here
-	"sgflow/engine/train"
+	"sgflow/engine/request"
 )
 
 // reportCommand is `sgflow report`.
@@ -41,9 +41,9 @@ func (c *reportCommand) Run(a *app) error {
 	}
 	for _, dir := range c.Dirs {
 		if info, err := os.Stat(dir); err != nil {
-			return &train.RequestError{Err: fmt.Errorf("report: %w", err)}
+			return &request.Error{Err: fmt.Errorf("report: %w", err)}
 		} else if !info.IsDir() {
-			return &train.RequestError{Err: fmt.Errorf("report: %s is no folder: give the folder of a sweep or of a run", dir)}
+			return &request.Error{Err: fmt.Errorf("report: %s is no folder: give the folder of a sweep or of a run", dir)}
 		}
 	}
 	progress := newConsole(a.stderr)
@@ -57,7 +57,7 @@ func (c *reportCommand) Run(a *app) error {
 		_, err = reports.New(loaded, target) // says why
 	}
 	if errors.Is(err, reports.ErrNoRuns) || errors.Is(err, fs.ErrNotExist) {
-		return &train.RequestError{Err: err}
+		return &request.Error{Err: err}
 	}
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (c *reportCommand) target() (*analysis.Target, error) {
 	}
 	t, err := analysis.ParseTarget(c.Target)
 	if err != nil {
-		return nil, &train.RequestError{Err: fmt.Errorf("--target %w", err)}
+		return nil, &request.Error{Err: fmt.Errorf("--target %w", err)}
 	}
 	return &t, nil
 }

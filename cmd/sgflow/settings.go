@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"sgflow/engine/nearest"
+	"sgflow/engine/request"
 	"sgflow/engine/train"
 )
 
@@ -138,7 +139,7 @@ func (resumeDir) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 // explain adds to an error of the parser what it leaves out: the nearest flag
 // or command, however far, and where help is.
 func explain(err error) error {
-	var request *train.RequestError
+	var request *request.Error
 	if errors.As(err, &request) {
 		return request
 	}

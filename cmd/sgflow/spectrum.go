@@ -12,6 +12,7 @@ import (
 
 	"sgflow/engine/figure"
 	"sgflow/engine/record"
+	"sgflow/engine/request"
 	"sgflow/engine/train"
 )
 
@@ -45,7 +46,7 @@ func (spectrumCommand) defaults() any {
 func (c *spectrumCommand) Run(a *app) error {
 	if c.Out != "" {
 		if err := os.MkdirAll(c.Out, 0o777); err != nil {
-			return &train.RequestError{Err: fmt.Errorf("--out: %w", err)}
+			return &request.Error{Err: fmt.Errorf("--out: %w", err)}
 		}
 	}
 	progress := newConsole(a.stderr)

@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"sgflow/engine/nearest"
+	"sgflow/engine/request"
 	"sgflow/engine/sweep"
 	"sgflow/engine/sweep/grid"
 	"sgflow/engine/sweep/store"
@@ -138,21 +139,21 @@ func (c *sweepRunCommand) request() (*grid.Request, error) {
 func (c *sweepRunCommand) configs(a *app) ([]train.Config, error) {
 	r, err := c.request()
 	if err != nil {
-		return nil, &train.RequestError{Err: err}
+		return nil, &request.Error{Err: err}
 	}
 	if len(r.Axes) > 0 || len(r.Runs) > 0 || r.Seeds > 0 {
 		configs, err := r.Plan()
 		if err != nil {
-			return nil, &train.RequestError{Err: fmt.Errorf("sweep: %w", err)}
+			return nil, &request.Error{Err: fmt.Errorf("sweep: %w", err)}
 		}
 		return configs, nil
 	}
 	if c.Name == "" && c.Out == "" {
-		return nil, &train.RequestError{Err: errors.New("sweep: nothing is asked for: give values for flags of training, such as --batch 8..1024*2 --seeds 3, or the --name of a sweep to go on with")}
+		return nil, &request.Error{Err: errors.New("sweep: nothing is asked for: give values for flags of training, such as --batch 8..1024*2 --seeds 3, or the --name of a sweep to go on with")}
 	}
 	s, err := store.Open(c.dir(nil))
 	if err != nil {
-		return nil, &train.RequestError{Err: fmt.Errorf("sweep: no flag of training is given, and there is nothing to go on with: %w", err)}
+		return nil, &request.Error{Err: fmt.Errorf("sweep: no flag of training is given, and there is nothing to go on with: %w", err)}
 	}
 	defer s.Close()
 	runs, err := s.Runs(a.ctx)
@@ -183,7 +184,7 @@ const sweepsDir = "sweeps"
 // Run runs the command.
 func (c *sweepRunCommand) Run(a *app) error {
 	if c.Name != filepath.Base(c.Name) && c.Name != "" || c.Name == ".." || c.Name == "." {
-		return &train.RequestError{Err: fmt.Errorf("--name %s: give a name, not a path (--out takes a path)", c.Name)}
+		return &request.Error{Err: fmt.Errorf("--name %s: give a name, not a path (--out takes a path)", c.Name)}
 	}
 	configs, err := c.configs(a)
 	if err != nil {
@@ -208,7 +209,7 @@ func (c *sweepRunCommand) Run(a *app) error {
 	}
 	if c.Slurm {
 		if c.Workers == -1 {
-			return &train.RequestError{Err: errors.New("--slurm: give the number of tasks as --workers")}
+			return &request.Error{Err: errors.New("--slurm: give the number of tasks as --workers")}
 		}
 		o.Slurm = &sweep.Slurm{Tasks: o.Workers, Threads: max(c.Threads, 1), Options: c.SlurmOptions}
 		o.Workers = 0

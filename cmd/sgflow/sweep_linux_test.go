@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sgflow/data"
+	"sgflow/engine/problem"
 	"sgflow/engine/sweep/store"
 	"sgflow/engine/train"
 )
@@ -229,7 +230,7 @@ func twoAtATime(t *testing.T, runs []store.Run) float64 {
 			for r := range next {
 				r.Config.Threads, r.Config.Out = 1, filepath.Join(dir, r.ID)
 				if _, err := train.Run(context.Background(), r.Config, false, &report{console: newConsole(io.Discard), now: time.Now},
-					train.WithData(func(string) (*data.Set, error) { return set, nil })); err != nil {
+					problem.WithData(func(string) (*data.Set, error) { return set, nil })); err != nil {
 					t.Error(err)
 				}
 			}

@@ -11,6 +11,7 @@ import (
 
 	"sgflow/engine/nearest"
 	"sgflow/engine/record"
+	"sgflow/engine/request"
 	"sgflow/engine/sweep/export"
 	"sgflow/engine/sweep/store"
 	"sgflow/engine/train"
@@ -32,7 +33,7 @@ func (n sweepName) open() (*store.Store, error) {
 		if names := sweepNames(); len(names) > 0 {
 			hint = fmt.Sprintf("did you mean %s? (sgflow sweep ls lists all)", nearest.Name(string(n), names))
 		}
-		return nil, &train.RequestError{Err: fmt.Errorf("there is no sweep %q: %s", string(n), hint)}
+		return nil, &request.Error{Err: fmt.Errorf("there is no sweep %q: %s", string(n), hint)}
 	}
 	if errors.Is(err, store.ErrDamaged) {
 		return nil, fmt.Errorf("%w: `sgflow sweep` with the flags of this sweep puts it aside and makes a new one from the run folders", err)
@@ -223,7 +224,7 @@ func (c *sweepShowCommand) Run(a *app) error {
 	}
 	runs = slices.DeleteFunc(runs, func(r store.Run) bool { return !strings.HasPrefix(r.ID, c.ID) })
 	if len(runs) != 1 {
-		return &train.RequestError{Err: fmt.Errorf("%d runs of %s have an id that begins with %q: `sgflow sweep ls %s` lists them", len(runs), s.Dir(), c.ID, sweepArg(s.Dir()))}
+		return &request.Error{Err: fmt.Errorf("%d runs of %s have an id that begins with %q: `sgflow sweep ls %s` lists them", len(runs), s.Dir(), c.ID, sweepArg(s.Dir()))}
 	}
 	r := &runs[0]
 	windows, err := s.Windows(a.ctx, r.ID)

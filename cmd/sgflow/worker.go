@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"sgflow/engine/problem"
+	"sgflow/engine/request"
 	"sgflow/engine/sweep/queue"
 	"sgflow/engine/sweep/worker"
 	"sgflow/engine/train"
@@ -34,11 +36,11 @@ func (n *natsFlags) options() (queue.Options, error) {
 			continue
 		}
 		if _, err := os.Stat(path); err != nil {
-			return queue.Options{}, &train.RequestError{Err: fmt.Errorf("--nats-%s: %w", flag, err)}
+			return queue.Options{}, &request.Error{Err: fmt.Errorf("--nats-%s: %w", flag, err)}
 		}
 	}
 	if (n.TLSCert == "") != (n.TLSKey == "") {
-		return queue.Options{}, &train.RequestError{Err: fmt.Errorf("--nats-tls-cert and --nats-tls-key go together: give both")}
+		return queue.Options{}, &request.Error{Err: fmt.Errorf("--nats-tls-cert and --nats-tls-key go together: give both")}
 	}
 	return queue.Options{URL: n.NATS, Creds: n.Creds, CA: n.TLSCA, Cert: n.TLSCert, Key: n.TLSKey, Build: build}, nil
 }
@@ -70,13 +72,13 @@ Examples:
 // Run runs the command.
 func (c *workerCommand) Run(a *app) error {
 	if c.NATS == "" {
-		return &train.RequestError{Err: fmt.Errorf("worker: --nats is missing: give the address of the sweep's queue")}
+		return &request.Error{Err: fmt.Errorf("worker: --nats is missing: give the address of the sweep's queue")}
 	}
 	if c.Threads < 0 || c.Idle < 0 {
-		return &train.RequestError{Err: fmt.Errorf("worker: --threads and --idle cannot be below 0")}
+		return &request.Error{Err: fmt.Errorf("worker: --threads and --idle cannot be below 0")}
 	}
 	for _, device := range c.Device {
-		if err := train.CheckDevice(device); err != nil {
+		if err := problem.CheckDevice(device); err != nil {
 			return err
 		}
 	}
@@ -95,7 +97,7 @@ func (c *workerCommand) Run(a *app) error {
 	if o.Dir == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
-			return &train.RequestError{Err: fmt.Errorf("worker: %w: give --dir", err)}
+			return &request.Error{Err: fmt.Errorf("worker: %w: give --dir", err)}
 		}
 		o.Dir = filepath.Join(cache, "sgflow", "worker")
 	}
@@ -112,7 +114,7 @@ func (c *workerCommand) Run(a *app) error {
 	}
 	err = worker.Run(ctx, o)
 	if errors.Is(err, queue.ErrBuild) {
-		return &train.RequestError{Err: err}
+		return &request.Error{Err: err}
 	}
 	if err != nil {
 		return err

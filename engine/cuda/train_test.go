@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"testing"
 
+	"sgflow/engine/problem"
 	"sgflow/engine/record"
 	"sgflow/engine/rng"
 	"sgflow/engine/train"
@@ -143,7 +144,7 @@ func TestTrainingAgreesWithTheProcessor(t *testing.T) {
 			c := config(t, device)
 			c.Model, c.Steps, c.Batch = model, 3, 8
 			if device == "cpu" {
-				c.DType = train.Float64
+				c.DType = problem.Float64
 			}
 			mustTrain(t, c)
 			logs[k] = steps(t, c.Out)

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"sgflow/engine/request"
 	"sgflow/engine/sweep/queue"
 	"sgflow/engine/sweep/store"
-	"sgflow/engine/train"
 )
 
 // Options say how a sweep is run.
@@ -42,10 +42,10 @@ type Options struct {
 	Ready func(url string) error
 }
 
-// Validate returns a RequestError for options that no sweep can have.
+// Validate returns a request.Error for options that no sweep can have.
 func (o *Options) Validate() error {
 	bad := func(flag string, value any, advice string) error {
-		return &train.RequestError{Err: fmt.Errorf("--%s %v: %s", flag, value, advice)}
+		return &request.Error{Err: fmt.Errorf("--%s %v: %s", flag, value, advice)}
 	}
 	switch {
 	case o.Workers < 0 || o.Workers > 1000:
@@ -63,7 +63,7 @@ func (o *Options) Validate() error {
 	case o.Slurm != nil && (o.Slurm.Tasks < 1 || o.Slurm.Tasks > 100_000):
 		return bad("workers", o.Slurm.Tasks, "a Slurm job array has from 1 to 100000 tasks")
 	case o.Slurm != nil && !canSubmit():
-		return &train.RequestError{Err: errors.New("--slurm: there is no sbatch on this machine: run the sweep where jobs are submitted")}
+		return &request.Error{Err: errors.New("--slurm: there is no sbatch on this machine: run the sweep where jobs are submitted")}
 	case o.Workers == 0 && o.Queue.URL == "" && o.Ready == nil && o.Slurm == nil:
 		return bad("workers", 0, "without a --nats server nobody could do the runs: give 1 or more")
 	}

@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"sgflow/data"
+	"sgflow/engine/problem"
+	"sgflow/engine/request"
 	"sgflow/engine/sweep/grid"
 	"sgflow/engine/sweep/queue"
 	"sgflow/engine/sweep/store"
@@ -30,12 +32,12 @@ type Plan struct {
 }
 
 // NewPlan checks the configurations and makes runs of them. Paths in them are
-// made absolute. An error is a RequestError that names the first run that could
+// made absolute. An error is a request.Error that names the first run that could
 // not be done.
 func NewPlan(ctx context.Context, configs []train.Config) (*Plan, error) {
 	p := &Plan{Hashes: map[string]map[string]string{}, samples: map[string]int{}}
 	if len(configs) == 0 {
-		return nil, &train.RequestError{Err: errors.New("the grid is empty: give at least one run")}
+		return nil, &request.Error{Err: errors.New("the grid is empty: give at least one run")}
 	}
 	var name string // of the set that is in memory
 	var set *data.Set
@@ -63,9 +65,9 @@ func NewPlan(ctx context.Context, configs []train.Config) (*Plan, error) {
 		seedless := c
 		seedless.Seed = 0
 		if !checked[seedless] {
-			s, err := train.Check(c, train.WithData(open))
+			s, err := train.Check(c, problem.WithData(open))
 			if err != nil {
-				return nil, &train.RequestError{Err: fmt.Errorf("%w (in run %d of %d: %s)", err, i+1, len(configs), Title(&c))}
+				return nil, &request.Error{Err: fmt.Errorf("%w (in run %d of %d: %s)", err, i+1, len(configs), Title(&c))}
 			}
 			p.Hashes[c.Data], p.samples[c.Data] = s.Hashes, s.Train.N
 			checked[seedless] = true
@@ -82,7 +84,7 @@ func absolute(c *train.Config, done map[string]string) error {
 		if _, ok := done[*path]; !ok {
 			abs, err := filepath.Abs(*path)
 			if err != nil {
-				return &train.RequestError{Err: err}
+				return &request.Error{Err: err}
 			}
 			if *path == "" || path == &c.Data && !isFolder(*path) {
 				abs = *path

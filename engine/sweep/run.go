@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"sgflow/engine/request"
 	"sgflow/engine/sweep/lock"
 	"sgflow/engine/sweep/queue"
 	"sgflow/engine/sweep/store"
@@ -64,11 +65,11 @@ func Run(ctx context.Context, plan *Plan, o Options, w Watcher) (*Report, error)
 		return nil, err
 	}
 	if err := os.MkdirAll(o.Dir, 0o777); err != nil {
-		return nil, &train.RequestError{Err: fmt.Errorf("sweep: %w", err)}
+		return nil, &request.Error{Err: fmt.Errorf("sweep: %w", err)}
 	}
 	held, err := lock.Try(filepath.Join(o.Dir, lockFile))
 	if errors.Is(err, lock.ErrHeld) {
-		return nil, &train.RequestError{Err: fmt.Errorf("sweep: %s is being run by another process: wait for it, or give this sweep another --name", o.Dir)}
+		return nil, &request.Error{Err: fmt.Errorf("sweep: %s is being run by another process: wait for it, or give this sweep another --name", o.Dir)}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sweep: %w", err)
@@ -299,7 +300,7 @@ func (s *sweep) sameWorld(ctx context.Context) error {
 	for i := range s.plan.Runs {
 		if path := s.plan.Runs[i].Config.Weights; path != "" && names[valueShared+path] == "" {
 			if names[valueShared+path], err = queue.Hash(path); err != nil {
-				return &train.RequestError{Err: err}
+				return &request.Error{Err: err}
 			}
 		}
 	}
@@ -309,7 +310,7 @@ func (s *sweep) sameWorld(ctx context.Context) error {
 			return err
 		}
 		if was != is {
-			return &train.RequestError{Err: fmt.Errorf("sweep: %s has changed since the sweep in %s was begun (it has another SHA-256): give this sweep another --name", name, s.o.Dir)}
+			return &request.Error{Err: fmt.Errorf("sweep: %s has changed since the sweep in %s was begun (it has another SHA-256): give this sweep another --name", name, s.o.Dir)}
 		}
 	}
 	return nil

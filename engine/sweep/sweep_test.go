@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sgflow/engine/record"
+	"sgflow/engine/request"
 	"sgflow/engine/rng"
 	"sgflow/engine/sweep/grid"
 	"sgflow/engine/sweep/queue"
@@ -345,7 +346,7 @@ func TestChangedDataIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Run(context.Background(), smallPlan(t, data, map[string][]string{"batch": {"32"}}), c.options(dir), &witness{})
-	var request *train.RequestError
+	var request *request.Error
 	if !errors.As(err, &request) || !strings.Contains(err.Error(), "has changed") {
 		t.Errorf("error %v", err)
 	}
@@ -393,7 +394,7 @@ func TestOnlyOneProcessRunsASweep(t *testing.T) {
 	o := c.options(dir)
 	o.Ready = func(string) error {
 		_, err := Run(context.Background(), p, c.options(dir), &witness{})
-		var request *train.RequestError
+		var request *request.Error
 		if !errors.As(err, &request) || !strings.Contains(err.Error(), "another process") {
 			t.Errorf("error %v", err)
 		}
@@ -555,7 +556,7 @@ func TestPlansThatAreNone(t *testing.T) {
 	worse.Batch = 100_000
 	for _, configs := range [][]train.Config{nil, {bad}, {train.Default(), worse}} {
 		_, err := NewPlan(context.Background(), configs)
-		var request *train.RequestError
+		var request *request.Error
 		if !errors.As(err, &request) {
 			t.Errorf("%d runs: %v", len(configs), err)
 		}

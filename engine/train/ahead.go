@@ -9,6 +9,7 @@ import (
 	"sgflow/data"
 	"sgflow/engine"
 	"sgflow/engine/measure"
+	"sgflow/engine/problem"
 	"sgflow/engine/record"
 )
 
@@ -34,11 +35,11 @@ type ahead[T engine.Float] struct {
 
 // newAhead returns nil where steps have to be taken one by one.
 func newAhead[T engine.Float](t *trainer[T], selection measure.Selection) *ahead[T] {
-	split := t.p.train
+	split := t.p.Train
 	if len(selection.Quantities()) > 0 || split.Pixels == nil || t.sampler.MaxBatch() > t.session.Capacity() {
 		return nil
 	}
-	d := engine.Data[T]{Pixels: split.Pixels, Labels: split.Labels, Classes: t.p.set.Classes, Values: byteValues[T](split.C, t.p.scale)}
+	d := engine.Data[T]{Pixels: split.Pixels, Labels: split.Labels, Classes: t.p.Set.Classes, Values: byteValues[T](split.C, t.p.Scale)}
 	if !t.session.SetData(d) {
 		return nil
 	}
@@ -55,7 +56,7 @@ func byteValues[T engine.Float](channels int, scale data.Scale) []T {
 		}
 	}
 	rows, values := make([]T, 256*channels), make([]T, 256*channels)
-	data.Gather(rows, all, sequence(0, 256), scale)
+	data.Gather(rows, all, problem.Sequence(0, 256), scale)
 	for v := range 256 {
 		for c := range channels {
 			values[c*256+v] = rows[v*channels+c]

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sgflow/engine/record"
+	"sgflow/engine/request"
 )
 
 // velocityTensor is the name of the momentum in a checkpoint; parameters have
@@ -69,16 +70,16 @@ func (t *trainer[T]) params() []record.Tensor {
 // restore puts the run where the checkpoint was taken.
 func (t *trainer[T]) restore(c *record.Checkpoint) error {
 	if c.Step > t.steps {
-		return request(fmt.Errorf("train: the checkpoint is of step %d, the run has %d", c.Step, t.steps))
+		return request.Wrap(fmt.Errorf("train: the checkpoint is of step %d, the run has %d", c.Step, t.steps))
 	}
 	var state checkpointState
 	if err := json.Unmarshal(c.State, &state); err != nil {
-		return request(fmt.Errorf("train: the checkpoint of step %d: %w", c.Step, err))
+		return request.Wrap(fmt.Errorf("train: the checkpoint of step %d: %w", c.Step, err))
 	}
 	read := func(name string, dst []T) error {
 		tensor, ok := c.Tensor(name)
 		if !ok || tensor.Len() != len(dst) {
-			return request(fmt.Errorf("train: the checkpoint of step %d does not fit the model: it lacks %s with %d elements", c.Step, name, len(dst)))
+			return request.Wrap(fmt.Errorf("train: the checkpoint of step %d does not fit the model: it lacks %s with %d elements", c.Step, name, len(dst)))
 		}
 		copy(dst, record.Values[T](tensor))
 		return nil
@@ -94,7 +95,7 @@ func (t *trainer[T]) restore(c *record.Checkpoint) error {
 		}
 	}
 	if err := t.monitor.Restore(c, state.Monitor); err != nil {
-		return request(err)
+		return request.Wrap(err)
 	}
 	t.at, t.saved, t.progress = c.Step, c.Step, state.Progress
 	return nil

@@ -6,43 +6,13 @@ import (
 	"sgflow/data"
 	"sgflow/engine/measure"
 	"sgflow/engine/optim"
+	"sgflow/engine/problem"
+	"sgflow/engine/request"
 )
-
-// The losses, as the contract defines them.
-const (
-	CrossEntropy = "cross-entropy"
-	MSE          = "mse"
-)
-
-// The element types of a run.
-const (
-	Float32 = "float32"
-	Float64 = "float64"
-	// TF32 is a value of the precision setting, which has Float32 too.
-	TF32 = "tf32"
-)
-
-// Problem is a loss surface and a point on it: data, model, loss and initial
-// weights, and what computes them. The JSON names are the names of the command
-// line's flags and of a configuration file's keys; the help tags are their
-// descriptions.
-type Problem struct {
-	Model     string `json:"model" help:"Model: mlp, cnn, lenet5, or a spec such as mlp:784-100-10,act=tanh or cnn:conv8k3,relu,maxpool2,fc10."`
-	Data      string `json:"data" help:"Data set: mnist, fashion-mnist, kmnist, emnist-balanced, cifar10, or a folder of IDX files."`
-	Limit     int    `json:"limit" help:"Use the first N training samples only; 0 is all."`
-	Normalize bool   `json:"normalize" help:"Subtract the training set's mean from the pixels and divide by its deviation."`
-	Loss      string `json:"loss" help:"Loss: cross-entropy or mse."`
-	Device    string `json:"device" help:"Where to compute: auto, cpu, cuda or cuda:N."`
-	DType     string `json:"dtype" name:"dtype" help:"Number type: float32 or float64."`
-	Precision string `json:"precision" help:"Factors of a GPU's matrix products: float32, or tf32 (10 bits of mantissa) for its tensor cores."`
-	Threads   int    `json:"threads" help:"CPU threads; 0 is all cores. Results do not depend on it."`
-	Seed      uint64 `json:"seed" help:"Seed of initial weights, batches and probes."`
-	Weights   string `json:"weights" help:"Start from the weights in this safetensors file."`
-}
 
 // Config is all that a user can ask of a training run.
 type Config struct {
-	Problem `yaml:",inline"`
+	problem.Problem `yaml:",inline"`
 
 	Batch       int     `json:"batch" help:"Samples in a step."`
 	Epochs      int     `json:"epochs" help:"Passes through the training set."`
@@ -76,10 +46,8 @@ type Config struct {
 // Default returns the configuration of a run of which nothing is asked.
 func Default() Config {
 	return Config{
-		Problem: Problem{
-			Model: "mlp", Data: "mnist", Loss: CrossEntropy, Device: deviceAuto, DType: Float32, Precision: Float32,
-		},
-		Batch: 64, Epochs: 5, LR: 0.1,
+		Problem: problem.Default(),
+		Batch:   64, Epochs: 5, LR: 0.1,
 		Optimizer: optim.SGD, Schedule: optim.Constant, Sampling: string(data.Shuffle),
 		Measure: "all", MeasureEvery: 1, FlatnessTol: 0.01, FlatnessIters: 50, FlatnessWindow: 32,
 		Reach:           defaultReach(),
@@ -87,26 +55,7 @@ func Default() Config {
 	}
 }
 
-// Validate returns a RequestError that names the first setting that no run
-// can have, by its flag, and nil where all are sound. What depends on the data
-// is checked by Run.
-func (p *Problem) Validate() error {
-	switch {
-	case p.Loss != CrossEntropy && p.Loss != MSE:
-		return unknownValue("loss", p.Loss, CrossEntropy, MSE)
-	case p.DType != Float32 && p.DType != Float64:
-		return unknownValue("dtype", p.DType, Float32, Float64)
-	case p.Precision != Float32 && p.Precision != TF32:
-		return unknownValue("precision", p.Precision, Float32, TF32)
-	case p.Threads < 0:
-		return badValue("threads", p.Threads, "give 1 or more, or 0 for all cores")
-	case p.Limit < 0:
-		return badValue("limit", p.Limit, "give 1 or more, or 0 for all samples")
-	}
-	return nil
-}
-
-// Validate does for a training run what [Problem.Validate] does for its
+// Validate does for a training run what [problem.Problem.Validate] does for its
 // problem, which it includes.
 func (c *Config) Validate() error {
 	if err := c.Problem.Validate(); err != nil {
@@ -116,16 +65,16 @@ func (c *Config) Validate() error {
 		return err
 	}
 	if err := optim.ValidateLR(c.LR); err != nil {
-		return request(err)
+		return request.Wrap(err)
 	}
 	if err := c.optimizer().Validate(); err != nil {
-		return request(err)
+		return request.Wrap(err)
 	}
 	if _, err := c.schedule(1); err != nil {
 		return err
 	}
 	if _, err := measure.ParseSelection(c.Measure); err != nil {
-		return request(err)
+		return request.Wrap(err)
 	}
 	_, err := parseTarget(c.Until)
 	return err
@@ -150,17 +99,17 @@ func (c *Config) validateCounts() error {
 		{"flatness-window", c.FlatnessWindow, 1},
 	} {
 		if count.value < count.least {
-			return badValue(count.flag, count.value, "give %d or more", count.least)
+			return request.BadValue(count.flag, count.value, "give %d or more", count.least)
 		}
 	}
 	if !(c.FlatnessTol > 0 && c.FlatnessTol < 1) {
-		return badValue("flatness-tol", c.FlatnessTol, "give a share between 0 and 1, such as 0.01")
+		return request.BadValue("flatness-tol", c.FlatnessTol, "give a share between 0 and 1, such as 0.01")
 	}
 	if err := c.Reach.validate(); err != nil {
 		return err
 	}
 	if !(c.CheckpointEvery > 0) || math.IsInf(c.CheckpointEvery, 0) {
-		return badValue("checkpoint-every", c.CheckpointEvery, "give a number of seconds above 0")
+		return request.BadValue("checkpoint-every", c.CheckpointEvery, "give a number of seconds above 0")
 	}
 	return nil
 }
@@ -177,5 +126,5 @@ func (c *Config) schedule(stepsPerEpoch int) (optim.Schedule, error) {
 		s.Warmup, s.StepsPerEpoch = c.Warmup, stepsPerEpoch
 		err = s.Validate()
 	}
-	return s, request(err)
+	return s, request.Wrap(err)
 }

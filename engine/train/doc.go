@@ -8,7 +8,7 @@
 // killed and ends with the same bits as one that was not. [Probe] measures
 // fixed weights on fixed samples, [Listing] shows what a model compiles to.
 //
-// A wrong request is a [RequestError], found before any work; every other
+// A wrong request is a [request.Error], found before any work; every other
 // error happened while running, and what was logged before stays readable.
 //
 // The package prints nothing: what happens is told to a [Reporter]. It starts

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"sgflow/engine/record"
+	"sgflow/engine/request"
 	"sgflow/engine/rng"
 )
 
@@ -97,12 +98,12 @@ func mustRun(t testing.TB, c Config) *record.Summary {
 	return s
 }
 
-// wantRequestError fails the test unless err is a RequestError.
+// wantRequestError fails the test unless err is a request.Error.
 func wantRequestError(t testing.TB, err error) {
 	t.Helper()
-	var request *RequestError
+	var request *request.Error
 	if !errors.As(err, &request) {
-		t.Fatalf("error %v, want a RequestError", err)
+		t.Fatalf("error %v, want a request.Error", err)
 	}
 }
 

@@ -5,14 +5,16 @@ import (
 
 	"sgflow/engine"
 	"sgflow/engine/measure"
+	"sgflow/engine/problem"
+	"sgflow/engine/request"
 )
 
 // ProbeConfig is what a user can ask of a probe of fixed weights on fixed
 // samples.
 type ProbeConfig struct {
-	Problem `yaml:",inline"`
+	problem.Problem `yaml:",inline"`
 
-	SampleSet `yaml:",inline"`
+	problem.SampleSet `yaml:",inline"`
 
 	Measure    string `json:"measure" help:"What to measure: all, everything, or a comma list of sets and quantities; see sgflow measures."`
 	Top        int    `json:"top" help:"How many of the largest eigenvalues to find."`
@@ -24,23 +26,23 @@ type ProbeConfig struct {
 
 // DefaultProbe returns the configuration of a probe of which nothing is asked.
 func DefaultProbe() ProbeConfig {
-	return ProbeConfig{Problem: Default().Problem, SampleSet: defaultSamples(), Measure: "all", Top: 1, Probes: 32, Reach: defaultReach()}
+	return ProbeConfig{Problem: Default().Problem, SampleSet: problem.DefaultSamples(), Measure: "all", Top: 1, Probes: 32, Reach: defaultReach()}
 }
 
-// Validate does for a probe what [Problem.Validate] does for its problem,
+// Validate does for a probe what [problem.Problem.Validate] does for its problem,
 // which it includes.
 func (c *ProbeConfig) Validate() error {
 	if err := c.Problem.Validate(); err != nil {
 		return err
 	}
-	if err := c.SampleSet.validate(); err != nil {
+	if err := c.SampleSet.Validate(); err != nil {
 		return err
 	}
 	switch {
 	case c.Top < 1:
-		return badValue("top", c.Top, "give 1 or more")
+		return request.BadValue("top", c.Top, "give 1 or more")
 	case c.Probes < 2:
-		return badValue("probes", c.Probes, "give 2 or more: one has no standard error")
+		return request.BadValue("probes", c.Probes, "give 2 or more: one has no standard error")
 	}
 	if err := c.Reach.validate(); err != nil {
 		return err
@@ -53,15 +55,15 @@ func (c *ProbeConfig) Validate() error {
 func (c *ProbeConfig) selection() (measure.Selection, error) {
 	s, err := measure.ParseSelection(c.Measure)
 	if err != nil {
-		return s, request(err)
+		return s, request.Wrap(err)
 	}
 	for _, q := range s.Quantities() {
 		if q.Name == c.Measure && q.Needs&measure.Training != 0 {
-			return s, badValue("measure", c.Measure, "it belongs to steps of training: use sgflow train")
+			return s, request.BadValue("measure", c.Measure, "it belongs to steps of training: use sgflow train")
 		}
 	}
 	if c.Measure == "none" {
-		return s, badValue("measure", c.Measure, "a probe of nothing: give all, or what to measure")
+		return s, request.BadValue("measure", c.Measure, "a probe of nothing: give all, or what to measure")
 	}
 	return s, nil
 }
@@ -71,33 +73,33 @@ func (c *ProbeConfig) selection() (measure.Selection, error) {
 // is called now and then with what is being computed and how many
 // Hessian-vector products were done.
 //
-// A wrong request is a RequestError; measure.ErrNotConverged comes with the
+// A wrong request is a request.Error; measure.ErrNotConverged comes with the
 // result so far; a cancelled context gives its error.
 func Probe(ctx context.Context, c ProbeConfig, progress func(stage string, products int)) (*measure.ProbeResult, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	p, err := open(&c.Problem)
+	p, err := c.Problem.Open()
 	if err != nil {
 		return nil, err
 	}
-	if err := p.compile(true); err != nil {
+	if err := p.Compile(true); err != nil {
 		return nil, err
 	}
-	if c.DType == Float64 {
+	if c.DType == problem.Float64 {
 		return probe[float64](ctx, p, &c, progress)
 	}
 	return probe[float32](ctx, p, &c, progress)
 }
 
-func probe[T engine.Float](ctx context.Context, p *problem, c *ProbeConfig, progress func(string, int)) (r *measure.ProbeResult, err error) {
+func probe[T engine.Float](ctx context.Context, p *problem.Opened, c *ProbeConfig, progress func(string, int)) (r *measure.ProbeResult, err error) {
 	selection, err := c.selection()
 	if err != nil {
 		return nil, err
 	}
-	err = examine(p, &c.SampleSet, func(o *measure.Objective[T], indices []int32) (err error) {
+	err = problem.Examine(p, &c.SampleSet, func(o *measure.Objective[T], indices []int32) (err error) {
 		if params := len(o.Session().Params()); c.Top > params {
-			return badValue("top", c.Top, "the model has only %d parameters", params)
+			return request.BadValue("top", c.Top, "the model has only %d parameters", params)
 		}
 		r, err = measure.Probe(ctx, o, indices, measure.ProbeConfig{
 			Select: selection, Top: c.Top, Probes: c.Probes, ExactTrace: c.ExactTrace, Seed: c.Seed, Reach: c.Reach.reach(), Progress: progress,

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"sgflow/engine/problem"
 	"sgflow/engine/record"
 )
 
@@ -15,13 +16,13 @@ import (
 func smallProbe(t *testing.T) ProbeConfig {
 	t.Helper()
 	c := DefaultProbe()
-	c.Data, c.Model, c.DType = smallData(t), "mlp:36-4-4,act=tanh", Float64
+	c.Data, c.Model, c.DType = smallData(t), "mlp:36-4-4,act=tanh", problem.Float64
 	return c
 }
 
 func TestProbeAgreesWithTheFirstStepOfTraining(t *testing.T) {
 	c := smallConfig(t)
-	c.DType, c.Sampling, c.Steps = Float64, "full", 1
+	c.DType, c.Sampling, c.Steps = problem.Float64, "full", 1
 	mustRun(t, c)
 	steps, err := record.ReadSteps(filepath.Join(c.Out, "steps.jsonl"))
 	if err != nil {

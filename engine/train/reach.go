@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"sgflow/engine/measure"
+	"sgflow/engine/request"
 )
 
 // Reach is how far the quantities go that leave the weights to see how the loss
@@ -22,7 +23,7 @@ func defaultReach() Reach {
 	}
 }
 
-// validate returns a RequestError for the first setting that is out of range.
+// validate returns a request.Error for the first setting that is out of range.
 func (r *Reach) validate() error {
 	for _, length := range []struct {
 		flag  string
@@ -33,11 +34,11 @@ func (r *Reach) validate() error {
 		{"keskar-epsilon", r.KeskarEpsilon},
 	} {
 		if !(length.value > 0) || math.IsInf(length.value, 0) {
-			return badValue(length.flag, length.value, "give a number above 0")
+			return request.BadValue(length.flag, length.value, "give a number above 0")
 		}
 	}
 	if r.KeskarSubspace < 1 {
-		return badValue("keskar-subspace", r.KeskarSubspace, "give 1 or more")
+		return request.BadValue("keskar-subspace", r.KeskarSubspace, "give 1 or more")
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
 package train
 
-import "sgflow/engine/record"
+import (
+	"sgflow/engine/problem"
+	"sgflow/engine/record"
+)
 
 // Reporter is told what a run does, on the goroutine that runs it. What it is
 // handed stays the run's: it keeps no pointer.
@@ -27,7 +30,7 @@ type Info struct {
 	Spec    string // the model, presets written out
 	// Layers holds a line for each layer: what it is and the shape it gives.
 	Layers []string
-	Device Device
+	Device problem.Device
 	// Why says why it is that device, Threads how many of its cores are used.
 	Why     string
 	Threads int

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"sgflow/engine/record"
+	"sgflow/engine/request"
 )
 
 // ReadConfig returns the configuration of the run in the folder dir.
@@ -19,9 +20,9 @@ func readRun(dir string) (Config, *record.Run, error) {
 	c := Default()
 	run, err := record.ReadRun(dir, &c)
 	if errors.Is(err, fs.ErrNotExist) {
-		return c, nil, request(fmt.Errorf("%s holds no run that could be resumed: it has no run.json", dir))
+		return c, nil, request.Wrap(fmt.Errorf("%s holds no run that could be resumed: it has no run.json", dir))
 	}
-	return c, run, request(err)
+	return c, run, request.Wrap(err)
 }
 
 // free names the settings that may change when a run is resumed, since its
@@ -34,7 +35,7 @@ func conflict(stored, c *Config) error {
 	was, is := Values(stored), Values(c)
 	for _, name := range Names(c) {
 		if was[name] != is[name] && !slices.Contains(free, name) {
-			return request(fmt.Errorf("--%s %s: the run was started with %s, and a resumed run keeps its settings: leave it out, or start a new run",
+			return request.Wrap(fmt.Errorf("--%s %s: the run was started with %s, and a resumed run keeps its settings: leave it out, or start a new run",
 				name, is[name], was[name]))
 		}
 	}

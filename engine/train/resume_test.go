@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"sgflow/engine/problem"
 	"sgflow/engine/record"
 )
 
@@ -35,7 +36,7 @@ func resumable(t *testing.T) map[string]Config {
 	plain, stateful, float64s, full := smallConfig(t), smallConfig(t), smallConfig(t), smallConfig(t)
 	plain.Momentum, plain.Measure = 0, "none"
 	stateful.Schedule, stateful.FlatnessWindow = "one-cycle", 4
-	float64s.DType, float64s.MeasureEvery, float64s.Nesterov = Float64, 3, true
+	float64s.DType, float64s.MeasureEvery, float64s.Nesterov = problem.Float64, 3, true
 	full.Sampling, full.Epochs, full.FlatnessSamples = "full", 20, 50
 	return map[string]Config{"plain": plain, "stateful": stateful, "float64": float64s, "full": full}
 }

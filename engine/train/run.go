@@ -12,16 +12,18 @@ import (
 
 	"sgflow/data"
 	"sgflow/engine"
+	"sgflow/engine/problem"
 	"sgflow/engine/record"
+	"sgflow/engine/request"
 )
 
 // Run trains as c says and returns how it ended, which is in the run folder
 // too. A folder that holds a run is an error unless force is set.
 //
 // Where ctx ends first, the step at hand is finished, the state saved, and the
-// error is ErrInterrupted, wrapped. A wrong request is a RequestError; it comes
+// error is ErrInterrupted, wrapped. A wrong request is a request.Error; it comes
 // before the folder is made.
-func Run(ctx context.Context, c Config, force bool, r Reporter, with ...Option) (*record.Summary, error) {
+func Run(ctx context.Context, c Config, force bool, r Reporter, with ...problem.Option) (*record.Summary, error) {
 	p, err := c.open(with...)
 	if err != nil {
 		return nil, err
@@ -29,7 +31,7 @@ func Run(ctx context.Context, c Config, force bool, r Reporter, with ...Option) 
 	if c.Out == "" {
 		c.Out = unused(defaultOut(&c, time.Now()))
 	}
-	if c.DType == Float64 {
+	if c.DType == problem.Float64 {
 		return start[float64](ctx, &c, p, force, r)
 	}
 	return start[float32](ctx, &c, p, force, r)
@@ -38,8 +40,8 @@ func Run(ctx context.Context, c Config, force bool, r Reporter, with ...Option) 
 // Resume goes on with the run in the folder dir from its last checkpoint, as if
 // it had never stopped. c is the configuration of the stored run (ReadConfig),
 // or differs from it in what results do not depend on; else the error is a
-// RequestError. A run that has ended is left as it is.
-func Resume(ctx context.Context, dir string, c Config, r Reporter, with ...Option) (*record.Summary, error) {
+// request.Error. A run that has ended is left as it is.
+func Resume(ctx context.Context, dir string, c Config, r Reporter, with ...problem.Option) (*record.Summary, error) {
 	stored, run, err := readRun(dir)
 	if err != nil {
 		return nil, err
@@ -59,7 +61,7 @@ func Resume(ctx context.Context, dir string, c Config, r Reporter, with ...Optio
 		return nil, err
 	}
 	run.Config = &c
-	if c.DType == Float64 {
+	if c.DType == problem.Float64 {
 		return resume[float64](ctx, dir, &c, p, run, r)
 	}
 	return resume[float32](ctx, dir, &c, p, run, r)
@@ -71,50 +73,50 @@ func Listing(c Config) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := p.compile(true); err != nil {
+	if err := p.Compile(true); err != nil {
 		return "", err
 	}
-	return p.program.String(), nil
+	return p.Program.String(), nil
 }
 
-// Check returns the RequestError that Run would, without compiling the model
+// Check returns the request.Error that Run would, without compiling the model
 // or making the folder, and the data set.
-func Check(c Config, with ...Option) (*data.Set, error) {
+func Check(c Config, with ...problem.Option) (*data.Set, error) {
 	p, err := c.open(with...)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := data.NewSampler(data.Sampling(c.Sampling), p.train.N, c.Batch, c.Seed); err != nil {
-		return nil, request(err)
+	if _, err := data.NewSampler(data.Sampling(c.Sampling), p.Train.N, c.Batch, c.Seed); err != nil {
+		return nil, request.Wrap(err)
 	}
-	_, err = c.flatnessSubset(p.train.N)
-	return p.set, err
+	_, err = c.flatnessSubset(p.Train.N)
+	return p.Set, err
 }
 
 // open checks c and opens its problem.
-func (c *Config) open(with ...Option) (*problem, error) {
+func (c *Config) open(with ...problem.Option) (*problem.Opened, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return open(&c.Problem, with...)
+	return c.Problem.Open(with...)
 }
 
 // start begins a new run.
-func start[T engine.Float](ctx context.Context, c *Config, p *problem, force bool, r Reporter) (summary *record.Summary, err error) {
+func start[T engine.Float](ctx context.Context, c *Config, p *problem.Opened, force bool, r Reporter) (summary *record.Summary, err error) {
 	t, err := newTrainer[T](c, p, r)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	if err := setWeights(p, t.session); err != nil {
+	if err := problem.SetWeights(p, t.session); err != nil {
 		return nil, err
 	}
 	t.folder, err = record.Create(c.Out, force)
 	if err != nil {
-		return nil, request(err)
+		return nil, request.Wrap(err)
 	}
 	t.run = &record.Run{
-		Config: c, Seed: c.Seed, Versions: Versions(), Device: p.device.String(), Data: p.set.Hashes, Started: time.Now(),
+		Config: c, Seed: c.Seed, Versions: Versions(), Device: p.Device.String(), Data: p.Set.Hashes, Started: time.Now(),
 	}
 	// The checkpoint comes first: a folder with a run.json can be resumed.
 	t.epochAt = time.Now()
@@ -131,7 +133,7 @@ func start[T engine.Float](ctx context.Context, c *Config, p *problem, force boo
 }
 
 // resume goes on with a run.
-func resume[T engine.Float](ctx context.Context, dir string, c *Config, p *problem, run *record.Run, r Reporter) (summary *record.Summary, err error) {
+func resume[T engine.Float](ctx context.Context, dir string, c *Config, p *problem.Opened, run *record.Run, r Reporter) (summary *record.Summary, err error) {
 	t, err := newTrainer[T](c, p, r)
 	if err != nil {
 		return nil, err
@@ -142,14 +144,14 @@ func resume[T engine.Float](ctx context.Context, dir string, c *Config, p *probl
 		r.Warned(d.Error())
 	}
 	if err != nil {
-		return nil, request(err)
+		return nil, request.Wrap(err)
 	}
 	if err := t.restore(checkpoint); err != nil {
 		return nil, err
 	}
 	t.folder, err = record.Resume(dir, checkpoint.Step)
 	if err != nil {
-		return nil, request(err)
+		return nil, request.Wrap(err)
 	}
 	t.run = run
 	if err := t.loop(ctx); err != nil {
@@ -161,10 +163,10 @@ func resume[T engine.Float](ctx context.Context, dir string, c *Config, p *probl
 // sameWorld compares what a run was started with beside its configuration.
 // Other data is an error; another version or processor is a warning, as the
 // last digits may differ.
-func sameWorld(run *record.Run, p *problem, r Reporter) error {
-	for name, hash := range p.set.Hashes {
+func sameWorld(run *record.Run, p *problem.Opened, r Reporter) error {
+	for name, hash := range p.Set.Hashes {
 		if run.Data[name] != hash {
-			return request(fmt.Errorf("train: resume: the data has changed since the run began: %s has another SHA-256", name))
+			return request.Wrap(fmt.Errorf("train: resume: the data has changed since the run began: %s has another SHA-256", name))
 		}
 	}
 	for name, version := range Versions() {
@@ -172,7 +174,7 @@ func sameWorld(run *record.Run, p *problem, r Reporter) error {
 			r.Warned(fmt.Sprintf("the run began with %s %s, this is %s: results may differ in the last digits", name, run.Versions[name], version))
 		}
 	}
-	if device := p.device.String(); run.Device != device {
+	if device := p.Device.String(); run.Device != device {
 		r.Warned(fmt.Sprintf("the run began on %s, this is %s: results may differ in the last digits", run.Device, device))
 	}
 	return nil

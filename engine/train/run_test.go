@@ -10,9 +10,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sgflow/data"
+	"sgflow/engine/problem"
 	"sgflow/engine/record"
+	"sgflow/engine/request"
 )
 
 func TestRunLearnsAndFillsTheRunFolder(t *testing.T) {
@@ -74,7 +77,7 @@ func TestRunLearnsAndFillsTheRunFolder(t *testing.T) {
 // over a layer is the trace in the log.
 func TestVarianceIsWrittenForEveryParameter(t *testing.T) {
 	c := smallConfig(t)
-	c.Measure, c.DType = "noise,variance", Float64
+	c.Measure, c.DType = "noise,variance", problem.Float64
 	mustRun(t, c)
 	steps, err := record.ReadSteps(filepath.Join(c.Out, "steps.jsonl"))
 	if err != nil {
@@ -142,8 +145,8 @@ func TestLogarithmicStepsOfFlatness(t *testing.T) {
 
 func TestSettingsChangeTheRun(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"float64":          func(c *Config) { c.DType = Float64 },
-		"mse":              func(c *Config) { c.Loss = MSE },
+		"float64":          func(c *Config) { c.DType = problem.Float64 },
+		"mse":              func(c *Config) { c.Loss = problem.MSE },
 		"normalized":       func(c *Config) { c.Normalize = true },
 		"seed":             func(c *Config) { c.Seed = 8 },
 		"schedule":         func(c *Config) { c.Schedule, c.Warmup = "cosine", 3 },
@@ -260,9 +263,9 @@ func TestRunFolderIsNotOverwrittenWithoutForce(t *testing.T) {
 
 func TestDivergenceEndsTheRunAndKeepsItsLog(t *testing.T) {
 	c := smallConfig(t)
-	c.Loss, c.LR, c.Epochs = MSE, 50, 50
+	c.Loss, c.LR, c.Epochs = problem.MSE, 50, 50
 	_, err := Run(context.Background(), c, false, &watcher{})
-	var request *RequestError
+	var request *request.Error
 	if err == nil || errors.As(err, &request) || errors.Is(err, ErrInterrupted) {
 		t.Fatalf("error %v, want one of the running", err)
 	}
@@ -311,11 +314,29 @@ func newTestTrainer(t *testing.T, c *Config) *trainer[float32] {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { tr.close() })
-	if err := setWeights(p, tr.session); err != nil {
+	if err := problem.SetWeights(p, tr.session); err != nil {
 		t.Fatal(err)
 	}
 	if tr.folder, err = record.Create(c.Out, false); err != nil {
 		t.Fatal(err)
 	}
 	return tr
+}
+
+func TestDefaultRunFolderIsNamedByTimeModelAndData(t *testing.T) {
+	c := Default()
+	c.Model, c.Data = "mlp:784-10,act=tanh", "/some/where/my digits"
+	got := defaultOut(&c, time.Date(2026, 11, 23, 14, 5, 6, 0, time.UTC))
+	if want := filepath.Join("runs", "20261123-140506-mlp_784-10_act=tanh-my_digits"); got != want {
+		t.Errorf("folder %s, want %s", got, want)
+	}
+	t.Chdir(t.TempDir())
+	if first := unused(got); first != got {
+		t.Errorf("folder %s, want %s", first, got)
+	}
+	c.Out, c.Data, c.Model, c.Steps = got, smallData(t), "mlp:36-4", 1
+	mustRun(t, c)
+	if second := unused(got); second != got+"-2" {
+		t.Errorf("a second run goes to %s", second)
+	}
 }

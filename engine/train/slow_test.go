@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"sgflow/engine/problem"
 	"sgflow/engine/record"
 )
 
@@ -50,7 +51,7 @@ func TestPresetsReachTheirAccuracyOnMNIST(t *testing.T) {
 func TestGradientDescentGoesToTheEdgeOfStability(t *testing.T) {
 	slow(t)
 	c := Default()
-	c.Limit, c.Loss, c.Model, c.LR, c.Sampling = 1000, MSE, "mlp:784-200-200-10,act=tanh", 0.1, "full"
+	c.Limit, c.Loss, c.Model, c.LR, c.Sampling = 1000, problem.MSE, "mlp:784-200-200-10,act=tanh", 0.1, "full"
 	c.Steps, c.Measure, c.CheckpointEvery = 600, "lambda_max", 3600
 	c.Out = filepath.Join(t.TempDir(), "run")
 	if _, err := Run(context.Background(), c, false, &watcher{}); err != nil {

@@ -6,14 +6,16 @@ import (
 
 	"sgflow/engine"
 	"sgflow/engine/measure"
+	"sgflow/engine/problem"
+	"sgflow/engine/request"
 )
 
 // SpectrumConfig is what a user can ask of the spectral density of the Hessian
 // at fixed weights on fixed samples.
 type SpectrumConfig struct {
-	Problem `yaml:",inline"`
+	problem.Problem `yaml:",inline"`
 
-	SampleSet `yaml:",inline"`
+	problem.SampleSet `yaml:",inline"`
 
 	Order  int     `json:"order" help:"Lanczos steps for each probe: as many Hessian-vector products, and as many vectors of parameters in memory."`
 	Probes int     `json:"probes" help:"Random probes that the density is a mean of."`
@@ -25,29 +27,29 @@ type SpectrumConfig struct {
 // asked.
 func DefaultSpectrum() SpectrumConfig {
 	return SpectrumConfig{
-		Problem: Default().Problem, SampleSet: defaultSamples(),
+		Problem: Default().Problem, SampleSet: problem.DefaultSamples(),
 		Order: measure.DefaultOrder, Probes: measure.DefaultSpectrumProbes, Points: measure.DefaultPoints,
 	}
 }
 
-// Validate does for a spectrum what [Problem.Validate] does for its problem,
+// Validate does for a spectrum what [problem.Problem.Validate] does for its problem,
 // which it includes.
 func (c *SpectrumConfig) Validate() error {
 	if err := c.Problem.Validate(); err != nil {
 		return err
 	}
-	if err := c.SampleSet.validate(); err != nil {
+	if err := c.SampleSet.Validate(); err != nil {
 		return err
 	}
 	switch {
 	case c.Order < 1:
-		return badValue("order", c.Order, "give 1 or more")
+		return request.BadValue("order", c.Order, "give 1 or more")
 	case c.Probes < 1:
-		return badValue("probes", c.Probes, "give 1 or more; with 2 or more there are standard errors")
+		return request.BadValue("probes", c.Probes, "give 1 or more; with 2 or more there are standard errors")
 	case !(c.Sigma >= 0) || math.IsInf(c.Sigma, 0):
-		return badValue("sigma", c.Sigma, "give a number above 0, or 0 for a share of the spectrum's range")
+		return request.BadValue("sigma", c.Sigma, "give a number above 0, or 0 for a share of the spectrum's range")
 	case c.Points < 2:
-		return badValue("points", c.Points, "give 2 or more")
+		return request.BadValue("points", c.Points, "give 2 or more")
 	}
 	return nil
 }
@@ -63,20 +65,20 @@ type SpectrumResult struct {
 // its seed. progress is called before every Hessian-vector product with how
 // many of at most total are done.
 //
-// A wrong request is a RequestError; a cancelled context gives its error.
+// A wrong request is a request.Error; a cancelled context gives its error.
 func Spectrum(ctx context.Context, c SpectrumConfig, progress func(done, total int)) (*SpectrumResult, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	p, err := open(&c.Problem)
+	p, err := c.Problem.Open()
 	if err != nil {
 		return nil, err
 	}
-	if err := p.compile(true); err != nil {
+	if err := p.Compile(true); err != nil {
 		return nil, err
 	}
 	var r *measure.SpectrumResult
-	if c.DType == Float64 {
+	if c.DType == problem.Float64 {
 		r, err = spectrum[float64](ctx, p, &c, progress)
 	} else {
 		r, err = spectrum[float32](ctx, p, &c, progress)
@@ -87,8 +89,8 @@ func Spectrum(ctx context.Context, c SpectrumConfig, progress func(done, total i
 	return &SpectrumResult{c, r}, nil
 }
 
-func spectrum[T engine.Float](ctx context.Context, p *problem, c *SpectrumConfig, progress func(done, total int)) (r *measure.SpectrumResult, err error) {
-	err = examine(p, &c.SampleSet, func(o *measure.Objective[T], indices []int32) (err error) {
+func spectrum[T engine.Float](ctx context.Context, p *problem.Opened, c *SpectrumConfig, progress func(done, total int)) (r *measure.SpectrumResult, err error) {
+	err = problem.Examine(p, &c.SampleSet, func(o *measure.Objective[T], indices []int32) (err error) {
 		r, err = measure.Spectrum(ctx, o, indices, measure.SpectrumConfig{
 			Order: c.Order, Probes: c.Probes, Sigma: c.Sigma, Points: c.Points, Seed: c.Seed, Progress: progress,
 		})

@@ -4,6 +4,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"sgflow/engine/request"
 )
 
 // target is what a run stops at.
@@ -29,17 +31,17 @@ func parseTarget(setting string) (*target, error) {
 		known = known || n == name
 	}
 	if !known {
-		return nil, unknownValue("until", name, targets...)
+		return nil, request.Unknown("until", name, targets...)
 	}
 	var err error
 	t.value, err = strconv.ParseFloat(text, 64)
 	switch {
 	case err != nil || math.IsNaN(t.value) || math.IsInf(t.value, 0):
-		return nil, badValue("until", setting, "give the target as a number: %s:0.5, say", name)
+		return nil, request.BadValue("until", setting, "give the target as a number: %s:0.5, say", name)
 	case t.accuracy && !(t.value > 0 && t.value <= 1):
-		return nil, badValue("until", setting, "an accuracy is a share above 0 and at most 1")
+		return nil, request.BadValue("until", setting, "an accuracy is a share above 0 and at most 1")
 	case !t.accuracy && t.value <= 0:
-		return nil, badValue("until", setting, "a loss is above 0")
+		return nil, request.BadValue("until", setting, "a loss is above 0")
 	}
 	return t, nil
 }

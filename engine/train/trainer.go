@@ -12,13 +12,15 @@ import (
 	"sgflow/engine"
 	"sgflow/engine/measure"
 	"sgflow/engine/optim"
+	"sgflow/engine/problem"
 	"sgflow/engine/record"
+	"sgflow/engine/request"
 )
 
 // trainer is a run under way.
 type trainer[T engine.Float] struct {
 	c *Config
-	p *problem
+	p *problem.Opened
 	r Reporter
 
 	session   *engine.Session[T]
@@ -62,12 +64,12 @@ type progress struct {
 }
 
 // newTrainer makes all that a run needs but its folder. Close frees it.
-func newTrainer[T engine.Float](c *Config, p *problem, r Reporter) (*trainer[T], error) {
+func newTrainer[T engine.Float](c *Config, p *problem.Opened, r Reporter) (*trainer[T], error) {
 	t := &trainer[T]{c: c, p: p, r: r, optimizer: c.optimizer()}
 	var err error
-	t.sampler, err = data.NewSampler(data.Sampling(c.Sampling), p.train.N, c.Batch, c.Seed)
+	t.sampler, err = data.NewSampler(data.Sampling(c.Sampling), p.Train.N, c.Batch, c.Seed)
 	if err != nil {
-		return nil, request(err)
+		return nil, request.Wrap(err)
 	}
 	t.steps = c.Steps
 	if t.steps == 0 {
@@ -82,32 +84,32 @@ func newTrainer[T engine.Float](c *Config, p *problem, r Reporter) (*trainer[T],
 	}
 	selection, err := measure.ParseSelection(c.Measure)
 	if err != nil {
-		return nil, request(err)
+		return nil, request.Wrap(err)
 	}
-	subset, err := c.flatnessSubset(p.train.N)
+	subset, err := c.flatnessSubset(p.Train.N)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.compile(selection.Flatness()); err != nil {
+	if err := p.Compile(selection.Flatness()); err != nil {
 		return nil, err
 	}
-	t.session, err = newSession[T](p, max(t.sampler.MaxBatch(), len(subset)))
+	t.session, err = problem.NewSession[T](p, max(t.sampler.MaxBatch(), len(subset)))
 	if err != nil {
 		return nil, err
 	}
 	if c.Momentum != 0 {
 		t.velocity = t.session.NewVector(len(t.session.Params()))
 	}
-	t.test = measure.NewObjective(t.session, filler(p, t.session, p.set.Test))
-	t.tests = sequence(0, p.set.Test.N)
-	t.monitor = measure.NewMonitor(measure.NewObjective(t.session, filler(p, t.session, p.train)), measure.Config{
+	t.test = problem.NewObjective(p, t.session, p.Set.Test)
+	t.tests = problem.Sequence(0, p.Set.Test.N)
+	t.monitor = measure.NewMonitor(problem.NewObjective(p, t.session, p.Train), measure.Config{
 		Select: selection, Every: c.MeasureEvery, Window: c.FlatnessWindow,
 		Tol: c.FlatnessTol, MaxProducts: c.FlatnessIters, Seed: c.Seed, Subset: subset,
 		PerDecade: c.MeasureLog, Converge: selection.Converged(), Momentum: c.Momentum, Plain: c.optimizer().Plain(),
 		Reach: c.Reach.reach(),
 	})
 	t.ahead = newAhead(t, selection)
-	t.progress.Summary = record.Summary{Device: p.device.Name, Params: len(t.session.Params())}
+	t.progress.Summary = record.Summary{Device: p.Device.Name, Params: len(t.session.Params())}
 	return t, nil
 }
 
@@ -116,7 +118,7 @@ func newTrainer[T engine.Float](c *Config, p *problem, r Reporter) (*trainer[T],
 func (c *Config) flatnessSubset(n int) ([]int32, error) {
 	m := c.FlatnessSamples
 	if m > n {
-		return nil, badValue("flatness-samples", m, "the training set has %d: give at most %d", n, n)
+		return nil, request.BadValue("flatness-samples", m, "the training set has %d: give at most %d", n, n)
 	}
 	var subset []int32
 	for i := range m {
@@ -292,11 +294,11 @@ func (t *trainer[T]) failed(err error) error {
 // info describes the run to the reporter.
 func (t *trainer[T]) info() *Info {
 	i := &Info{
-		Config: t.c, Classes: t.p.set.Classes, Train: t.p.train.N, Test: t.p.set.Test.N, Params: len(t.session.Params()),
-		Spec: t.p.spec.String(), Device: t.p.device, Why: t.p.why, Threads: t.p.threads(),
+		Config: t.c, Classes: t.p.Set.Classes, Train: t.p.Train.N, Test: t.p.Set.Test.N, Params: len(t.session.Params()),
+		Spec: t.p.Spec.String(), Device: t.p.Device, Why: t.p.Why, Threads: t.p.Threads(),
 		Out: t.folder.Dir(), First: t.at, Steps: t.steps, StepsPerEpoch: t.sampler.StepsPerEpoch(),
 	}
-	for _, l := range t.p.layers {
+	for _, l := range t.p.Layers {
 		i.Layers = append(i.Layers, fmt.Sprintf("%-16s %s", l.Layer, l.Out))
 	}
 	return i

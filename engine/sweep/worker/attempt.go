@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"sgflow/engine/problem"
 	"sgflow/engine/record"
+	"sgflow/engine/request"
 	"sgflow/engine/sweep/lock"
 	"sgflow/engine/sweep/queue"
 	"sgflow/engine/train"
@@ -48,8 +50,8 @@ func (w *worker) attempt(ctx context.Context, task *queue.Task, o *queue.Outcome
 		return f, err
 	}
 	r := &reporter{w: w, sweep: task.Sweep, run: task.Run}
-	if err := w.train(ctx, config, r, train.WithData(set)); err != nil {
-		var request *train.RequestError
+	if err := w.train(ctx, config, r, problem.WithData(set)); err != nil {
+		var request *request.Error
 		o.Final = errors.Is(err, train.ErrDiverged) || errors.As(err, &request)
 		return f, withoutAdvice(err)
 	}
@@ -92,13 +94,13 @@ func (e *adviceless) Unwrap() error { return e.err }
 
 // train goes on with the run in the folder c.Out, if it is this run's, or
 // starts it.
-func (w *worker) train(ctx context.Context, c train.Config, r *reporter, with train.Option) error {
+func (w *worker) train(ctx context.Context, c train.Config, r *reporter, with problem.Option) error {
 	if stored, err := train.ReadConfig(c.Out); err == nil {
 		threads := c.Threads
 		if c.Threads = stored.Threads; stored == c {
 			c.Threads = threads
 			_, err := train.Resume(ctx, c.Out, c, r, with)
-			var request *train.RequestError
+			var request *request.Error
 			if !errors.As(err, &request) {
 				return err
 			}

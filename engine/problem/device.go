@@ -1,4 +1,4 @@
-package train
+package problem
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 
 	"sgflow/engine/cpu/kernel"
 	"sgflow/engine/cuda/driver"
+	"sgflow/engine/request"
 )
 
 // The values of the device setting.
@@ -32,7 +33,7 @@ type Device struct {
 func CPU() (Device, error) {
 	path, err := kernel.FromEnv()
 	if err != nil {
-		return Device{}, request(err)
+		return Device{}, request.Wrap(err)
 	}
 	model := cpuModel()
 	if model == "" {
@@ -53,7 +54,7 @@ func (d Device) Describe(threads int) string {
 	return fmt.Sprintf("%s, %s, %d of %d cores, %s kernels", d.Name, d.Model, threads, d.Cores, d.Kernels)
 }
 
-// CheckDevice returns the RequestError of a run with that device setting, nil
+// CheckDevice returns the request.Error of a run with that device setting, nil
 // where there is such a device.
 func CheckDevice(setting string) error {
 	_, _, err := chooseDevice(setting, Float32)
@@ -76,15 +77,15 @@ func chooseDevice(setting, dtype string) (Device, string, error) {
 		}
 		why = "auto: " + err.Error()
 	case isCUDA && dtype == Float64:
-		return Device{}, "", request(fmt.Errorf("--device %s: CUDA devices compute in float32 only: use --dtype float32, or --device cpu", setting))
+		return Device{}, "", request.Wrap(fmt.Errorf("--device %s: CUDA devices compute in float32 only: use --dtype float32, or --device cpu", setting))
 	case isCUDA:
 		d, err := cuda(number)
 		if err != nil {
 			err = fmt.Errorf("--device %s: %w: use --device cpu", setting, err)
 		}
-		return d, why, request(err)
+		return d, why, request.Wrap(err)
 	default:
-		return Device{}, "", unknownValue("device", setting, deviceAuto, deviceCPU, deviceCUDA, deviceCUDA+":N")
+		return Device{}, "", request.Unknown("device", setting, deviceAuto, deviceCPU, deviceCUDA, deviceCUDA+":N")
 	}
 	d, err := CPU()
 	return d, why, err

@@ -1,6 +1,6 @@
 //go:build !linux && !darwin && !windows
 
-package train
+package problem
 
 // cpuModel returns "": there is no common way to ask these systems.
 func cpuModel() string { return "" }

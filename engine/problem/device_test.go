@@ -1,13 +1,13 @@
-package train
+package problem
 
 import (
-	"path/filepath"
+	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"sgflow/engine/cpu/kernel"
 	"sgflow/engine/cuda/driver"
+	"sgflow/engine/request"
 )
 
 // noDriver is why there is no CUDA device, in a build with CUDA support too.
@@ -18,6 +18,14 @@ func noDriver(t *testing.T) string {
 		t.Skipf("there are CUDA devices: %v", devices)
 	}
 	return err.Error()
+}
+
+func wantRequestError(t *testing.T, err error) {
+	t.Helper()
+	var wrong *request.Error
+	if !errors.As(err, &wrong) {
+		t.Errorf("not a request.Error: %v", err)
+	}
 }
 
 func TestAutoTakesTheCPUAndSaysWhy(t *testing.T) {
@@ -48,9 +56,9 @@ func TestWrongDevicesAreRequestErrors(t *testing.T) {
 }
 
 func TestTF32NeedsADeviceThatHasIt(t *testing.T) {
-	c := smallConfig(t)
+	c := Default()
 	c.Device, c.Precision = "cpu", TF32
-	_, err := c.open()
+	_, err := c.Open()
 	wantRequestError(t, err)
 	c.Precision = "bf16"
 	wantRequestError(t, c.Validate())
@@ -60,22 +68,4 @@ func TestUnknownKernelsAreARequestError(t *testing.T) {
 	t.Setenv(kernel.PathVariable, "sse9")
 	_, err := CPU()
 	wantRequestError(t, err)
-}
-
-func TestDefaultRunFolderIsNamedByTimeModelAndData(t *testing.T) {
-	c := Default()
-	c.Model, c.Data = "mlp:784-10,act=tanh", "/some/where/my digits"
-	got := defaultOut(&c, time.Date(2026, 11, 23, 14, 5, 6, 0, time.UTC))
-	if want := filepath.Join("runs", "20261123-140506-mlp_784-10_act=tanh-my_digits"); got != want {
-		t.Errorf("folder %s, want %s", got, want)
-	}
-	t.Chdir(t.TempDir())
-	if first := unused(got); first != got {
-		t.Errorf("folder %s, want %s", first, got)
-	}
-	c.Out, c.Data, c.Model, c.Steps = got, smallData(t), "mlp:36-4", 1
-	mustRun(t, c)
-	if second := unused(got); second != got+"-2" {
-		t.Errorf("a second run goes to %s", second)
-	}
 }

@@ -1,4 +1,4 @@
-package train
+package problem
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"sgflow/data"
 	"sgflow/engine"
 	"sgflow/engine/measure"
+	"sgflow/engine/request"
 )
 
 // The halves of a data set.
@@ -26,16 +27,16 @@ type SampleSet struct {
 	Indices string `json:"indices" help:"Samples A to B−1 of the split, as A:B; all where not given."`
 }
 
-// defaultSamples is the whole training set.
-func defaultSamples() SampleSet { return SampleSet{Split: splitTrain, Samples: samplesAll} }
+// DefaultSamples is the whole training set.
+func DefaultSamples() SampleSet { return SampleSet{Split: splitTrain, Samples: samplesAll} }
 
-// validate returns a RequestError for what names no samples of any data set.
-func (c *SampleSet) validate() error {
+// Validate returns a request.Error for what names no samples of any data set.
+func (c *SampleSet) Validate() error {
 	switch {
 	case c.Split != splitTrain && c.Split != splitTest:
-		return unknownValue("split", c.Split, splitTrain, splitTest)
+		return request.Unknown("split", c.Split, splitTrain, splitTest)
 	case c.Indices != "" && c.Samples != samplesAll:
-		return badValue("samples", c.Samples, "--indices says which samples already")
+		return request.BadValue("samples", c.Samples, "--indices says which samples already")
 	}
 	return nil
 }
@@ -46,7 +47,7 @@ func (c *SampleSet) of(split *data.Split) ([]int32, error) {
 	if c.Samples != samplesAll {
 		n, err := strconv.Atoi(c.Samples)
 		if err != nil || n < 1 || n > split.N {
-			return nil, badValue("samples", c.Samples, "the split has %d samples: give 1 to %d, or all", split.N, split.N)
+			return nil, request.BadValue("samples", c.Samples, "the split has %d samples: give 1 to %d, or all", split.N, split.N)
 		}
 		to = n
 	}
@@ -56,17 +57,17 @@ func (c *SampleSet) of(split *data.Split) ([]int32, error) {
 		from, errA = strconv.Atoi(a)
 		to, errB = strconv.Atoi(b)
 		if !ok || errA != nil || errB != nil {
-			return nil, badValue("indices", fmt.Sprintf("%q", c.Indices), "give two numbers A:B, such as 0:1000")
+			return nil, request.BadValue("indices", fmt.Sprintf("%q", c.Indices), "give two numbers A:B, such as 0:1000")
 		}
 	}
 	if from < 0 || to > split.N || from >= to {
-		return nil, badValue("indices", c.Indices, "the split has %d samples: give A:B with 0 ≤ A < B ≤ %d", split.N, split.N)
+		return nil, request.BadValue("indices", c.Indices, "the split has %d samples: give A:B with 0 ≤ A < B ≤ %d", split.N, split.N)
 	}
-	return sequence(from, to), nil
+	return Sequence(from, to), nil
 }
 
-// sequence returns from, from+1, …, to−1.
-func sequence(from, to int) []int32 {
+// Sequence returns from, from+1, …, to−1.
+func Sequence(from, to int) []int32 {
 	list := make([]int32, to-from)
 	for i := range list {
 		list[i] = int32(from + i)
@@ -74,28 +75,28 @@ func sequence(from, to int) []int32 {
 	return list
 }
 
-// examine calls f with the objective of p's data and weights, and the samples
+// Examine calls f with the objective of p's data and weights, and the samples
 // that c names.
-func examine[T engine.Float](p *problem, c *SampleSet, f func(o *measure.Objective[T], indices []int32) error) error {
-	split := p.train
+func Examine[T engine.Float](p *Opened, c *SampleSet, f func(o *measure.Objective[T], indices []int32) error) error {
+	split := p.Train
 	if c.Split == splitTest {
-		split = p.set.Test
+		split = p.Set.Test
 	}
 	indices, err := c.of(split)
 	if err != nil {
 		return err
 	}
-	s, err := newSession[T](p, len(indices))
+	s, err := NewSession[T](p, len(indices))
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if err := setWeights(p, s); err != nil {
+	if err := SetWeights(p, s); err != nil {
 		return err
 	}
-	err = f(measure.NewObjective(s, filler(p, s, split)), indices)
+	err = f(NewObjective(p, s, split), indices)
 	if failed := s.Err(); failed != nil {
-		return fmt.Errorf("train: %w", failed) // what f makes of it is a consequence
+		return failed // what f makes of it is a consequence
 	}
 	return err
 }
