@@ -12,22 +12,26 @@ func ReadSteps(path string) ([]Step, error) { return readLines[Step](path) }
 
 // EachStep calls visit with the lines of a steps.jsonl for which keep, given
 // their number counted from 0, is true, without keeping any: visit may keep
-// nothing of the step. It treats a last line that was cut short, and any other
-// that is no Step, as ReadSteps does.
+// nothing of the step, which comes without its layers: most of a line is theirs.
+// It treats a last line that was cut short, and any other that is no Step, as
+// ReadSteps does.
 func EachStep(path string, keep func(line int) bool, visit func(*Step) error) error {
-	var s Step
+	var s struct {
+		Step
+		Skipped struct{} `json:"layers"` // hides the Step's
+	}
 	err := eachLine(path, func(number int, line []byte, whole bool) error {
 		if !keep(number - 1) {
 			return nil
 		}
-		s = Step{}
+		s.Step = Step{}
 		if err := json.Unmarshal(line, &s); err != nil {
 			if !whole {
 				return nil
 			}
 			return fmt.Errorf("%s: line %d: %w", path, number, err)
 		}
-		return visit(&s)
+		return visit(&s.Step)
 	})
 	if err != nil {
 		return fmt.Errorf("record: read: %w", err)

@@ -108,10 +108,6 @@ func isQueued(err error) bool {
 // again, and its first error ends the call. Where wait is false the call ends
 // when there is no outcome left.
 func (q *Queue) Outcomes(ctx context.Context, sweep string, wait bool, handle func(*Outcome) error) error {
-	patience := 5 * time.Second
-	if !wait {
-		patience = 200 * time.Millisecond
-	}
 	for pause := newPause(); ctx.Err() == nil; {
 		consumer, err := q.js.Consumer(ctx, resultsStream, sweep)
 		if err != nil {
@@ -122,7 +118,11 @@ func (q *Queue) Outcomes(ctx context.Context, sweep string, wait bool, handle fu
 			continue
 		}
 		for ctx.Err() == nil {
-			msg, err := next(ctx, consumer, patience)
+			fetch := atOnce
+			if wait {
+				fetch = func(c jetstream.Consumer) (jetstream.Msg, error) { return next(ctx, c, 5*time.Second) }
+			}
+			msg, err := fetch(consumer)
 			if isEmpty(err) {
 				if !wait {
 					return nil
@@ -157,6 +157,21 @@ func next(ctx context.Context, c jetstream.Consumer, wait time.Duration) (jetstr
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	return c.Next(jetstream.FetchContext(ctx))
+}
+
+// atOnce returns a message that is there, without waiting for one.
+func atOnce(c jetstream.Consumer) (jetstream.Msg, error) {
+	batch, err := c.FetchNoWait(1)
+	if err != nil {
+		return nil, err
+	}
+	if msg, ok := <-batch.Messages(); ok {
+		return msg, nil
+	}
+	if err := batch.Error(); err != nil {
+		return nil, err
+	}
+	return nil, jetstream.ErrNoMessages
 }
 
 // isEmpty reports whether an error of a fetch says that there was no message.
