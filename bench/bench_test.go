@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sgflow/engine/cpu/kernel"
+	"sgflow/engine/problem"
 )
 
 // BenchmarkStep times whole training steps of the presets.
@@ -64,7 +65,7 @@ func BenchmarkProduct(b *testing.B) {
 			product{m: 64, n: in, k: out})
 	}
 	for _, threads := range []int{1, 2} {
-		peak, err := Peak(threads, Float32)
+		peak, err := Peak(threads, problem.Float32)
 		if err != nil {
 			b.Fatal(err)
 		}

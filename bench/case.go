@@ -1,29 +1,29 @@
 package bench
 
 import (
-	"fmt"
 	"runtime"
 
+	"sgflow/data"
 	"sgflow/engine/measure"
-)
-
-// The element types of a case.
-const (
-	Float32 = "float32"
-	Float64 = "float64"
+	"sgflow/engine/problem"
+	"sgflow/engine/request"
 )
 
 // Case is one thing to time.
 type Case struct {
+	Device  string // cpu, cuda or cuda:N; empty is cpu
 	Model   string // a preset or a spec, as package models reads it
 	Batch   int    // samples a step
-	Threads int    // 0 is all cores
+	Threads int    // of the processor; 0 is all cores
 	Measure string // what is measured at every step, as measure.ParseSelection reads it; empty is none
-	DType   string // Float32 or Float64; empty is Float32
+	DType   string // problem.Float32 or problem.Float64; empty is problem.Float32
 }
 
 // setDefaults fills in what is left open.
 func (c *Case) setDefaults() {
+	if c.Device == "" {
+		c.Device = cpu
+	}
 	if c.Threads == 0 {
 		c.Threads = runtime.GOMAXPROCS(0)
 	}
@@ -31,22 +31,30 @@ func (c *Case) setDefaults() {
 		c.Measure = "none"
 	}
 	if c.DType == "" {
-		c.DType = Float32
+		c.DType = problem.Float32
 	}
 }
 
-// validate names the first thing that is wrong whatever the data are.
-func (c *Case) validate() error {
-	switch {
-	case c.Batch < 1:
-		return fmt.Errorf("batch of %d samples: give 1 or more", c.Batch)
-	case c.Threads < 0:
-		return fmt.Errorf("%d threads: give 1 or more, or 0 for all cores", c.Threads)
-	case c.DType != Float32 && c.DType != Float64:
-		return fmt.Errorf("dtype %q: give %s or %s", c.DType, Float32, Float64)
+// cpu is the processor's name.
+const cpu = "cpu"
+
+// open returns c with its defaults, and its problem on set. The error is a
+// request.Error.
+func (c Case) open(set *data.Set) (Case, *problem.Opened, error) {
+	c.setDefaults()
+	settings := problem.Default()
+	settings.Device, settings.Model, settings.Threads, settings.DType, settings.Seed = c.Device, c.Model, c.Threads, c.DType, Seed
+	if c.Batch < 1 || c.Batch > set.Train.N {
+		return c, nil, request.BadValue("batch", c.Batch, "give 1 to %d, the samples that there are", set.Train.N)
 	}
-	_, err := measure.ParseSelection(c.Measure)
-	return err
+	if _, err := measure.ParseSelection(c.Measure); err != nil {
+		return c, nil, request.Wrap(err)
+	}
+	p, err := settings.Open(problem.WithData(func(string) (*data.Set, error) { return set, nil }))
+	if err == nil {
+		c.Device = p.Device.Name
+	}
+	return c, p, err
 }
 
 // comparable reports whether c and d are timed in turns.
@@ -57,22 +65,24 @@ func (c *Case) comparable(d *Case) bool {
 // Row is what was found for a case.
 type Row struct {
 	System           string  `json:"system"` // "sgflow"
-	Device           string  `json:"device"` // "cpu"
+	Device           string  `json:"device"` // "cpu", "cuda:0"
 	Model            string  `json:"model"`
 	Batch            int     `json:"batch"`
-	Threads          int     `json:"threads"`
+	Threads          int     `json:"threads"` // of the processor
 	Measure          string  `json:"measure"`
 	MSPerStep        float64 `json:"ms_per_step"` // median
 	SamplesPerSecond float64 `json:"samples_per_second"`
 
 	DType string `json:"dtype"`
 	Steps int    `json:"steps"` // timed
+	Warm  int    `json:"warm"`  // steps taken before, not timed
 	// Spread is half the distance between the quartiles of the steps' times, as
 	// a share of the median.
 	Spread float64 `json:"spread"`
 	// GFLOPS is 2·10⁻⁹ × the multiply-adds that the step's products and
 	// convolutions need, by second; nothing else is counted.
 	GFLOPS float64 `json:"gflops"`
-	// PeakShare is GFLOPS as a share of [Peak] with the same number of threads.
-	PeakShare float64 `json:"peak_share"`
+	// PeakShare is GFLOPS as a share of [Peak] with the same number of threads;
+	// absent for devices other than the processor.
+	PeakShare float64 `json:"peak_share,omitempty"`
 }

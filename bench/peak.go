@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sgflow/engine/cpu/kernel"
+	"sgflow/engine/problem"
 )
 
 // Peak measures how many GFLOP/s (two for a multiply-add) the given number of
@@ -16,7 +17,7 @@ import (
 // processor's multiply-add units can where the path is assembly, and far below
 // it where the path is portable Go.
 func Peak(threads int, dtype string) (float64, error) {
-	if dtype == Float64 {
+	if dtype == problem.Float64 {
 		return peak[float64](threads)
 	}
 	return peak[float32](threads)

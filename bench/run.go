@@ -32,15 +32,15 @@ func (o *Options) setDefaults() {
 const least = 5
 
 // Run times the cases on the training half of set and calls report for each, in
-// their order. Neighbours that differ in threads or quantities only are timed
-// in turns. An error that wraps ErrCase comes before anything is timed; it stops
-// at the first error of ctx and of report, and at measure.ErrDiverged.
+// their order. Neighbours that differ in device, threads or quantities only are timed
+// in turns. A case that cannot be run is a request.Error, before anything is timed; Run
+// stops at the first error of ctx and of report, and at measure.ErrDiverged.
 func Run(ctx context.Context, set *data.Set, cases []Case, o Options, report func(Row) error) error {
 	o.setDefaults()
 	cases = slices.Clone(cases)
 	for i := range cases {
 		var err error
-		if cases[i], err = cases[i].check(set); err != nil {
+		if cases[i], _, err = cases[i].open(set); err != nil {
 			return err
 		}
 	}
@@ -56,12 +56,14 @@ func Run(ctx context.Context, set *data.Set, cases []Case, o Options, report fun
 		}
 		for _, r := range rows {
 			key := fmt.Sprint(r.Threads, r.DType)
-			if peaks[key] == 0 {
+			if peaks[key] == 0 && r.Device == cpu {
 				if peaks[key], err = Peak(r.Threads, r.DType); err != nil {
 					return err
 				}
 			}
-			r.PeakShare = r.GFLOPS / peaks[key]
+			if r.Device == cpu {
+				r.PeakShare = r.GFLOPS / peaks[key]
+			}
 			if err := report(r); err != nil {
 				return err
 			}
@@ -74,7 +76,8 @@ func Run(ctx context.Context, set *data.Set, cases []Case, o Options, report fun
 // timing is a case while it is timed.
 type timing struct {
 	trainer Trainer
-	ms      []float64
+	ms      []float64 // of every call of Step, a step
+	warm    int       // steps of the warm-up
 }
 
 // steps takes steps for the given time, at least min, and appends their times.
@@ -87,7 +90,7 @@ func (t *timing) steps(ctx context.Context, d time.Duration, min int) error {
 		if _, err := t.trainer.Step(); err != nil {
 			return err
 		}
-		t.ms = append(t.ms, float64(time.Since(from))/1e6)
+		t.ms = append(t.ms, float64(time.Since(from))/1e6/float64(t.trainer.Stride()))
 	}
 	return nil
 }
@@ -112,7 +115,7 @@ func runGroup(ctx context.Context, set *data.Set, cases []Case, o Options) ([]Ro
 		if err := timings[i].steps(ctx, o.WarmUp, 2); err != nil {
 			return nil, err
 		}
-		timings[i].ms = timings[i].ms[:0]
+		timings[i].warm, timings[i].ms = len(timings[i].ms)*timings[i].trainer.Stride(), timings[i].ms[:0]
 	}
 	for range o.Rounds {
 		for i := range timings {
@@ -132,10 +135,10 @@ func runGroup(ctx context.Context, set *data.Set, cases []Case, o Options) ([]Ro
 func (t *timing) row(c Case) Row {
 	q1, median, q3 := quartiles(t.ms)
 	return Row{
-		System: "sgflow", Device: "cpu",
+		System: "sgflow", Device: c.Device,
 		Model: c.Model, Batch: c.Batch, Threads: c.Threads, Measure: c.Measure, DType: c.DType,
 		MSPerStep: median, SamplesPerSecond: float64(c.Batch) / median * 1e3,
-		Steps: len(t.ms), Spread: (q3 - q1) / 2 / median, GFLOPS: 2e-6 * float64(t.trainer.Work()) / median,
+		Steps: len(t.ms) * t.trainer.Stride(), Warm: t.warm, Spread: (q3 - q1) / 2 / median, GFLOPS: 2e-6 * float64(t.trainer.Work()) / median,
 	}
 }
 

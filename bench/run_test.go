@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"sgflow/data"
+	"sgflow/engine/problem"
+	"sgflow/engine/request"
 )
 
 // small is a quick case.
@@ -68,7 +70,7 @@ func TestRunReportsEveryCaseInOrder(t *testing.T) {
 	cases := []Case{
 		small,
 		{Model: small.Model, Batch: 8, Threads: 2, Measure: "all"},
-		{Model: small.Model, Batch: 3, DType: Float64},
+		{Model: small.Model, Batch: 3, DType: problem.Float64},
 		{Model: "cnn:conv2k5,relu,maxpool4,fc10", Batch: 3, Threads: 1, Measure: "noise"},
 	}
 	var rows []Row
@@ -110,13 +112,15 @@ func TestRunRefusesCasesBeforeTimingAny(t *testing.T) {
 		"unknown quantity":          {Model: "mlp", Batch: 1, Measure: "sharpnes"},
 		"unknown type":              {Model: "mlp", Batch: 1, DType: "float16"},
 		"unknown model":             {Model: "mpl", Batch: 1},
+		"unknown device":            {Model: "mlp", Batch: 1, Device: "gpu"},
 		"model that does not fit":   {Model: "mlp:783-10", Batch: 1},
 	} {
 		err := Run(context.Background(), set, []Case{small, wrong}, quick, func(r Row) error {
 			t.Errorf("%s: reported %+v", name, r)
 			return nil
 		})
-		if !errors.Is(err, ErrCase) {
+		var wrong *request.Error
+		if !errors.As(err, &wrong) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}

@@ -4,16 +4,12 @@ import (
 	"errors"
 	"fmt"
 
-	"gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
-
 	"sgflow/data"
 	"sgflow/engine"
-	"sgflow/engine/lower"
 	"sgflow/engine/measure"
 	"sgflow/engine/op"
 	"sgflow/engine/optim"
-	"sgflow/engine/program"
+	"sgflow/engine/problem"
 	"sgflow/engine/record"
 	"sgflow/models"
 )
@@ -26,42 +22,19 @@ const (
 	LearningRate = 0.01
 )
 
-// ErrCase is wrapped by errors that say that a case can't be run as it stands:
-// a setting is out of range, or its model doesn't fit the data.
-var ErrCase = errors.New("bench")
-
 // Trainer takes training steps. It is not for concurrent use.
 type Trainer interface {
-	// Step takes one step, gathering its batch, measuring and updating, and
-	// returns the mean loss of its batch before the update. The error is
-	// measure.ErrDiverged, wrapped.
+	// Step takes Stride steps, each of which gathers its batch, measures and
+	// updates, and returns the mean loss of the last one's batch before its
+	// update. The error is measure.ErrDiverged, wrapped, or the device's.
 	Step() (loss float64, err error)
+	// Stride is 1, and more where a device takes steps by itself.
+	Stride() int
 	// Work returns the multiply-adds of the last step's products and
 	// convolutions.
 	Work() int
 	// Close frees what the trainer holds.
 	Close()
-}
-
-// check returns c with its defaults, or an error that wraps ErrCase where it
-// can't be run on set.
-func (c Case) check(set *data.Set) (Case, error) {
-	c.setDefaults()
-	err := c.validate()
-	if err == nil && c.Batch > set.Train.N {
-		err = fmt.Errorf("batch of %d samples: there are %d", c.Batch, set.Train.N)
-	}
-	var spec models.Spec
-	if err == nil {
-		spec, err = models.Parse(c.Model)
-	}
-	if err == nil {
-		_, err = spec.Shapes(shape(set), set.Classes)
-	}
-	if err != nil {
-		return c, fmt.Errorf("%w: %w", ErrCase, err)
-	}
-	return c, nil
 }
 
 // shape is that of a sample.
@@ -71,95 +44,52 @@ func shape(set *data.Set) models.Shape {
 
 // NewTrainer makes a trainer of c on the training half of set: initial weights
 // and batches of [Seed], plain SGD at [LearningRate], cross-entropy. The caller
-// closes it. The error wraps ErrCase where c can't be run.
+// closes it. A case that cannot be run is a request.Error.
 func NewTrainer(set *data.Set, c Case) (Trainer, error) {
-	c, err := c.check(set)
+	c, p, err := c.open(set)
 	if err != nil {
 		return nil, err
 	}
-	if c.DType == Float64 {
-		return newTrainer[float64](set, c)
+	if c.DType == problem.Float64 {
+		return newTrainer[float64](p, c)
 	}
-	return newTrainer[float32](set, c)
+	return newTrainer[float32](p, c)
 }
 
-type trainer[T engine.Float] struct {
-	session *engine.Session[T]
-	monitor *measure.Monitor[T]
-	sampler *data.Sampler
-	update  optim.Update
-
-	at      int
-	indices []int32
-	line    record.Step
-}
-
-func newTrainer[T engine.Float](set *data.Set, c Case) (Trainer, error) {
+func newTrainer[T engine.Float](p *problem.Opened, c Case) (Trainer, error) {
 	selection, err := measure.ParseSelection(c.Measure)
 	if err != nil {
 		return nil, err
 	}
-	sampler, err := data.NewSampler(data.Shuffle, set.Train.N, c.Batch, Seed)
+	sampler, err := data.NewSampler(data.Shuffle, p.Train.N, c.Batch, Seed)
 	if err != nil {
 		return nil, err
 	}
-	spec, err := models.Parse(c.Model)
+	if err := p.Compile(selection.Flatness()); err != nil {
+		return nil, err
+	}
+	weights, err := InitialWeights(p.Set, p.Spec)
 	if err != nil {
 		return nil, err
 	}
-	p, err := compile(set, spec, selection.Flatness())
-	if err != nil {
-		return nil, err
-	}
-	weights, err := InitialWeights(set, spec)
-	if err != nil {
-		return nil, err
-	}
-	s, err := engine.NewSession[T](p, engine.Config{Batch: c.Batch, Threads: c.Threads})
+	s, err := engine.NewSession[T](p.Program, engine.Config{Batch: c.Batch, Threads: c.Threads, CUDA: p.Device.CUDA})
 	if err != nil {
 		return nil, err
 	}
 	for k, w := range weights {
 		for i, v := range w.Data {
-			s.Params()[p.Params[k].Offset+i] = T(v)
+			s.Params()[p.Program.Params[k].Offset+i] = T(v)
 		}
 	}
-	size := set.Train.Size()
-	var chosen []int32
-	fill := func(from, to int) {
-		data.Gather(s.Input(0)[from*size:to*size], set.Train, chosen[from:to], data.Scale{})
-		data.OneHot(s.Input(1)[from*set.Classes:to*set.Classes], set.Train, chosen[from:to], set.Classes)
+	if len(selection.Quantities()) == 0 && problem.SetData(p, s) {
+		return &resident[T]{session: s, sampler: sampler, batch: c.Batch}, nil
 	}
-	objective := measure.NewObjective(s, func(indices []int32) {
-		chosen = indices
-		s.Split(len(indices), size, fill)
-	})
 	return &trainer[T]{
 		session: s, sampler: sampler, update: optim.Update{LR: LearningRate}, line: record.Step{LR: LearningRate},
-		monitor: measure.NewMonitor(objective, measure.Config{
+		monitor: measure.NewMonitor(problem.NewObjective(p, s, p.Train), measure.Config{
 			Select: selection, Seed: Seed, Plain: true, Converge: selection.Converged(),
 		}),
 	}, nil
-}
-
-// compile makes the program of a spec fitted to a data set.
-func compile(set *data.Set, spec models.Spec, curvature bool) (*program.Program, error) {
-	n, err := spec.Build(models.BuildOptions{
-		Input: shape(set), Classes: set.Classes,
-		Batch: lower.SymbolicBatch, Dtype: tensor.Float32,
-	})
-	if err != nil {
-		return nil, err
-	}
-	var params gorgonia.Nodes
-	for _, p := range n.Params {
-		params = append(params, p.Node)
-	}
-	options := []engine.Option{engine.Inputs(n.X, n.Y)}
-	if !curvature {
-		options = append(options, engine.WithoutCurvature())
-	}
-	return engine.Compile(n.Loss, params, options...)
 }
 
 // initialBias is where biases start: a unit that sees only black pixels would
@@ -180,18 +110,32 @@ func InitialWeights(set *data.Set, spec models.Spec) ([]models.Tensor, error) {
 	return weights, err
 }
 
+// trainer takes steps one by one.
+type trainer[T engine.Float] struct {
+	session *engine.Session[T]
+	monitor *measure.Monitor[T]
+	sampler *data.Sampler
+	update  optim.Update
+
+	at      int
+	indices []int32
+	line    record.Step
+}
+
 func (t *trainer[T]) Step() (float64, error) {
 	t.indices = t.sampler.Batch(t.at, t.indices)
 	if err := t.monitor.Step(t.at, t.indices, &t.line); err != nil {
 		return 0, fmt.Errorf("bench: step %d: %w", t.at, err)
 	}
 	t.session.Update(nil, t.update)
-	if err := t.monitor.Updated(&t.line); err != nil {
+	if err := errors.Join(t.monitor.Updated(&t.line), t.session.Err()); err != nil {
 		return 0, fmt.Errorf("bench: step %d: %w", t.at, err)
 	}
 	t.at++
 	return t.line.Loss, nil
 }
+
+func (t *trainer[T]) Stride() int { return 1 }
 
 func (t *trainer[T]) Work() int {
 	products, _ := t.line.Flatness.Get("hv").Get()
@@ -199,3 +143,41 @@ func (t *trainer[T]) Work() int {
 }
 
 func (t *trainer[T]) Close() { t.session.Close() }
+
+// stride is how many steps a resident trainer takes at once.
+const stride = 100
+
+// resident takes steps on a device that needs nothing from the host for them.
+type resident[T engine.Float] struct {
+	session *engine.Session[T]
+	sampler *data.Sampler
+	batch   int
+
+	at      int
+	step    []int32 // samples of a step
+	indices []int32 // of all
+	rates   []float64
+	losses  [engine.MostSteps]float64
+	correct [engine.MostSteps]int
+}
+
+func (t *resident[T]) Step() (float64, error) {
+	t.indices, t.rates = t.indices[:0], t.rates[:0]
+	for len(t.rates) < stride {
+		t.step = t.sampler.Batch(t.at, t.step)
+		t.at++
+		if len(t.step) < t.batch {
+			continue // what is left at the end of an epoch
+		}
+		t.indices, t.rates = append(t.indices, t.step...), append(t.rates, LearningRate)
+	}
+	t.session.Start(engine.Steps[T]{Batch: t.batch, Indices: t.indices, Rates: t.rates})
+	n := t.session.Finish(t.losses[:], t.correct[:])
+	return t.losses[n-1], t.session.Err()
+}
+
+func (t *resident[T]) Stride() int { return stride }
+
+func (t *resident[T]) Work() int { return stepWork(t.session.Program(), t.batch, 0) }
+
+func (t *resident[T]) Close() { t.session.Close() }

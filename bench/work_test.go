@@ -6,7 +6,6 @@ import (
 
 	"sgflow/data"
 	"sgflow/engine/program"
-	"sgflow/models"
 )
 
 // embedded is read once for all tests; nothing changes it.
@@ -24,15 +23,14 @@ func mnist(t testing.TB) *data.Set {
 
 func compiled(t *testing.T, model string) *program.Program {
 	t.Helper()
-	spec, err := models.Parse(model)
+	_, p, err := Case{Model: model, Batch: 1}.open(mnist(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := compile(mnist(t), spec, true)
-	if err != nil {
+	if err := p.Compile(true); err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return p.Program
 }
 
 // A layer's product is computed three times in a step: forward, for its weight's

@@ -78,7 +78,9 @@ func (c *workerCommand) Run(a *app) error {
 		return &request.Error{Err: fmt.Errorf("worker: --threads and --idle cannot be below 0")}
 	}
 	for _, device := range c.Device {
-		if err := problem.CheckDevice(device); err != nil {
+		settings := problem.Default()
+		settings.Device = device
+		if _, err := settings.Find(); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+	"time"
 
+	"sgflow/bench"
+	"sgflow/data"
 	"sgflow/engine/problem"
 	"sgflow/engine/record"
 	"sgflow/engine/rng"
@@ -215,5 +218,51 @@ func TestAnInterruptedRunGoesOnAsIfItHadNot(t *testing.T) {
 		if !bytes.Equal(outcome(t, whole.Out), outcome(t, parts.Out)) {
 			t.Errorf("--measure %s: the resumed run ends otherwise", measure)
 		}
+	}
+}
+
+// A bench of both devices gives rows of both; where nothing is measured a GPU takes
+// many steps at once, and ends with the loss of steps taken one by one.
+func TestBenchTimesBothDevices(t *testing.T) {
+	set, err := data.Open(images(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []bench.Row
+	var cases []bench.Case
+	for _, device := range []string{"cpu", "cuda"} {
+		for _, what := range []string{"none", "noise"} {
+			cases = append(cases, bench.Case{Device: device, Model: "mlp:36-8-4", Batch: 16, Measure: what})
+		}
+	}
+	err = bench.Run(context.Background(), set, cases, bench.Options{Time: time.Millisecond, WarmUp: time.Microsecond, Rounds: 1}, func(r bench.Row) error {
+		rows = append(rows, r)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, device := range []string{"cpu", "cpu", "cuda:0", "cuda:0"} {
+		if r := rows[i]; r.Device != device || !(r.MSPerStep > 0) || r.Steps < 5 || r.Warm < 1 || (r.PeakShare > 0) != (device == "cpu") {
+			t.Errorf("row %d: %+v", i, r)
+		}
+	}
+	var losses []float64
+	for _, what := range []string{"none", "noise"} {
+		trainer, err := bench.NewTrainer(set, bench.Case{Device: "cuda", Model: "mlp:36-8-4", Batch: 16, Measure: what})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer trainer.Close()
+		loss := 0.0
+		for taken := 0; taken < 100; taken += trainer.Stride() {
+			if loss, err = trainer.Step(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		losses = append(losses, loss)
+	}
+	if losses[0] != losses[1] {
+		t.Errorf("the loss after 100 steps at once is %v, after one by one %v", losses[0], losses[1])
 	}
 }

@@ -10,3 +10,6 @@ func cpuModel() string {
 	}
 	return name
 }
+
+// cpuClock returns 0: these systems do not say.
+func cpuClock() float64 { return 0 }

@@ -19,3 +19,6 @@ func cpuModel() string {
 	}
 	return strings.TrimSpace(name)
 }
+
+// cpuClock returns 0: these systems do not say.
+func cpuClock() float64 { return 0 }

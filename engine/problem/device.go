@@ -54,11 +54,20 @@ func (d Device) Describe(threads int) string {
 	return fmt.Sprintf("%s, %s, %d of %d cores, %s kernels", d.Name, d.Model, threads, d.Cores, d.Kernels)
 }
 
-// CheckDevice returns the request.Error of a run with that device setting, nil
-// where there is such a device.
-func CheckDevice(setting string) error {
-	_, _, err := chooseDevice(setting, Float32)
-	return err
+// Find returns the device that the problem is to be computed on. The error is a
+// request.Error that says why there is none.
+func (p *Problem) Find() (Device, error) {
+	d, _, err := chooseDevice(p.Device, p.DType)
+	return d, err
+}
+
+// Clock returns the device's clock in MHz: a processor's as it is now, a GPU's at
+// most; 0 where it is not known.
+func (d Device) Clock() float64 {
+	if d.CUDA != nil {
+		return float64(d.CUDA.Clock) / 1e3
+	}
+	return cpuClock()
 }
 
 // chooseDevice returns the device that the setting asks for and why it is that

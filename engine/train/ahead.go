@@ -6,7 +6,6 @@ import (
 	"math"
 	"time"
 
-	"sgflow/data"
 	"sgflow/engine"
 	"sgflow/engine/measure"
 	"sgflow/engine/problem"
@@ -35,34 +34,10 @@ type ahead[T engine.Float] struct {
 
 // newAhead returns nil where steps have to be taken one by one.
 func newAhead[T engine.Float](t *trainer[T], selection measure.Selection) *ahead[T] {
-	split := t.p.Train
-	if len(selection.Quantities()) > 0 || split.Pixels == nil || t.sampler.MaxBatch() > t.session.Capacity() {
-		return nil
-	}
-	d := engine.Data[T]{Pixels: split.Pixels, Labels: split.Labels, Classes: t.p.Set.Classes, Values: byteValues[T](split.C, t.p.Scale)}
-	if !t.session.SetData(d) {
+	if len(selection.Quantities()) > 0 || t.sampler.MaxBatch() > t.session.Capacity() || !problem.SetData(t.p, t.session) {
 		return nil
 	}
 	return &ahead[T]{losses: make([]float64, engine.MostSteps), correct: make([]int, engine.MostSteps)}
-}
-
-// byteValues returns what each value of a byte becomes in each channel,
-// channels×256.
-func byteValues[T engine.Float](channels int, scale data.Scale) []T {
-	all := &data.Split{N: 256, C: channels, H: 1, W: 1}
-	for v := range 256 {
-		for range channels {
-			all.Pixels = append(all.Pixels, uint8(v))
-		}
-	}
-	rows, values := make([]T, 256*channels), make([]T, 256*channels)
-	data.Gather(rows, all, problem.Sequence(0, 256), scale)
-	for v := range 256 {
-		for c := range channels {
-			values[c*256+v] = rows[v*channels+c]
-		}
-	}
-	return values
 }
 
 // settled reports whether the parameters are those after the last step that was

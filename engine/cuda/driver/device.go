@@ -16,6 +16,7 @@ type Device struct {
 	Capability          int    `json:"capability"`            // major·10 + minor
 	Memory              int64  `json:"memory"`                // bytes
 	Multiprocessors     int    `json:"multiprocessors"`       // each runs several blocks at a time
+	Clock               int    `json:"clock"`                 // of the multiprocessors at most, in kHz
 	SharedMemory        int    `json:"shared_memory"`         // bytes a block can have
 	ThreadsPerProcessor int    `json:"threads_per_processor"` // resident at most
 	Managed             bool   `json:"managed"`               // host and device may use managed memory at the same time

@@ -87,6 +87,7 @@ func query(i int) (Device, error) {
 		{&major, cu.ComputeCapabilityMajor},
 		{&minor, cu.ComputeCapabilityMinor},
 		{&d.Multiprocessors, cu.MultiprocessorCount},
+		{&d.Clock, cu.ClockRate},
 		{&d.SharedMemory, maxSharedMemoryPerBlockOptin},
 		{&d.ThreadsPerProcessor, cu.MaxThreadsPerMultiprocessor},
 		{&managed, cu.ConcurrentManagedAccess},
