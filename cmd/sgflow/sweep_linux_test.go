@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	natsserver "github.com/nats-io/nats-server/v2/server"
 
 	"sgflow/data"
 	"sgflow/engine/problem"
@@ -143,6 +146,46 @@ func TestInterruptedSweepGoesOnToTheSameTable(t *testing.T) {
 		t.Fatalf("exit %d:\n%s", code, stderr)
 	}
 	wantTable(t, flags, want)
+}
+
+// The queue's server is stopped while runs are under way, and started again where
+// it was, as when its machine is.
+func TestServerThatIsRestartedLosesNoRun(t *testing.T) {
+	dir, port := t.TempDir(), natsserver.RANDOM_PORT
+	serve := func() *natsserver.Server {
+		s, err := natsserver.NewServer(&natsserver.Options{
+			Host: "127.0.0.1", Port: port, Authorization: "let-me-in", JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		if !s.ReadyForConnections(30 * time.Second) {
+			t.Fatal("the server does not start")
+		}
+		port = s.Addr().(*net.TCPAddr).Port
+		return s
+	}
+	s := serve()
+	flags := longSweep(t)
+	want := undisturbed(t, flags)
+	flags = append(flags, "--nats", fmt.Sprintf("nats://let-me-in@127.0.0.1:%d", port), "--out", filepath.Join(t.TempDir(), "sweep"))
+	c := program(flags...)
+	var stdout bytes.Buffer
+	c.Stdout = &stdout
+	p := start(t, c)
+	for _, moment := range []string{"1/6 done", "3/6 done"} {
+		p.await(moment)
+		s.Shutdown()
+		s.WaitForShutdown()
+		time.Sleep(300 * time.Millisecond) // runs end meanwhile
+		s = serve()
+	}
+	code, stderr := p.end()
+	s.Shutdown()
+	if code != exitDone || stdout.String() != want {
+		t.Errorf("exit %d, the table is\n%swant\n%s%s", code, &stdout, want, stderr)
+	}
 }
 
 // A disk that is full ends the sweep with a word, and when there is room again
