@@ -8,33 +8,31 @@ import (
 	"io"
 
 	"sgflow/engine/analysis"
+	"sgflow/engine/page"
 )
 
 //go:embed assets
 var assets embed.FS
 
-var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
+var document = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"topics": func() []Topic { return topics },
 }).ParseFS(assets, "assets/page.html"))
 
 // WritePage writes the report as one HTML file that needs nothing else.
 func (r *Report) WritePage(w io.Writer) error {
-	text := func(name string) string {
-		b, err := assets.ReadFile("assets/" + name)
-		if err != nil {
-			panic(err) // it is embedded
-		}
-		return string(b)
+	explorer, err := assets.ReadFile("assets/explorer.js")
+	if err != nil {
+		panic(err) // it is embedded
 	}
 	data, err := json.Marshal(r.data()) // escapes <, > and &, so that it cannot end its element
 	if err != nil {
 		return fmt.Errorf("report: encoding the page's data: %w", err)
 	}
-	err = page.Execute(w, map[string]any{
+	err = document.Execute(w, map[string]any{
 		"Report": r,
 		"Title":  r.title(),
-		"CSS":    template.CSS(text("uplot/uPlot.min.css") + text("page.css")),
-		"JS":     template.JS(text("uplot/uPlot.iife.min.js") + "\n" + text("charts.js") + text("page.js")),
+		"CSS":    template.CSS(page.Style()),
+		"JS":     template.JS(page.Script() + string(explorer)),
 		"Data":   template.JS(data),
 	})
 	if err != nil {
