@@ -73,9 +73,8 @@ func (c *benchCommand) Run(a *app) error {
 	if err != nil {
 		return request.Wrap(err)
 	}
-	fmt.Fprint(a.stderr, described)
 	options := bench.Options{Time: time.Duration(c.Seconds * float64(time.Second))}
-	header := benchHeader
+	header := described + benchHeader // comes with the first row, when no request is wrong
 	var rows []bench.Row
 	err = bench.Run(a.ctx, set, c.cases(), options, func(r bench.Row) error {
 		rows = append(rows, r)
