@@ -21,6 +21,9 @@ const (
 	// Predictions are labels drawn from a model's own distribution; the stream
 	// is the number of the draw times 2³² plus the sample's place in its set.
 	Predictions Purpose = 5
+	// Projections are the rows of random matrices that points of a path are
+	// projected by; the stream is the row.
+	Projections Purpose = 6
 )
 
 // Stream is one sequence of random numbers, a value of 48 bytes: copying it
