@@ -36,7 +36,7 @@ func TestStreamIsTheDocumentedSequenceOfBlocks(t *testing.T) {
 }
 
 func TestPurposesKeepTheirNumbers(t *testing.T) {
-	if Weights != 1 || Batches != 2 || Probes != 3 || Labels != 4 || Predictions != 5 {
+	if Weights != 1 || Batches != 2 || Probes != 3 || Labels != 4 || Predictions != 5 || Projections != 6 || Noise != 7 {
 		t.Error("a purpose changed its number: every run's randomness would change")
 	}
 }

@@ -24,6 +24,9 @@ const (
 	// Projections are the rows of random matrices that points of a path are
 	// projected by; the stream is the row.
 	Projections Purpose = 6
+	// Noise is the normal noise of diffusions (Euler-Maruyama steps of stochastic
+	// differential equations, Langevin dynamics); the stream is the step.
+	Noise Purpose = 7
 )
 
 // Stream is one sequence of random numbers, a value of 48 bytes: copying it
