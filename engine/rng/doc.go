@@ -22,8 +22,8 @@
 // them, and they don't change between versions.
 //
 // Integers, uniform floats, permutations and signs are the same bits on every
-// machine. NormFloat64 goes through math.Log and math.Cos, whose last bit may
-// differ between processor architectures.
+// machine. NormFloat64 and Normals go through math.Log and math.Cos, whose last
+// bit may differ between processor architectures.
 //
 // It is not a source of secrets: Philox is not a cipher.
 package rng

@@ -27,6 +27,8 @@ const (
 	// Noise is the normal noise of diffusions (Euler-Maruyama steps of stochastic
 	// differential equations, Langevin dynamics); the stream is the step.
 	Noise Purpose = 7
+	// Injections are the noise that is added to gradients; the stream is the step.
+	Injections Purpose = 8
 )
 
 // Stream is one sequence of random numbers, a value of 48 bytes: copying it
