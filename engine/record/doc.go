@@ -7,6 +7,7 @@
 //	events.out.tfevents.*    the same scalars for TensorBoard
 //	checkpoints/             step-*.safetensors, the last two;
 //	                         weights.safetensors at the end
+//	trajectory.*             points of the run's path, where asked for (package trajectory)
 //
 // The training loop makes a [Folder] with [Create], hands it a [Step] after
 // every step and an [Epoch] after every epoch, and a [Checkpoint] when it

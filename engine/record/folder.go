@@ -20,6 +20,12 @@ const (
 	weightsFile   = "weights.safetensors"
 )
 
+// The files of a trajectory in a run folder, which package trajectory writes.
+const (
+	TrajectoryFile     = "trajectory.json"
+	TrajectoryRowsFile = "trajectory.bin"
+)
+
 // Folder is the open folder of a run under way. One goroutine uses it at a
 // time, and one process.
 type Folder struct {
@@ -84,7 +90,7 @@ func clearRun(dir string, force bool) error {
 // owned reports whether a name in a run folder is the run's.
 func owned(name string) bool {
 	switch name {
-	case runFile, stepsFile, epochsFile, checkpointDir:
+	case runFile, stepsFile, epochsFile, checkpointDir, TrajectoryFile, TrajectoryRowsFile:
 		return true
 	}
 	return strings.HasPrefix(name, eventsPrefix) || isTemp(name)

@@ -34,7 +34,7 @@ type ahead[T engine.Float] struct {
 
 // newAhead returns nil where steps have to be taken one by one.
 func newAhead[T engine.Float](t *trainer[T], selection measure.Selection) *ahead[T] {
-	if len(selection.Quantities()) > 0 || t.sampler.MaxBatch() > t.session.Capacity() || !problem.SetData(t.p, t.session) {
+	if len(selection.Quantities()) > 0 || t.keep.Any() || t.sampler.MaxBatch() > t.session.Capacity() || !problem.SetData(t.p, t.session) {
 		return nil
 	}
 	return &ahead[T]{losses: make([]float64, engine.MostSteps), correct: make([]int, engine.MostSteps)}

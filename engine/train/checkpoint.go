@@ -39,6 +39,11 @@ func (t *trainer[T]) save() error {
 	if norm := t.session.NormSq(t.session.Params()); math.IsNaN(norm) || math.IsInf(norm, 0) {
 		return t.diverged(errors.New("the weights are not finite"))
 	}
+	if t.path != nil { // no checkpoint is of a later step than the trajectory
+		if err := t.path.Sync(); err != nil {
+			return t.failed(err)
+		}
+	}
 	tensors, monitor, err := t.monitor.State()
 	if err != nil {
 		return fmt.Errorf("train: %w", err)

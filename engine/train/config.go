@@ -39,6 +39,9 @@ type Config struct {
 
 	Reach `yaml:",inline"`
 
+	Trajectory    string `json:"trajectory" help:"Keep points of the path in the run folder, for sgflow landscape: every K steps, or log (20 a decade of steps); the first and the last are always kept."`
+	TrajectoryDim int    `json:"trajectory-dim" help:"Keep a random projection of each point to this many numbers, which keeps distances only; 0 keeps points in full."`
+
 	Out             string  `json:"out" help:"Run folder; runs/<time>-<model>-<data> where not given."`
 	CheckpointEvery float64 `json:"checkpoint-every" help:"Seconds between checkpoints within an epoch."`
 }
@@ -75,6 +78,9 @@ func (c *Config) Validate() error {
 	}
 	if _, err := measure.ParseSelection(c.Measure); err != nil {
 		return request.Wrap(err)
+	}
+	if err := c.validateTrajectory(); err != nil {
+		return err
 	}
 	_, err := parseTarget(c.Until)
 	return err

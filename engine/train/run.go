@@ -118,6 +118,9 @@ func start[T engine.Float](ctx context.Context, c *Config, p *problem.Opened, fo
 	t.run = &record.Run{
 		Config: c, Seed: c.Seed, Versions: Versions(), Device: p.Device.String(), Data: p.Set.Hashes, Started: time.Now(),
 	}
+	if err := t.beginPath(); err != nil {
+		return nil, err
+	}
 	// The checkpoint comes first: a folder with a run.json can be resumed.
 	t.epochAt = time.Now()
 	if err := t.save(); err != nil {
@@ -152,6 +155,9 @@ func resume[T engine.Float](ctx context.Context, dir string, c *Config, p *probl
 	t.folder, err = record.Resume(dir, checkpoint.Step)
 	if err != nil {
 		return nil, request.Wrap(err)
+	}
+	if err := t.resumePath(dir); err != nil {
+		return nil, err
 	}
 	t.run = run
 	if err := t.loop(ctx); err != nil {

@@ -15,6 +15,7 @@ import (
 	"sgflow/engine/problem"
 	"sgflow/engine/record"
 	"sgflow/engine/request"
+	"sgflow/engine/trajectory"
 )
 
 // trainer is a run under way.
@@ -34,6 +35,8 @@ type trainer[T engine.Float] struct {
 	until     *target   // nil where the run goes through all its steps
 	ahead     *ahead[T] // nil where steps are taken one by one
 
+	path   *trajectory.Writer[T] // nil where no points are kept
+	keep   trajectory.Steps
 	folder *record.Folder
 	run    *record.Run
 
@@ -59,6 +62,8 @@ type progress struct {
 	// for, and Reached says that it was met.
 	Look    sums `json:"look,omitzero"`
 	Reached bool `json:"reached,omitempty"`
+	// Time is Σ η over the steps done.
+	Time float64 `json:"time,omitempty"`
 	// Summary is as of the last epoch that ended.
 	Summary record.Summary `json:"summary"`
 }
@@ -90,7 +95,13 @@ func newTrainer[T engine.Float](c *Config, p *problem.Opened, r Reporter) (*trai
 	if err != nil {
 		return nil, err
 	}
+	if t.keep, err = trajectory.ParseSteps(c.Trajectory); err != nil {
+		return nil, request.Wrap(err)
+	}
 	if err := p.Compile(selection.Flatness()); err != nil {
+		return nil, err
+	}
+	if err := t.checkPath(); err != nil {
 		return nil, err
 	}
 	t.session, err = problem.NewSession[T](p, max(t.sampler.MaxBatch(), len(subset)))
@@ -133,7 +144,7 @@ func (t *trainer[T]) close() error {
 	if t.folder == nil {
 		return nil
 	}
-	return t.folder.Close()
+	return errors.Join(t.path.Close(), t.folder.Close())
 }
 
 // loop takes all steps that are left, and returns ErrInterrupted where ctx
@@ -151,6 +162,9 @@ func (t *trainer[T]) loop(ctx context.Context) error {
 		ended := t.at == t.steps || t.sampler.Epoch(t.at) != t.line.Epoch
 		if t.lookDue(ended) {
 			t.look()
+		}
+		if err := t.keepPoint(); err != nil {
+			return err
 		}
 		if ended = ended || t.progress.Reached; ended {
 			if err := t.endEpoch(); err != nil {
@@ -218,6 +232,7 @@ func (p *progress) add(s *record.Step) {
 	p.Loss += s.Loss * n
 	p.Correct += int(math.Round(share * n))
 	p.Samples += s.Samples
+	p.Time += s.LR
 	p.Look.Loss += s.Loss * n
 	p.Look.Correct += int(math.Round(share * n))
 	p.Look.Samples += s.Samples
@@ -247,7 +262,7 @@ func (t *trainer[T]) endEpoch() error {
 			return t.failed(err)
 		}
 	}
-	*p = progress{Summary: *s, Look: p.Look, Reached: p.Reached}
+	*p = progress{Summary: *s, Look: p.Look, Reached: p.Reached, Time: p.Time}
 	t.r.EpochEnded(&epoch)
 	return nil
 }

@@ -14,8 +14,8 @@ import (
 
 // The files of a trajectory.
 const (
-	headerFile = "trajectory.json"
-	rowsFile   = "trajectory.bin"
+	headerFile = record.TrajectoryFile
+	rowsFile   = record.TrajectoryRowsFile
 )
 
 // version is that of the format; readers know no other.

@@ -14,6 +14,9 @@ import (
 // Float is the type of a path's numbers: float32 or float64.
 type Float interface{ float32 | float64 }
 
+// ErrNotFinite is the error of a point with a number that is infinite or none.
+var ErrNotFinite = errors.New("trajectory: not finite")
+
 // castagnoli is the polynomial of the rows' checksums.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -122,8 +125,8 @@ func (w *Writer[T]) open(path string) error {
 }
 
 // Add appends the point theta of a step and its time t = Σ η. Steps rise from point
-// to point. theta must be finite; the first number that is not is named in the
-// error. After an error nothing is added any more, and the points before stay.
+// to point. Where theta is not finite the error is ErrNotFinite with the first
+// such number. After an error nothing is added any more, and the points before stay.
 func (w *Writer[T]) Add(step int, time float64, theta []T) error {
 	if w.err != nil {
 		return w.err
@@ -136,7 +139,7 @@ func (w *Writer[T]) Add(step int, time float64, theta []T) error {
 	}
 	for i, x := range theta {
 		if v := float64(x); v-v != 0 { // Inf or NaN
-			return fmt.Errorf("trajectory: step %d: number %d of the point is %g", step, i, v)
+			return fmt.Errorf("%w: step %d: number %d of the point is %g", ErrNotFinite, step, i, v)
 		}
 	}
 	binary.LittleEndian.PutUint64(w.row, uint64(step))
