@@ -27,17 +27,18 @@ const (
 type cli struct {
 	JSON bool `name:"json" help:"Print JSON on standard output, and nothing else there."`
 
-	Train    trainCommand    `cmd:"" help:"Train a network and log noise and flatness at every step."`
-	Probe    probeCommand    `cmd:"" help:"Measure noise and flatness of fixed weights on fixed samples."`
-	Sweep    sweepCommand    `cmd:"" help:"Do many training runs, on this machine or on a cluster, and keep what they measured."`
-	Worker   workerCommand   `cmd:"" help:"Do runs of sweeps that come through a queue."`
-	Spectrum spectrumCommand `cmd:"" help:"Estimate the density of the eigenvalues of the Hessian, and plot it."`
-	Measures measuresCommand `cmd:"" help:"List the quantities that can be measured, with definitions and costs."`
-	Report   reportCommand   `cmd:"" help:"Say from runs or a sweep which batch size and rate to use, with plots."`
-	Bench    benchCommand    `cmd:"" help:"Time training steps of this machine, by model, batch, threads and quantities."`
-	Data     dataCommand     `cmd:"" help:"List, fetch, verify and describe data sets."`
-	Devices  devicesCommand  `cmd:"" help:"List what runs can compute on."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Train     trainCommand     `cmd:"" help:"Train a network and log noise and flatness at every step."`
+	Probe     probeCommand     `cmd:"" help:"Measure noise and flatness of fixed weights on fixed samples."`
+	Sweep     sweepCommand     `cmd:"" help:"Do many training runs, on this machine or on a cluster, and keep what they measured."`
+	Worker    workerCommand    `cmd:"" help:"Do runs of sweeps that come through a queue."`
+	Spectrum  spectrumCommand  `cmd:"" help:"Estimate the density of the eigenvalues of the Hessian, and plot it."`
+	Measures  measuresCommand  `cmd:"" help:"List the quantities that can be measured, with definitions and costs."`
+	Report    reportCommand    `cmd:"" help:"Say from runs or a sweep which batch size and rate to use, with plots."`
+	Reproduce reproduceCommand `cmd:"" help:"Check published claims about SGD: each with its verdict, error bars and a page."`
+	Bench     benchCommand     `cmd:"" help:"Time training steps of this machine, by model, batch, threads and quantities."`
+	Data      dataCommand      `cmd:"" help:"List, fetch, verify and describe data sets."`
+	Devices   devicesCommand   `cmd:"" help:"List what runs can compute on."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
 }
 
 // app is what commands work with.
