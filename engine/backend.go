@@ -56,3 +56,8 @@ type device[T Float] interface {
 	Copy(dst, src []T)
 	ExchangeParts(dots, normSqs []float64, old, x []T)
 }
+
+// adaptive is a backend that has Adam's update.
+type adaptive[T Float] interface {
+	Adam(first, second []T, u optim.AdamUpdate)
+}

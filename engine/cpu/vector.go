@@ -82,3 +82,15 @@ func (m *Machine[T]) Step(velocity []T, u optim.Update) {
 		Nesterov: u.Nesterov, Decoupled: u.Decoupled,
 	}, m.theta, m.grad, velocity)
 }
+
+// Adam moves θ by one step of Adam along −ḡ: what optim.AdamStep does with the
+// machine's Theta and Grad, up to rounding. The moments have P elements.
+func (m *Machine[T]) Adam(first, second []T, u optim.AdamUpdate) {
+	if len(first) != len(m.theta) || len(second) != len(m.theta) {
+		panic(badVector)
+	}
+	m.kernels.Adam(kernel.Adam{
+		Decay: u.Coupled(), Shrink: u.Keep(), Beta1: u.Beta1, Beta2: u.Beta2,
+		Scale: u.Scale(), Epsilon: u.Epsilon, Rate: u.Rate(),
+	}, m.theta, m.grad, first, second)
+}

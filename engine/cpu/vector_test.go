@@ -89,3 +89,38 @@ func testStep[T Float](t *testing.T) {
 		compare(t, "velocity", v, velocity, tolerance[T]())
 	}
 }
+
+func TestAdamIsTheOptimizersStep(t *testing.T) {
+	testAdam[float32](t)
+	testAdam[float64](t)
+}
+
+func testAdam[T Float](t *testing.T) {
+	const n = 40_003
+	for _, u := range []optim.AdamUpdate{
+		{LR: 0.01, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8},
+		{LR: 0.01, Beta1: 0.5, Beta2: 0.9, Epsilon: 1e-3, WeightDecay: 0.1},
+		{LR: 0.01, Beta1: 0, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1, Decoupled: true},
+	} {
+		b := newBuilder()
+		_, _, _, _, _ = b.param(n)
+		m := newMachine[T](t, &b.Program, 1, 2)
+		rnd := rand.New(rand.NewPCG(2, 2))
+		theta, grad := make([]float64, n), make([]float64, n)
+		first, second := make([]float64, n), make([]float64, n)
+		random(rnd, theta)
+		assign(m.Theta(), theta)
+		f, s := make([]T, n), make([]T, n)
+		for u.Step = 1; u.Step <= 3; u.Step++ {
+			random(rnd, grad)
+			assign(m.Grad(), grad)
+			m.Adam(f, s, u)
+			optim.AdamStep(theta, grad, first, second, u)
+		}
+		// Gradients near 0 are divided by roots near 0: their rounding in m, over ε
+		// beside a root of the same rounding, is at most lr·a few times tolerance.
+		compare(t, "theta", m.Theta(), theta, tolerance[T]())
+		compare(t, "first moment", f, first, tolerance[T]())
+		compare(t, "second moment", s, second, tolerance[T]())
+	}
+}

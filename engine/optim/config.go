@@ -3,6 +3,7 @@ package optim
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"sgflow/engine/nearest"
@@ -16,31 +17,55 @@ const (
 	// SGDW shrinks the parameters beside the gradient step, θ ← θ − ηλθ:
 	// decoupled weight decay.
 	SGDW = "sgdw"
+	// Adam scales the step of each parameter by the root of its gradient's second
+	// moment, with the decay in the gradient (see AdamStep).
+	Adam = "adam"
+	// AdamW is Adam with decoupled weight decay.
+	AdamW = "adamw"
 )
 
 // optimizers lists the names that Config.Name takes.
-var optimizers = []string{SGD, SGDW}
+var optimizers = []string{SGD, SGDW, Adam, AdamW}
 
 // Config is an optimizer as a user asks for it. The zero value is plain SGD.
+// Settings that belong to other optimizers than the named one have no effect, but
+// for a momentum where there is none.
 type Config struct {
-	// Name is "sgd" or "sgdw"; empty is "sgd".
+	// Name is one of the constants above; empty is "sgd".
 	Name string
-	// Momentum m is in [0, 1); 0 is none, and needs no velocity.
+	// Momentum m of the SGDs is in [0, 1); 0 is none, and needs no velocity.
 	Momentum float64
 	// Nesterov looks one momentum step ahead; it needs Momentum > 0.
 	Nesterov bool
 	// WeightDecay λ ≥ 0.
 	WeightDecay float64
+	// Beta1 and Beta2, of the Adams, are what the moments of the gradient keep
+	// from step to step, in [0, 1); Epsilon > 0 is added to the root of the second.
+	Beta1, Beta2, Epsilon float64
 }
 
+// The settings of the Adams that the paper and PyTorch have.
+const (
+	DefaultBeta1   = 0.9
+	DefaultBeta2   = 0.999
+	DefaultEpsilon = 1e-8
+)
+
+// IsAdam reports whether steps are those of AdamStep.
+func (c Config) IsAdam() bool { return c.Name == Adam || c.Name == AdamW }
+
+// IsSGD reports whether steps follow the gradient, or the velocity that momentum
+// makes of it, so that the noise of the batch has the temperature of SGD.
+func (c Config) IsSGD() bool { return !c.IsAdam() }
+
 // Plain reports whether the update is −lr·ḡ and nothing else.
-func (c Config) Plain() bool { return c.Momentum == 0 && c.WeightDecay == 0 }
+func (c Config) Plain() bool { return c.IsSGD() && c.Momentum == 0 && c.WeightDecay == 0 }
 
 // Validate returns an error that names the first setting that makes no
 // optimizer, and nil where all are sound.
 func (c Config) Validate() error {
 	switch {
-	case c.Name != "" && c.Name != SGD && c.Name != SGDW:
+	case c.Name != "" && !slices.Contains(optimizers, c.Name):
 		return fmt.Errorf("optim: optimizer %q is unknown: did you mean %q? (one of %s)",
 			c.Name, nearest.Name(c.Name, optimizers), strings.Join(optimizers, ", "))
 	case !(c.Momentum >= 0 && c.Momentum < 1):
@@ -49,6 +74,24 @@ func (c Config) Validate() error {
 		return fmt.Errorf("optim: weight decay %v is out of range: it must be finite and at least 0", c.WeightDecay)
 	case c.Nesterov && c.Momentum == 0:
 		return fmt.Errorf("optim: nesterov needs momentum: set a momentum above 0, such as 0.9")
+	case c.IsAdam():
+		return c.validateAdam()
+	}
+	return nil
+}
+
+// validateAdam checks the settings of the Adams.
+func (c Config) validateAdam() error {
+	share := func(x float64) bool { return x >= 0 && x < 1 }
+	switch {
+	case c.Momentum != 0:
+		return fmt.Errorf("optim: %s has no momentum of its own, and momentum is %v: its first moment keeps beta1 = %v", c.Name, c.Momentum, c.Beta1)
+	case !share(c.Beta1):
+		return fmt.Errorf("optim: beta1 %v is out of range: it must be at least 0 and below 1", c.Beta1)
+	case !share(c.Beta2):
+		return fmt.Errorf("optim: beta2 %v is out of range: it must be at least 0 and below 1", c.Beta2)
+	case !(c.Epsilon > 0) || math.IsInf(c.Epsilon, 0):
+		return fmt.Errorf("optim: epsilon %v is out of range: it must be finite and above 0", c.Epsilon)
 	}
 	return nil
 }
@@ -62,7 +105,7 @@ func ValidateLR(lr float64) error {
 	return nil
 }
 
-// Update returns the numbers for one step at learning rate lr.
+// Update returns the numbers for one step of an SGD at learning rate lr.
 func (c Config) Update(lr float64) Update {
 	return Update{
 		LR:          lr,
@@ -70,5 +113,14 @@ func (c Config) Update(lr float64) Update {
 		WeightDecay: c.WeightDecay,
 		Nesterov:    c.Nesterov,
 		Decoupled:   c.Name == SGDW,
+	}
+}
+
+// AdamUpdate returns the numbers for one step of an Adam at learning rate lr;
+// step counts from 0.
+func (c Config) AdamUpdate(lr float64, step int) AdamUpdate {
+	return AdamUpdate{
+		LR: lr, Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon,
+		WeightDecay: c.WeightDecay, Decoupled: c.Name == AdamW, Step: step + 1,
 	}
 }

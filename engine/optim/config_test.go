@@ -11,6 +11,9 @@ func TestValidateAcceptsWhatTrains(t *testing.T) {
 		{},
 		{Name: "sgd", Momentum: 0.9, Nesterov: true, WeightDecay: 5e-4},
 		{Name: "sgdw", WeightDecay: 0.1},
+		{Name: "adam", Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.1},
+		{Name: "adamw", Epsilon: 1e-8}, // of no memory: the sign of the gradient
+		{Name: "sgd", Beta1: 7},        // another optimizer's
 	} {
 		if err := c.Validate(); err != nil {
 			t.Errorf("%+v: %v", c, err)
@@ -31,7 +34,14 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 	}{
 		{Config{Name: "sgwd"}, `did you mean "sgd"`},
 		{Config{Name: "SGDW2"}, `did you mean "sgdw"`},
-		{Config{Name: "adam"}, "one of sgd, sgdw"},
+		{Config{Name: "adm"}, `did you mean "adam"? (one of sgd, sgdw, adam, adamw`},
+		{Config{Name: "adam", Momentum: 0.9, Epsilon: 1}, "adam has no momentum"},
+		{Config{Name: "adam", Beta1: 1, Epsilon: 1}, "beta1 1"},
+		{Config{Name: "adamw", Beta2: -0.5, Epsilon: 1}, "beta2 -0.5"},
+		{Config{Name: "adam", Beta2: nan, Epsilon: 1}, "beta2 NaN"},
+		{Config{Name: "adam"}, "epsilon 0"},
+		{Config{Name: "adam", Epsilon: inf}, "epsilon +Inf"},
+		{Config{Name: "adam", Epsilon: 1, WeightDecay: -1}, "weight decay -1"},
 		{Config{Momentum: -0.1}, "momentum -0.1"},
 		{Config{Momentum: 1}, "momentum 1"},
 		{Config{Momentum: nan}, "momentum NaN"},
@@ -56,6 +66,10 @@ func TestUpdateCarriesTheConfig(t *testing.T) {
 	got := Config{Name: SGDW, Momentum: 0.9, Nesterov: true, WeightDecay: 0.01}.Update(0.5)
 	if want := (Update{LR: 0.5, Momentum: 0.9, WeightDecay: 0.01, Nesterov: true, Decoupled: true}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+	adam := Config{Name: AdamW, Beta1: 0.8, Beta2: 0.99, Epsilon: 1e-6, WeightDecay: 0.01}.AdamUpdate(0.5, 4)
+	if want := (AdamUpdate{LR: 0.5, Beta1: 0.8, Beta2: 0.99, Epsilon: 1e-6, WeightDecay: 0.01, Decoupled: true, Step: 5}); adam != want {
+		t.Errorf("%+v, want %+v", adam, want)
 	}
 	if (Config{}).Update(1).Decoupled {
 		t.Error("sgd decays decoupled")

@@ -141,6 +141,7 @@ func BenchmarkRest(b *testing.B) {
 	r := newRand(3)
 	const n = 64
 	big, grad, velocity := random[float32](r, 535818), random[float32](r, 535818), random[float32](r, 535818)
+	second := make([]float32, len(big))
 	conv1, pooled, at := random[float32](r, n*16*576), random[float32](r, n*16*144), make([]int32, n*16*144)
 	g := PoolGeom{Channels: 16, InH: 24, InW: 24, KH: 2, KW: 2, StrideH: 2, StrideW: 2}
 	logits, probabilities := random[float32](r, n*10), make([]float64, 10)
@@ -151,6 +152,9 @@ func BenchmarkRest(b *testing.B) {
 	}{
 		{"sgd", func(k *Kernels[float32]) { k.SGD(SGD{LR: 1e-9}, big, grad, nil) }},
 		{"sgdmomentum", func(k *Kernels[float32]) { k.SGD(SGD{LR: 1e-9, Momentum: 0.9}, big, grad, velocity) }},
+		{"adam", func(k *Kernels[float32]) {
+			k.Adam(Adam{Shrink: 1, Beta1: 0.9, Beta2: 0.999, Scale: 1, Epsilon: 1e-8, Rate: 1e-9}, big, grad, velocity, second)
+		}},
 		{"normsq", func(k *Kernels[float32]) { k.NormSq(big) }},
 		{"dot", func(k *Kernels[float32]) { k.Dot(big, grad) }},
 		{"rownorms", streamed(n, func(s *Stream[float32]) { s.RowNormSq(norms, big, 784) })},

@@ -17,6 +17,7 @@ const (
 	opNorm
 	opExchange
 	opSGD
+	opAdam
 )
 
 // flatTask applies one operation to slices of equal length, chunk by chunk.
@@ -26,8 +27,10 @@ type flatTask[T Float] struct {
 	act       Activation
 	a         T
 	dst, x, y []T
+	z         []T // of opAdam
 	chunk     int
 	step      sgdStep[T]
+	adam      adamStep[T]
 }
 
 // Elements in a chunk. Sums are made chunk by chunk, so sumChunk is part of the
@@ -83,6 +86,8 @@ func (t *flatTask[T]) Do(i, _ int) {
 		t.kernels.sums[i] = v.exchange(dst, x, &t.kernels.squares[i])
 	case opSGD:
 		v.sgd(&t.step, dst, x, y)
+	case opAdam:
+		v.adam(&t.adam, dst, x, y, part(t.z))
 	}
 }
 

@@ -195,21 +195,57 @@ func TestSGDFollowsItsEquations(t *testing.T) {
 	everyPath(t, testSGD[float32], testSGD[float64])
 }
 
+func testAdam[T Float](t *testing.T, k *Kernels[T]) {
+	r := newRand(35)
+	for _, n := range lengths {
+		u := Adam{Decay: 0.02, Shrink: 0.97, Beta1: 0.9, Beta2: 0.75, Scale: 1.5, Epsilon: 1e-3, Rate: 0.1}
+		w0, g, m0, v0 := random[T](r, n), random[T](r, n), random[T](r, n), random[T](r, n)
+		for i := range v0 { // a second moment is not negative
+			v0[i] *= v0[i]
+		}
+		w, m, v := guardedLike(w0), guardedLike(m0), guardedLike(v0)
+		k.Adam(u, w.s, g, m.s, v.s)
+		w.check(t, "w")
+		m.check(t, "m")
+		v.check(t, "v")
+		for i := range w0 {
+			d := float64(g[i]) + u.Decay*float64(w0[i])
+			first := u.Beta1*float64(m0[i]) + (1-u.Beta1)*d
+			second := u.Beta2*float64(v0[i]) + (1-u.Beta2)*d*d
+			x := u.Shrink*float64(w0[i]) - u.Rate*first/(u.Scale*math.Sqrt(second)+u.Epsilon)
+			// Values are below 10, quotients below 1/√(1−β₂) = 2 of m's share and
+			// |m|/(√β₂·|v₀|½) of its past, in which v is rounded relative to itself:
+			// fewer than ten roundings of values below 100.
+			tol := 300 * unit[T]() * max(1, math.Abs(first)/(u.Scale*math.Sqrt(second)+u.Epsilon))
+			if math.Abs(float64(w.s[i])-x) > tol || math.Abs(float64(m.s[i])-first) > tol || math.Abs(float64(v.s[i])-second) > tol {
+				t.Fatalf("%d elements: parameter %d is %v, moments %v, %v, want %v, %v, %v", n, i, w.s[i], m.s[i], v.s[i], x, first, second)
+			}
+		}
+	}
+}
+
+func TestAdamFollowsItsEquations(t *testing.T) {
+	everyPath(t, testAdam[float32], testAdam[float64])
+}
+
 func TestFlatOperationsDoNotAllocateNorDependOnThreads(t *testing.T) {
 	x := random[float32](newRand(34), 3*flatChunk)
 	for _, p := range Available() {
 		threadsAgree(t, p, func(k *Kernels[float32]) []float32 {
 			w, v := append([]float32(nil), x...), append([]float32(nil), x...)
 			k.SGD(SGD{LR: 0.1, Momentum: 0.9}, w, x, v)
-			return append(w, float32(k.Dot(w, v)), float32(k.NormSq(w)))
+			first, second := make([]float32, len(x)), make([]float32, len(x))
+			k.Adam(Adam{Shrink: 1, Beta1: 0.9, Beta2: 0.9, Scale: 1, Epsilon: 1, Rate: 0.1}, w, v, first, second)
+			return append(append(append(w, first...), second...), float32(k.Dot(w, v)), float32(k.NormSq(w)))
 		})
 		k := newKernels[float32](t, p, 2)
-		y := make([]float32, len(x))
+		y, first, second := make([]float32, len(x)), make([]float32, len(x)), make([]float32, len(x))
 		if n := testing.AllocsPerRun(5, func() {
 			k.Add(y, x, x)
 			k.Activate(Tanh, y, x)
 			k.Dot(x, y)
 			k.SGD(SGD{LR: 1}, y, x, nil)
+			k.Adam(Adam{Rate: 1, Epsilon: 1}, y, x, first, second)
 		}); n != 0 {
 			t.Errorf("%s: %v allocations", p, n)
 		}

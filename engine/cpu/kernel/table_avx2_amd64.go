@@ -66,6 +66,7 @@ func vectorsF32AVX2(v *vectorSet[float32]) {
 	v.scale = func(dst []float32, a float32, x []float32) { scaleF32AVX2(dst, x, a) }
 	v.axpy = func(dst []float32, a float32, x []float32) { axpyF32AVX2(dst, x, a) }
 	v.sgd = update(sgdVelocityF32AVX2, sgdF32AVX2)
+	v.adam = func(c *adamStep[float32], w, g, m, v []float32) { adamF32AVX2(w, g, m, v, &c.decay) }
 	v.maxPool = maxPoolF32AVX2
 	v.maxPoolGather = maxPoolGatherF32AVX2
 	v.maxPoolScatter = maxPoolScatterF32AVX2
@@ -134,4 +135,5 @@ func vectorsF64AVX2(v *vectorSet[float64]) {
 	v.scale = func(dst []float64, a float64, x []float64) { scaleF64AVX2(dst, x, a) }
 	v.axpy = func(dst []float64, a float64, x []float64) { axpyF64AVX2(dst, x, a) }
 	v.sgd = update(sgdVelocityF64AVX2, sgdF64AVX2)
+	v.adam = func(c *adamStep[float64], w, g, m, v []float64) { adamF64AVX2(w, g, m, v, &c.decay) }
 }

@@ -129,6 +129,7 @@ func vectorsF32AVX512(v *vectorSet[float32]) {
 	v.scale = func(dst []float32, a float32, x []float32) { scaleF32AVX512(dst, x, a) }
 	v.axpy = func(dst []float32, a float32, x []float32) { axpyF32AVX512(dst, x, a) }
 	v.sgd = update(sgdVelocityF32AVX512, sgdF32AVX512)
+	v.adam = func(c *adamStep[float32], w, g, m, v []float32) { adamF32AVX512(w, g, m, v, &c.decay) }
 	v.maxPool = maxPoolF32AVX512
 	v.maxPoolGather = maxPoolGatherF32AVX512
 	v.maxPoolScatter = maxPoolScatterF32AVX512
@@ -240,4 +241,5 @@ func vectorsF64AVX512(v *vectorSet[float64]) {
 	v.scale = func(dst []float64, a float64, x []float64) { scaleF64AVX512(dst, x, a) }
 	v.axpy = func(dst []float64, a float64, x []float64) { axpyF64AVX512(dst, x, a) }
 	v.sgd = update(sgdVelocityF64AVX512, sgdF64AVX512)
+	v.adam = func(c *adamStep[float64], w, g, m, v []float64) { adamF64AVX512(w, g, m, v, &c.decay) }
 }

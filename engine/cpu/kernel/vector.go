@@ -8,18 +8,19 @@ import (
 // vectorSet is the flat loops of one path. All slices of a call have the length
 // of the first; dst may be a source.
 type vectorSet[T Float] struct {
-	activate func(a Activation, dst, x []T)     // f(x)
-	actGrad  func(a Activation, dst, dy, r []T) // dy·f′
-	mul      func(dst, x, y []T)                // x·y
-	add      func(dst, x, y []T)                // x+y
-	sub      func(dst, x, y []T)                // x−y
-	scale    func(dst []T, a T, x []T)          // a·x
-	axpy     func(dst []T, a T, x []T)          // dst + a·x
-	dot      func(x, y []T) float64             // Σ x·y, in float64
-	distance func(x, y []T) float64             // Σ (x−y)², in float64
-	sum      func(x []T) float64                // Σ x, in float64
-	addNorm  func(dst, x []T) float64           // dst += x; Σ x², in float64
-	sgd      func(c *sgdStep[T], w, g, v []T)   // see SGD
+	activate func(a Activation, dst, x []T)       // f(x)
+	actGrad  func(a Activation, dst, dy, r []T)   // dy·f′
+	mul      func(dst, x, y []T)                  // x·y
+	add      func(dst, x, y []T)                  // x+y
+	sub      func(dst, x, y []T)                  // x−y
+	scale    func(dst []T, a T, x []T)            // a·x
+	axpy     func(dst []T, a T, x []T)            // dst + a·x
+	dot      func(x, y []T) float64               // Σ x·y, in float64
+	distance func(x, y []T) float64               // Σ (x−y)², in float64
+	sum      func(x []T) float64                  // Σ x, in float64
+	addNorm  func(dst, x []T) float64             // dst += x; Σ x², in float64
+	sgd      func(c *sgdStep[T], w, g, v []T)     // see SGD
+	adam     func(c *adamStep[T], w, g, m, v []T) // see Adam
 	// dst = x; Σ dst·x with the old dst, and Σ x² in norm, in float64
 	exchange func(dst, x []T, norm *float64) float64
 
@@ -80,6 +81,7 @@ func portableVectors[T Float]() vectorSet[T] {
 		addNorm:  addNormPortable[T],
 		exchange: exchangePortable[T],
 		sgd:      sgdPortable[T],
+		adam:     adamPortable[T],
 	}
 }
 

@@ -82,6 +82,11 @@ func sgdVelocityF32AVX2(w []float32, g []float32, v []float32, c *float32)
 //go:noescape
 func sgdF32AVX2(w []float32, g []float32, c *float32)
 
+// adamF32AVX2 updates w, m and v with the constants of an adamStep.
+//
+//go:noescape
+func adamF32AVX2(w []float32, g []float32, m []float32, v []float32, c *float32)
+
 // mulF64AVX2 stores x·y.
 //
 //go:noescape
@@ -161,3 +166,8 @@ func sgdVelocityF64AVX2(w []float64, g []float64, v []float64, c *float64)
 //
 //go:noescape
 func sgdF64AVX2(w []float64, g []float64, c *float64)
+
+// adamF64AVX2 updates w, m and v with the constants of an adamStep.
+//
+//go:noescape
+func adamF64AVX2(w []float64, g []float64, m []float64, v []float64, c *float64)

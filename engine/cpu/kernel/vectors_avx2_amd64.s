@@ -1066,6 +1066,107 @@ end:
 	VZEROUPPER
 	RET
 
+// func adamF32AVX2(w []float32, g []float32, m []float32, v []float32, c *float32)
+// Requires: AVX, FMA3
+TEXT ·adamF32AVX2(SB), NOSPLIT, $0-104
+	MOVQ         c+96(FP), AX
+	VBROADCASTSS (AX), Y6
+	VBROADCASTSS 4(AX), Y7
+	VBROADCASTSS 8(AX), Y8
+	VBROADCASTSS 12(AX), Y9
+	VBROADCASTSS 16(AX), Y10
+	VBROADCASTSS 20(AX), Y11
+	VBROADCASTSS 24(AX), Y12
+	VBROADCASTSS 28(AX), Y13
+	MOVQ         w_base+0(FP), DI
+	MOVQ         g_base+24(FP), SI
+	MOVQ         m_base+48(FP), R8
+	MOVQ         v_base+72(FP), R9
+	MOVQ         w_len+8(FP), CX
+	XORQ         DX, DX
+	SUBQ         $0x08, CX
+	JLT          single
+
+loop:
+	VMOVUPS      (DI)(DX*1), Y0
+	VMOVUPS      (SI)(DX*1), Y1
+	VMOVUPS      (R8)(DX*1), Y2
+	VMOVUPS      (R9)(DX*1), Y3
+	VFMADD231PS  Y0, Y6, Y1
+	VMULPS       Y0, Y7, Y0
+	VSUBPS       Y2, Y1, Y4
+	VFMADD231PS  Y4, Y8, Y2
+	VMOVUPS      Y2, (R8)(DX*1)
+	VMULPS       Y1, Y1, Y4
+	VMULPS       Y3, Y9, Y3
+	VFMADD231PS  Y4, Y10, Y3
+	VMOVUPS      Y3, (R9)(DX*1)
+	VSQRTPS      Y3, Y4
+	VFMADD213PS  Y12, Y11, Y4
+	VDIVPS       Y4, Y2, Y4
+	VFNMADD231PS Y4, Y13, Y0
+	VMOVUPS      Y0, (DI)(DX*1)
+	ADDQ         $0x20, DX
+	SUBQ         $0x08, CX
+	JGE          loop
+
+single:
+	ADDQ $0x08, CX
+	SUBQ $0x08, CX
+	JLT  edge
+
+singleloop:
+	VMOVUPS      (DI)(DX*1), Y0
+	VMOVUPS      (SI)(DX*1), Y1
+	VMOVUPS      (R8)(DX*1), Y2
+	VMOVUPS      (R9)(DX*1), Y3
+	VFMADD231PS  Y0, Y6, Y1
+	VMULPS       Y0, Y7, Y0
+	VSUBPS       Y2, Y1, Y4
+	VFMADD231PS  Y4, Y8, Y2
+	VMOVUPS      Y2, (R8)(DX*1)
+	VMULPS       Y1, Y1, Y4
+	VMULPS       Y3, Y9, Y3
+	VFMADD231PS  Y4, Y10, Y3
+	VMOVUPS      Y3, (R9)(DX*1)
+	VSQRTPS      Y3, Y4
+	VFMADD213PS  Y12, Y11, Y4
+	VDIVPS       Y4, Y2, Y4
+	VFNMADD231PS Y4, Y13, Y0
+	VMOVUPS      Y0, (DI)(DX*1)
+	ADDQ         $0x20, DX
+	SUBQ         $0x08, CX
+	JGE          singleloop
+
+edge:
+	ADDQ         $0x08, CX
+	JEQ          end
+	NEGQ         CX
+	LEAQ         lanesF32AVX2<>+0(SB), AX
+	VMOVUPS      32(AX)(CX*4), Y15
+	VMASKMOVPS   (DI)(DX*1), Y15, Y0
+	VMASKMOVPS   (SI)(DX*1), Y15, Y1
+	VMASKMOVPS   (R8)(DX*1), Y15, Y2
+	VMASKMOVPS   (R9)(DX*1), Y15, Y3
+	VFMADD231PS  Y0, Y6, Y1
+	VMULPS       Y0, Y7, Y0
+	VSUBPS       Y2, Y1, Y4
+	VFMADD231PS  Y4, Y8, Y2
+	VMASKMOVPS   Y2, Y15, (R8)(DX*1)
+	VMULPS       Y1, Y1, Y4
+	VMULPS       Y3, Y9, Y3
+	VFMADD231PS  Y4, Y10, Y3
+	VMASKMOVPS   Y3, Y15, (R9)(DX*1)
+	VSQRTPS      Y3, Y4
+	VFMADD213PS  Y12, Y11, Y4
+	VDIVPS       Y4, Y2, Y4
+	VFNMADD231PS Y4, Y13, Y0
+	VMASKMOVPS   Y0, Y15, (DI)(DX*1)
+
+end:
+	VZEROUPPER
+	RET
+
 DATA lanesF64AVX2<>+0(SB)/8, $0xffffffffffffffff
 DATA lanesF64AVX2<>+8(SB)/8, $0xffffffffffffffff
 DATA lanesF64AVX2<>+16(SB)/8, $0xffffffffffffffff
@@ -2008,6 +2109,107 @@ edge:
 	VFMADD231PD  Y0, Y8, Y1
 	VMULPD       Y0, Y10, Y0
 	VFNMADD231PD Y1, Y12, Y0
+	VMASKMOVPD   Y0, Y15, (DI)(DX*1)
+
+end:
+	VZEROUPPER
+	RET
+
+// func adamF64AVX2(w []float64, g []float64, m []float64, v []float64, c *float64)
+// Requires: AVX, FMA3
+TEXT ·adamF64AVX2(SB), NOSPLIT, $0-104
+	MOVQ         c+96(FP), AX
+	VBROADCASTSD (AX), Y6
+	VBROADCASTSD 8(AX), Y7
+	VBROADCASTSD 16(AX), Y8
+	VBROADCASTSD 24(AX), Y9
+	VBROADCASTSD 32(AX), Y10
+	VBROADCASTSD 40(AX), Y11
+	VBROADCASTSD 48(AX), Y12
+	VBROADCASTSD 56(AX), Y13
+	MOVQ         w_base+0(FP), DI
+	MOVQ         g_base+24(FP), SI
+	MOVQ         m_base+48(FP), R8
+	MOVQ         v_base+72(FP), R9
+	MOVQ         w_len+8(FP), CX
+	XORQ         DX, DX
+	SUBQ         $0x04, CX
+	JLT          single
+
+loop:
+	VMOVUPD      (DI)(DX*1), Y0
+	VMOVUPD      (SI)(DX*1), Y1
+	VMOVUPD      (R8)(DX*1), Y2
+	VMOVUPD      (R9)(DX*1), Y3
+	VFMADD231PD  Y0, Y6, Y1
+	VMULPD       Y0, Y7, Y0
+	VSUBPD       Y2, Y1, Y4
+	VFMADD231PD  Y4, Y8, Y2
+	VMOVUPD      Y2, (R8)(DX*1)
+	VMULPD       Y1, Y1, Y4
+	VMULPD       Y3, Y9, Y3
+	VFMADD231PD  Y4, Y10, Y3
+	VMOVUPD      Y3, (R9)(DX*1)
+	VSQRTPD      Y3, Y4
+	VFMADD213PD  Y12, Y11, Y4
+	VDIVPD       Y4, Y2, Y4
+	VFNMADD231PD Y4, Y13, Y0
+	VMOVUPD      Y0, (DI)(DX*1)
+	ADDQ         $0x20, DX
+	SUBQ         $0x04, CX
+	JGE          loop
+
+single:
+	ADDQ $0x04, CX
+	SUBQ $0x04, CX
+	JLT  edge
+
+singleloop:
+	VMOVUPD      (DI)(DX*1), Y0
+	VMOVUPD      (SI)(DX*1), Y1
+	VMOVUPD      (R8)(DX*1), Y2
+	VMOVUPD      (R9)(DX*1), Y3
+	VFMADD231PD  Y0, Y6, Y1
+	VMULPD       Y0, Y7, Y0
+	VSUBPD       Y2, Y1, Y4
+	VFMADD231PD  Y4, Y8, Y2
+	VMOVUPD      Y2, (R8)(DX*1)
+	VMULPD       Y1, Y1, Y4
+	VMULPD       Y3, Y9, Y3
+	VFMADD231PD  Y4, Y10, Y3
+	VMOVUPD      Y3, (R9)(DX*1)
+	VSQRTPD      Y3, Y4
+	VFMADD213PD  Y12, Y11, Y4
+	VDIVPD       Y4, Y2, Y4
+	VFNMADD231PD Y4, Y13, Y0
+	VMOVUPD      Y0, (DI)(DX*1)
+	ADDQ         $0x20, DX
+	SUBQ         $0x04, CX
+	JGE          singleloop
+
+edge:
+	ADDQ         $0x04, CX
+	JEQ          end
+	NEGQ         CX
+	LEAQ         lanesF64AVX2<>+0(SB), AX
+	VMOVUPS      32(AX)(CX*8), Y15
+	VMASKMOVPD   (DI)(DX*1), Y15, Y0
+	VMASKMOVPD   (SI)(DX*1), Y15, Y1
+	VMASKMOVPD   (R8)(DX*1), Y15, Y2
+	VMASKMOVPD   (R9)(DX*1), Y15, Y3
+	VFMADD231PD  Y0, Y6, Y1
+	VMULPD       Y0, Y7, Y0
+	VSUBPD       Y2, Y1, Y4
+	VFMADD231PD  Y4, Y8, Y2
+	VMASKMOVPD   Y2, Y15, (R8)(DX*1)
+	VMULPD       Y1, Y1, Y4
+	VMULPD       Y3, Y9, Y3
+	VFMADD231PD  Y4, Y10, Y3
+	VMASKMOVPD   Y3, Y15, (R9)(DX*1)
+	VSQRTPD      Y3, Y4
+	VFMADD213PD  Y12, Y11, Y4
+	VDIVPD       Y4, Y2, Y4
+	VFNMADD231PD Y4, Y13, Y0
 	VMASKMOVPD   Y0, Y15, (DI)(DX*1)
 
 end:

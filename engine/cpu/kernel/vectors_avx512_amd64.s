@@ -1068,6 +1068,107 @@ end:
 	VZEROUPPER
 	RET
 
+// func adamF32AVX512(w []float32, g []float32, m []float32, v []float32, c *float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·adamF32AVX512(SB), NOSPLIT, $0-104
+	MOVQ         c+96(FP), AX
+	VBROADCASTSS (AX), Z6
+	VBROADCASTSS 4(AX), Z7
+	VBROADCASTSS 8(AX), Z8
+	VBROADCASTSS 12(AX), Z9
+	VBROADCASTSS 16(AX), Z10
+	VBROADCASTSS 20(AX), Z11
+	VBROADCASTSS 24(AX), Z12
+	VBROADCASTSS 28(AX), Z13
+	MOVQ         w_base+0(FP), DI
+	MOVQ         g_base+24(FP), SI
+	MOVQ         m_base+48(FP), R8
+	MOVQ         v_base+72(FP), R9
+	MOVQ         w_len+8(FP), CX
+	XORQ         DX, DX
+	SUBQ         $0x10, CX
+	JLT          single
+
+loop:
+	VMOVUPS      (DI)(DX*1), Z0
+	VMOVUPS      (SI)(DX*1), Z1
+	VMOVUPS      (R8)(DX*1), Z2
+	VMOVUPS      (R9)(DX*1), Z3
+	VFMADD231PS  Z0, Z6, Z1
+	VMULPS       Z0, Z7, Z0
+	VSUBPS       Z2, Z1, Z4
+	VFMADD231PS  Z4, Z8, Z2
+	VMOVUPS      Z2, (R8)(DX*1)
+	VMULPS       Z1, Z1, Z4
+	VMULPS       Z3, Z9, Z3
+	VFMADD231PS  Z4, Z10, Z3
+	VMOVUPS      Z3, (R9)(DX*1)
+	VSQRTPS      Z3, Z4
+	VFMADD213PS  Z12, Z11, Z4
+	VDIVPS       Z4, Z2, Z4
+	VFNMADD231PS Z4, Z13, Z0
+	VMOVUPS      Z0, (DI)(DX*1)
+	ADDQ         $0x40, DX
+	SUBQ         $0x10, CX
+	JGE          loop
+
+single:
+	ADDQ $0x10, CX
+	SUBQ $0x10, CX
+	JLT  edge
+
+singleloop:
+	VMOVUPS      (DI)(DX*1), Z0
+	VMOVUPS      (SI)(DX*1), Z1
+	VMOVUPS      (R8)(DX*1), Z2
+	VMOVUPS      (R9)(DX*1), Z3
+	VFMADD231PS  Z0, Z6, Z1
+	VMULPS       Z0, Z7, Z0
+	VSUBPS       Z2, Z1, Z4
+	VFMADD231PS  Z4, Z8, Z2
+	VMOVUPS      Z2, (R8)(DX*1)
+	VMULPS       Z1, Z1, Z4
+	VMULPS       Z3, Z9, Z3
+	VFMADD231PS  Z4, Z10, Z3
+	VMOVUPS      Z3, (R9)(DX*1)
+	VSQRTPS      Z3, Z4
+	VFMADD213PS  Z12, Z11, Z4
+	VDIVPS       Z4, Z2, Z4
+	VFNMADD231PS Z4, Z13, Z0
+	VMOVUPS      Z0, (DI)(DX*1)
+	ADDQ         $0x40, DX
+	SUBQ         $0x10, CX
+	JGE          singleloop
+
+edge:
+	ADDQ         $0x10, CX
+	JEQ          end
+	MOVQ         $-1, AX
+	BZHIQ        CX, AX, AX
+	KMOVW        AX, K1
+	VMOVUPS.Z    (DI)(DX*1), K1, Z0
+	VMOVUPS.Z    (SI)(DX*1), K1, Z1
+	VMOVUPS.Z    (R8)(DX*1), K1, Z2
+	VMOVUPS.Z    (R9)(DX*1), K1, Z3
+	VFMADD231PS  Z0, Z6, Z1
+	VMULPS       Z0, Z7, Z0
+	VSUBPS       Z2, Z1, Z4
+	VFMADD231PS  Z4, Z8, Z2
+	VMOVUPS      Z2, K1, (R8)(DX*1)
+	VMULPS       Z1, Z1, Z4
+	VMULPS       Z3, Z9, Z3
+	VFMADD231PS  Z4, Z10, Z3
+	VMOVUPS      Z3, K1, (R9)(DX*1)
+	VSQRTPS      Z3, Z4
+	VFMADD213PS  Z12, Z11, Z4
+	VDIVPS       Z4, Z2, Z4
+	VFNMADD231PS Z4, Z13, Z0
+	VMOVUPS      Z0, K1, (DI)(DX*1)
+
+end:
+	VZEROUPPER
+	RET
+
 // func mulF64AVX512(dst []float64, x []float64, y []float64)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·mulF64AVX512(SB), NOSPLIT, $0-72
@@ -2012,6 +2113,107 @@ edge:
 	VFMADD231PD  Z0, Z8, Z1
 	VMULPD       Z0, Z10, Z0
 	VFNMADD231PD Z1, Z12, Z0
+	VMOVUPD      Z0, K1, (DI)(DX*1)
+
+end:
+	VZEROUPPER
+	RET
+
+// func adamF64AVX512(w []float64, g []float64, m []float64, v []float64, c *float64)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·adamF64AVX512(SB), NOSPLIT, $0-104
+	MOVQ         c+96(FP), AX
+	VBROADCASTSD (AX), Z6
+	VBROADCASTSD 8(AX), Z7
+	VBROADCASTSD 16(AX), Z8
+	VBROADCASTSD 24(AX), Z9
+	VBROADCASTSD 32(AX), Z10
+	VBROADCASTSD 40(AX), Z11
+	VBROADCASTSD 48(AX), Z12
+	VBROADCASTSD 56(AX), Z13
+	MOVQ         w_base+0(FP), DI
+	MOVQ         g_base+24(FP), SI
+	MOVQ         m_base+48(FP), R8
+	MOVQ         v_base+72(FP), R9
+	MOVQ         w_len+8(FP), CX
+	XORQ         DX, DX
+	SUBQ         $0x08, CX
+	JLT          single
+
+loop:
+	VMOVUPD      (DI)(DX*1), Z0
+	VMOVUPD      (SI)(DX*1), Z1
+	VMOVUPD      (R8)(DX*1), Z2
+	VMOVUPD      (R9)(DX*1), Z3
+	VFMADD231PD  Z0, Z6, Z1
+	VMULPD       Z0, Z7, Z0
+	VSUBPD       Z2, Z1, Z4
+	VFMADD231PD  Z4, Z8, Z2
+	VMOVUPD      Z2, (R8)(DX*1)
+	VMULPD       Z1, Z1, Z4
+	VMULPD       Z3, Z9, Z3
+	VFMADD231PD  Z4, Z10, Z3
+	VMOVUPD      Z3, (R9)(DX*1)
+	VSQRTPD      Z3, Z4
+	VFMADD213PD  Z12, Z11, Z4
+	VDIVPD       Z4, Z2, Z4
+	VFNMADD231PD Z4, Z13, Z0
+	VMOVUPD      Z0, (DI)(DX*1)
+	ADDQ         $0x40, DX
+	SUBQ         $0x08, CX
+	JGE          loop
+
+single:
+	ADDQ $0x08, CX
+	SUBQ $0x08, CX
+	JLT  edge
+
+singleloop:
+	VMOVUPD      (DI)(DX*1), Z0
+	VMOVUPD      (SI)(DX*1), Z1
+	VMOVUPD      (R8)(DX*1), Z2
+	VMOVUPD      (R9)(DX*1), Z3
+	VFMADD231PD  Z0, Z6, Z1
+	VMULPD       Z0, Z7, Z0
+	VSUBPD       Z2, Z1, Z4
+	VFMADD231PD  Z4, Z8, Z2
+	VMOVUPD      Z2, (R8)(DX*1)
+	VMULPD       Z1, Z1, Z4
+	VMULPD       Z3, Z9, Z3
+	VFMADD231PD  Z4, Z10, Z3
+	VMOVUPD      Z3, (R9)(DX*1)
+	VSQRTPD      Z3, Z4
+	VFMADD213PD  Z12, Z11, Z4
+	VDIVPD       Z4, Z2, Z4
+	VFNMADD231PD Z4, Z13, Z0
+	VMOVUPD      Z0, (DI)(DX*1)
+	ADDQ         $0x40, DX
+	SUBQ         $0x08, CX
+	JGE          singleloop
+
+edge:
+	ADDQ         $0x08, CX
+	JEQ          end
+	MOVQ         $-1, AX
+	BZHIQ        CX, AX, AX
+	KMOVW        AX, K1
+	VMOVUPD.Z    (DI)(DX*1), K1, Z0
+	VMOVUPD.Z    (SI)(DX*1), K1, Z1
+	VMOVUPD.Z    (R8)(DX*1), K1, Z2
+	VMOVUPD.Z    (R9)(DX*1), K1, Z3
+	VFMADD231PD  Z0, Z6, Z1
+	VMULPD       Z0, Z7, Z0
+	VSUBPD       Z2, Z1, Z4
+	VFMADD231PD  Z4, Z8, Z2
+	VMOVUPD      Z2, K1, (R8)(DX*1)
+	VMULPD       Z1, Z1, Z4
+	VMULPD       Z3, Z9, Z3
+	VFMADD231PD  Z4, Z10, Z3
+	VMOVUPD      Z3, K1, (R9)(DX*1)
+	VSQRTPD      Z3, Z4
+	VFMADD213PD  Z12, Z11, Z4
+	VDIVPD       Z4, Z2, Z4
+	VFNMADD231PD Z4, Z13, Z0
 	VMOVUPD      Z0, K1, (DI)(DX*1)
 
 end:

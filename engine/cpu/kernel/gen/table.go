@@ -76,6 +76,7 @@ func (s *isa) writeTable(b *bytes.Buffer) {
 		fmt.Fprintf(b, "v.%[1]s = func(dst []%[2]s, a %[2]s, x []%[2]s) { %[1]s%[3]s(dst, x, a) }\n", name, t, s.suffix)
 	}
 	fmt.Fprintf(b, "v.sgd = update(sgdVelocity%s, sgd%[1]s)\n", s.suffix)
+	fmt.Fprintf(b, "v.adam = func(c *adamStep[%[1]s], w, g, m, v []%[1]s) { adam%[2]s(w, g, m, v, &c.decay) }\n", t, s.suffix)
 	if s.size == 4 {
 		for _, name := range []string{"maxPool", "maxPoolGather", "maxPoolScatter"} {
 			fmt.Fprintf(b, "v.%[1]s = %[1]s%[2]s\n", name, s.suffix)

@@ -56,6 +56,7 @@ func vectors(s *isa) {
 	s.exchange()
 	s.sgd(true)
 	s.sgd(false)
+	s.adam()
 }
 
 // constant is the register of a loop's constant; edgeMask that of its mask
@@ -326,6 +327,39 @@ func (s *isa) sgd(velocity bool) {
 			s.pick(VFNMADD231PS, VFNMADD231PD)(v, s.v(rateV), w)
 		}
 		s.pick(VFNMADD231PS, VFNMADD231PD)(g, s.v(rateG), w)
+		store(0, w)
+	})
+	ret()
+}
+
+// adam writes the update of kernel.adamStep: constants c are decay, shrink, move,
+// keep, add, scale, epsilon, rate.
+func (s *isa) adam() {
+	s.function("adam", fmt.Sprintf("func(w, g, m, v []%[1]s, c *%[1]s)", s.scalar), "updates w, m and v with the constants of an adamStep.")
+	MOVQ(operand.NewParamAddr("c", 24*4), reg.RAX)
+	const decay, shrink, move, keep, add, scale, epsilon, rate = 6, 7, 8, 9, 10, 11, 12, 13
+	for i, r := range []int{decay, shrink, move, keep, add, scale, epsilon, rate} {
+		s.bcast(mem(reg.RAX, nil, 0, i*s.size), s.v(r))
+	}
+	s.flatLoop("w g m v", 1, func(_ int, load, store func(int, reg.VecPhysical)) {
+		w, g, m, v, t := s.v(0), s.v(1), s.v(2), s.v(3), s.v(4)
+		load(0, w)
+		load(1, g)
+		load(2, m)
+		load(3, v)
+		s.fma(w, s.v(decay), g) // g′
+		s.mul(w, s.v(shrink), w)
+		s.sub(m, g, t)
+		s.fma(t, s.v(move), m)
+		store(2, m)
+		s.mul(g, g, t)
+		s.mul(v, s.v(keep), v)
+		s.fma(t, s.v(add), v)
+		store(3, v)
+		s.pick(VSQRTPS, VSQRTPD)(v, t)
+		s.pick(VFMADD213PS, VFMADD213PD)(s.v(epsilon), s.v(scale), t) // t = scale·t + epsilon
+		s.pick(VDIVPS, VDIVPD)(t, m, t)
+		s.pick(VFNMADD231PS, VFNMADD231PD)(t, s.v(rate), w)
 		store(0, w)
 	})
 	ret()
