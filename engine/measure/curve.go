@@ -66,7 +66,7 @@ func Curves[T engine.Float](ctx context.Context, o *Objective[T], c CurveConfig)
 	done, total := 0, len(c.Alphas)*c.Directions
 	d := make([]T, len(e.theta))
 	for k := range c.Directions {
-		filterNormal(o.s, d, e.theta, c.Seed, uint64(k))
+		FilterNormal(o.s, d, e.theta, c.Seed, uint64(k))
 		for i, alpha := range c.Alphas {
 			c.Progress(done, total)
 			done++
@@ -107,10 +107,10 @@ func (c *CurveConfig) setDefaults() {
 	}
 }
 
-// filterNormal fills d with the k-th random direction of a seed, filter by filter
-// of the norm of theta's. A filter's numbers are named by the direction and the
-// place of its first element.
-func filterNormal[T engine.Float](s *engine.Session[T], d, theta []T, seed, k uint64) {
+// FilterNormal fills d with the k-th random direction of a seed, filter by filter
+// of the norm of theta's, as Curves defines it; k is below 2¹⁶. A filter's numbers
+// are named by the direction and the place of its first element.
+func FilterNormal[T engine.Float](s *engine.Session[T], d, theta []T, seed, k uint64) {
 	clear(d)
 	for _, p := range s.Program().Params {
 		if len(p.Shape) < 2 {
