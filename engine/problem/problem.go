@@ -166,20 +166,31 @@ func SetWeights[T engine.Float](p *Opened, s *engine.Session[T]) error {
 		}
 		return nil
 	}
+	theta, err := ReadWeights[T](p, p.Problem.Weights)
+	if err == nil {
+		copy(s.Params(), theta)
+	}
+	return err
+}
+
+// ReadWeights returns the parameters in a weights file, in the layout of
+// engine.Session's Params. The error is a request.Error where they do not fit the
+// compiled model.
+func ReadWeights[T engine.Float](p *Opened, file string) ([]T, error) {
+	params := p.Program.Params
 	want := make([]record.ParamSpec, len(params))
 	for k, q := range params {
 		want[k] = record.ParamSpec{Name: q.Name, Shape: q.Shape}
 	}
-	weights, err := record.LoadWeights[T](p.Problem.Weights, want)
+	weights, err := record.LoadWeights[T](file, want)
 	if err != nil {
-		return request.Wrap(err)
+		return nil, request.Wrap(err)
 	}
+	theta := make([]T, p.Program.NumParams)
 	for k, w := range weights {
-		if err := set(s, params[k], w); err != nil {
-			return err
-		}
+		copy(theta[params[k].Offset:], w)
 	}
-	return nil
+	return theta, nil
 }
 
 // set writes the elements of one parameter.
