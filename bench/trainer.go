@@ -81,14 +81,14 @@ func newTrainer[T engine.Float](p *problem.Opened, c Case) (Trainer, error) {
 			s.Params()[p.Program.Params[k].Offset+i] = T(v)
 		}
 	}
-	if len(selection.Quantities()) == 0 && problem.SetData(p, s) {
-		return &resident[T]{session: s, sampler: sampler, batch: c.Batch}, nil
+	monitor := measure.NewMonitor(problem.NewObjective(p, s, p.Train), measure.Config{
+		Select: selection, Seed: Seed, Plain: true, Converge: selection.Converged(),
+	})
+	if monitor.Ahead() && problem.SetData(p, s) && (!monitor.Noisy() || s.NoisySteps()) {
+		return &resident[T]{session: s, monitor: monitor, sampler: sampler, batch: c.Batch, line: record.Step{LR: LearningRate}}, nil
 	}
 	return &trainer[T]{
-		session: s, sampler: sampler, update: optim.Update{LR: LearningRate}, line: record.Step{LR: LearningRate},
-		monitor: measure.NewMonitor(problem.NewObjective(p, s, p.Train), measure.Config{
-			Select: selection, Seed: Seed, Plain: true, Converge: selection.Converged(),
-		}),
+		session: s, sampler: sampler, update: optim.Update{LR: LearningRate}, line: record.Step{LR: LearningRate}, monitor: monitor,
 	}, nil
 }
 
@@ -150,6 +150,7 @@ const stride = 100
 // resident takes steps on a device that needs nothing from the host for them.
 type resident[T engine.Float] struct {
 	session *engine.Session[T]
+	monitor *measure.Monitor[T]
 	sampler *data.Sampler
 	batch   int
 
@@ -157,8 +158,9 @@ type resident[T engine.Float] struct {
 	step    []int32 // samples of a step
 	indices []int32 // of all
 	rates   []float64
-	losses  [engine.MostSteps]float64
-	correct [engine.MostSteps]int
+	results engine.Results
+	taken   measure.Taken
+	line    record.Step
 }
 
 func (t *resident[T]) Step() (float64, error) {
@@ -171,9 +173,18 @@ func (t *resident[T]) Step() (float64, error) {
 		}
 		t.indices, t.rates = append(t.indices, t.step...), append(t.rates, LearningRate)
 	}
-	t.session.Start(engine.Steps[T]{Batch: t.batch, Indices: t.indices, Rates: t.rates})
-	n := t.session.Finish(t.losses[:], t.correct[:])
-	return t.losses[n-1], t.session.Err()
+	t.session.Start(engine.Steps[T]{Batch: t.batch, Indices: t.indices, Rates: t.rates, Noise: t.monitor.Noisy(), Last: t.monitor.LastGrad()})
+	t.session.Finish(&t.results)
+	if err := t.session.Err(); err != nil {
+		return 0, err
+	}
+	for k := range t.results.Steps {
+		t.taken.Of(&t.results, k)
+		if err := t.monitor.Take(&t.taken, &t.line); err != nil {
+			return 0, fmt.Errorf("bench: step %d: %w", t.at-t.results.Steps+k, err)
+		}
+	}
+	return t.line.Loss, nil
 }
 
 func (t *resident[T]) Stride() int { return stride }

@@ -28,6 +28,7 @@ type Config struct {
 type Session[T Float] struct {
 	program *program.Program
 	machine backend[T]
+	started []started
 }
 
 // NewSession plans and allocates everything a run needs. All parameters are
@@ -120,7 +121,6 @@ func (s *Session[T]) SampleNorms(k int) []float64 { return s.machine.Norms(k) }
 // velocity has the length of Params, or is nil for an update without momentum.
 func (s *Session[T]) Update(velocity []T, u optim.Update) { s.machine.Step(velocity, u) }
 
-// Dot returns Σ aᵢbᵢ, accumulated in float64 in a fixed order.
 // HasAdam reports whether s can make steps of Adam: the processor does.
 func (s *Session[T]) HasAdam() bool {
 	_, ok := s.machine.(adaptive[T])
@@ -133,6 +133,7 @@ func (s *Session[T]) Adam(first, second []T, u optim.AdamUpdate) {
 	s.machine.(adaptive[T]).Adam(first, second, u)
 }
 
+// Dot returns Σ aᵢbᵢ, accumulated in float64 in a fixed order.
 func (s *Session[T]) Dot(a, b []T) float64 { return s.machine.Dot(a, b) }
 
 // DistanceSq returns Σ (aᵢ − bᵢ)², accumulated in float64 in a fixed order.

@@ -18,7 +18,26 @@ type Steps[T Float] struct {
 	Indices  []int32      // into the data: Batch for each step
 	Rates    []float64    // the learning rate of each step, at most MostSteps
 	Update   optim.Update // the rest of the optimizer; LR is not read
-	Velocity []T          // as for Session.Update
+	Velocity []T          // as for Session.Update; a NewVector
+
+	// Noise asks for the norms of samples' gradients and those of parameters; it needs
+	// Session.NoisySteps. Last, a NewVector, holds the gradient of the step before and
+	// then that of each step; nil where no products with it are wanted.
+	Noise bool
+	Last  []T
+}
+
+// Results are what steps have to tell, an element or a row a step. The slices are
+// reused where they are long enough.
+type Results struct {
+	Steps, Batch int
+	Losses       []float64 // mean loss of the step's batch before its update
+	Correct      []int     // samples classified rightly; −1 where not known
+
+	// Of steps with noise: Σ ḡ′ⱼḡⱼ with the gradient ḡ′ of the step before, and ‖ḡ‖²,
+	// over each parameter's part, steps×parameters; and ‖gᵢ‖² of each sample,
+	// steps×parameters×batch.
+	Dots, NormSqs, SampleNorms []float64
 }
 
 // MostSteps is how many steps one Start takes at most.
@@ -27,8 +46,9 @@ const MostSteps = 128
 // stepper is a backend that trains by itself.
 type stepper[T Float] interface {
 	SetData(pixels []uint8, labels []int32, values []T, classes int) bool
-	Start(batch int, indices []int32, rates []float64, velocity []T, u optim.Update)
-	Finish(losses []float64, correct []int) int
+	NoisySteps() bool
+	Start(batch int, indices []int32, rates []float64, velocity []T, u optim.Update, noise bool, last []T)
+	Finish(losses []float64, correct []int, dots, normSqs, norms []float64) int
 }
 
 // SetData gives the session the data set that Start takes its batches from, and
@@ -39,17 +59,46 @@ func (s *Session[T]) SetData(d Data[T]) bool {
 	return ok && m.SetData(d.Pixels, d.Labels, d.Values, d.Classes)
 }
 
+// NoisySteps reports whether Steps may ask for noise: where the program has a rule
+// for every sample norm and the device has room for them. It needs SetData.
+func (s *Session[T]) NoisySteps() bool {
+	m, ok := s.machine.(stepper[T])
+	return ok && m.NoisySteps()
+}
+
 // Start queues training steps: each gathers its batch, computes loss and gradient
 // and updates the parameters, exactly as filling the inputs, Gradient and Update
 // do. It returns at once; at most two Starts may be under way. It needs SetData.
 func (s *Session[T]) Start(c Steps[T]) {
-	s.machine.(stepper[T]).Start(c.Batch, c.Indices, c.Rates, c.Velocity, c.Update)
+	s.machine.(stepper[T]).Start(c.Batch, c.Indices, c.Rates, c.Velocity, c.Update, c.Noise, c.Last)
+	s.started = append(s.started, started{c.Batch, c.Noise})
 }
 
-// Finish waits for the earlier Start that has not been finished, stores the mean
-// loss of each of its steps and how many samples were classified rightly (−1 where
-// not known) and returns how many steps that were. After an error of the device
-// (Err) losses are NaN.
-func (s *Session[T]) Finish(losses []float64, correct []int) int {
-	return s.machine.(stepper[T]).Finish(losses, correct)
+// started is a Start that is not finished.
+type started struct {
+	batch int
+	noise bool
+}
+
+// Finish waits for the earlier Start that has not been finished and stores its
+// results in r. After an error of the device (Err) losses are NaN.
+func (s *Session[T]) Finish(r *Results) {
+	t := s.started[0]
+	s.started = append(s.started[:0], s.started[1:]...)
+	params := 0
+	if t.noise {
+		params = len(s.program.Params)
+	}
+	r.Losses, r.Correct = resized(r.Losses, MostSteps), resized(r.Correct, MostSteps)
+	r.Dots, r.NormSqs = resized(r.Dots, MostSteps*params), resized(r.NormSqs, MostSteps*params)
+	r.SampleNorms = resized(r.SampleNorms, MostSteps*params*t.batch)
+	r.Batch, r.Steps = t.batch, s.machine.(stepper[T]).Finish(r.Losses, r.Correct, r.Dots, r.NormSqs, r.SampleNorms)
+}
+
+// resized returns n elements, those of x where it has so many.
+func resized[E any](x []E, n int) []E {
+	if cap(x) < n {
+		return make([]E, n)
+	}
+	return x[:n]
 }

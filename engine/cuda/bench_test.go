@@ -44,8 +44,8 @@ func benchMachine(b *testing.B, spec string, batch int) *Machine {
 	if !m.SetData(pixels, labels, values, 10) {
 		b.Fatal("MNIST does not fit")
 	}
-	m.Start(batch, make([]int32, batch), []float64{0}, nil, optim.Update{}) // fills the inputs
-	m.Finish(make([]float64, 1), make([]int, 1))
+	m.Start(batch, make([]int32, batch), []float64{0}, nil, optim.Update{}, false, nil) // fills the inputs
+	m.Finish(make([]float64, 1), make([]int, 1), nil, nil, nil)
 	return m
 }
 
@@ -67,14 +67,14 @@ func BenchmarkStep(b *testing.B) {
 			indices[i] = int32(r.IntN(60_000))
 		}
 		losses, correct := make([]float64, mostSteps), make([]int, mostSteps)
-		m.Start(batch, indices, rates, nil, optim.Update{})
+		m.Start(batch, indices, rates, nil, optim.Update{}, false, nil)
 		b.ResetTimer()
 		for left := b.N; left > 0; left -= mostSteps {
 			n := min(left, mostSteps)
-			m.Start(batch, indices[:n*batch], rates[:n], nil, optim.Update{})
-			m.Finish(losses, correct)
+			m.Start(batch, indices[:n*batch], rates[:n], nil, optim.Update{}, false, nil)
+			m.Finish(losses, correct, nil, nil, nil)
 		}
-		m.Finish(losses, correct)
+		m.Finish(losses, correct, nil, nil, nil)
 	})
 }
 

@@ -54,20 +54,20 @@ func TestTenThousandSteps(t *testing.T) {
 	velocity := m.NewVector(m.program.NumParams)
 	losses, correct := make([]float64, mostSteps), make([]int, mostSteps)
 	u := optim.Update{Momentum: 0.5}
-	m.Start(4, indices, rates, velocity, u)
-	m.Finish(losses, correct)
+	m.Start(4, indices, rates, velocity, u, false, nil)
+	m.Finish(losses, correct, nil, nil, nil)
 	m.wait()
 	before, _, err := m.ctx.MemoryInfo()
 	if err != nil {
 		t.Fatal(err)
 	}
 	first := losses[0]
-	m.Start(4, indices, rates, velocity, u)
+	m.Start(4, indices, rates, velocity, u, false, nil)
 	for range runs {
-		m.Start(4, indices, rates, velocity, u)
-		m.Finish(losses, correct)
+		m.Start(4, indices, rates, velocity, u, false, nil)
+		m.Finish(losses, correct, nil, nil, nil)
 	}
-	m.Finish(losses, correct)
+	m.Finish(losses, correct, nil, nil, nil)
 	m.wait()
 	if after, _, err := m.ctx.MemoryInfo(); err != nil || after < before {
 		t.Errorf("%d bytes free after, %d before, %v", after, before, err)

@@ -10,7 +10,6 @@ import (
 
 	"sgflow/engine/lower"
 	"sgflow/engine/op"
-	"sgflow/engine/optim"
 	"sgflow/engine/program"
 	"sgflow/models"
 )
@@ -41,9 +40,9 @@ func preset(t testing.TB, spec string) *program.Program {
 // launches, copies and fills. The numbers are to be changed only downwards.
 func TestLaunchesOfAStep(t *testing.T) {
 	const n = 64
-	for spec, most := range map[string]struct{ step, gradient, noise, product int }{
-		"mlp": {step: 13, gradient: 11, noise: 12, product: 16},
-		"cnn": {step: 18, gradient: 16, noise: 17, product: 23},
+	for spec, most := range map[string]struct{ step, noisy, gradient, noise, product int }{
+		"mlp": {step: 13, noisy: 15, gradient: 11, noise: 12, product: 16},
+		"cnn": {step: 18, noisy: 20, gradient: 16, noise: 17, product: 23},
 	} {
 		m := newMachine(t, preset(t, spec), n, 132) // as an H100
 		if !m.SetData(make([]uint8, n*784), make([]int32, n), make([]float32, 256), 10) {
@@ -55,7 +54,8 @@ func TestLaunchesOfAStep(t *testing.T) {
 			queue  func()
 			atMost int
 		}{
-			{"a step", false, func() { m.step(n, 0, optim.Update{}) }, most.step},
+			{"a step", false, func() { m.queueStep(&step{n: n, ring: &m.steps.plain}) }, most.step},
+			{"a step with noise", true, func() { m.queueStep(&step{n: n, noise: true, ring: &m.steps.plain}) }, most.noisy},
 			{"a gradient", false, func() { m.queueGradient(n) }, most.gradient},
 			{"a gradient with norms", true, func() { m.queueGradient(n) }, most.noise},
 			{"a product with the Hessian", false, func() { m.queueProduct(n) }, most.product},

@@ -31,17 +31,34 @@ type steps struct {
 
 	indices driver.Pointer // slots·mostSteps·capacity
 	rates   driver.Pointer // slots·mostSteps
-	ring    driver.Pointer // slots·mostSteps rows of all scalars
 	counter driver.Pointer
 	host    struct {
 		indices []int32
 		rates   []float64
-		ring    []float64
 	}
-	events  [slots]*driver.Event
-	started []int // steps of the Starts under way, the earliest first
-	next    int   // slot of the next Start
+	plain, noisy ring // of steps without noise and with
+	events       [slots]*driver.Event
+	started      []started // the Starts under way, the earliest first
+	next         int       // slot of the next Start
 }
+
+// ring is where steps leave their results, a row each: all scalars; of steps with
+// noise also all norms, n for each parameter, and two sums for each parameter's part
+// of the gradient.
+type ring struct {
+	device driver.Pointer // slots·mostSteps rows
+	host   []float64      // the same
+}
+
+// started is a Start under way.
+type started struct {
+	count, batch int
+	noise        bool
+}
+
+// mostRing is how many bytes the ring of steps with noise may have: at batch sizes for
+// which it has more, a step takes far longer than the host's part in it.
+const mostRing = 64 << 20
 
 // SetData copies the data set to the device: samples of bytes with their labels,
 // and what each value of a byte becomes, channels×256. It returns false where the
@@ -74,10 +91,9 @@ func (m *Machine) makeSteps(pixels []uint8, labels []int32, values []float32) (e
 		}
 		return p
 	}
-	scalars := m.buffers.scalars
 	s.pixels, s.labels, s.values = device("data set", len(pixels)), device("labels", len(labels)*4), device("values of bytes", len(values)*real)
 	s.indices, s.rates = device("indices of batches", slots*mostSteps*m.capacity*4), device("learning rates", slots*mostSteps*double)
-	s.ring, s.counter = device("results of steps", slots*mostSteps*scalars*double), device("counter of steps", 4)
+	s.counter = device("counter of steps", 4)
 	if err != nil {
 		return err
 	}
@@ -94,7 +110,7 @@ func (m *Machine) makeSteps(pixels []uint8, labels []int32, values []float32) (e
 			return err
 		},
 		func() (err error) {
-			s.host.ring, err = pinned[float64](m, "results of steps", slots*mostSteps*scalars)
+			s.plain, err = m.makeRing(m.rowOfStep(m.capacity, false))
 			return err
 		},
 	} {
@@ -108,6 +124,37 @@ func (m *Machine) makeSteps(pixels []uint8, labels []int32, values []float32) (e
 		}
 	}
 	return nil
+}
+
+// makeRing allocates a ring with rows of so many numbers.
+func (m *Machine) makeRing(row int) (r ring, err error) {
+	if r.device, err = m.memory.device("results of steps", slots*mostSteps*row*double); err != nil {
+		return r, err
+	}
+	r.host, err = pinned[float64](m, "results of steps", slots*mostSteps*row)
+	return r, err
+}
+
+// rowOfStep is how many numbers a step of n samples leaves.
+func (m *Machine) rowOfStep(n int, noise bool) int {
+	if !noise {
+		return m.buffers.scalars
+	}
+	return m.buffers.scalars + m.normPlanes()*n + 2*len(m.program.Params)
+}
+
+// normPlanes is how many arrays of norms there are behind the scalars.
+func (m *Machine) normPlanes() int { return (m.buffers.doubleCount - m.buffers.scalars) / m.capacity }
+
+// NoisySteps reports whether Start can be asked for noise: where every parameter has
+// a rule for the norms of samples' gradients, and there is room for them.
+func (m *Machine) NoisySteps() bool {
+	for _, p := range m.program.Params {
+		if p.Norms == program.None {
+			return false
+		}
+	}
+	return !m.program.BatchCoupled && slots*mostSteps*m.rowOfStep(m.capacity, true)*double <= mostRing
 }
 
 // pinned returns n elements of pinned host memory.
@@ -127,11 +174,14 @@ const (
 	badSteps    = "cuda: steps: a wrong number of indices or rates"
 	tooMany     = "cuda: a third Start before a Finish"
 	nothingRuns = "cuda: Finish without a Start"
+	noNoise     = "cuda: steps with noise that the machine cannot take"
 )
 
 // Start queues len(rates) steps of training on batches of the data set: indices
-// has batch for each. velocity is as for Step, u.LR is not read.
-func (m *Machine) Start(batch int, indices []int32, rates []float64, velocity []float32, u optim.Update) {
+// has batch for each. velocity is as for Step, u.LR is not read. With noise, which
+// needs NoisySteps, last holds the gradient of the step before, and then that of each
+// step; it is a NewVector, or nil.
+func (m *Machine) Start(batch int, indices []int32, rates []float64, velocity []float32, u optim.Update, noise bool, last []float32) {
 	s, count := &m.steps, len(rates)
 	m.checkBatch(batch)
 	switch {
@@ -143,10 +193,14 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, velocity []
 		panic(tooMany)
 	case len(velocity) != m.program.NumParams && (velocity != nil || u.Momentum != 0):
 		panic(badVector)
+	case noise && !m.NoisySteps():
+		panic(noNoise)
+	case last != nil && (!noise || len(last) != m.program.NumParams):
+		panic(badVector)
 	}
 	slot := s.next
 	s.next = (s.next + 1) % slots
-	s.started = append(s.started, count)
+	s.started = append(s.started, started{count, batch, noise})
 	m.loaded, m.batch, m.pulled = 0, 0, false
 	m.changed()
 	if m.err != nil {
@@ -163,69 +217,120 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, velocity []
 	if m.err == nil {
 		m.check(m.stream.Fill("counter of steps", s.counter, uint32(first), 1))
 	}
-	var v driver.Pointer
-	if u.Momentum != 0 {
-		if v = m.see(0, velocity); v != address(velocity) {
-			panic(farVelocity)
+	t := step{n: batch, noise: noise, ring: &s.plain, last: m.near(last)}
+	if noise {
+		if t.ring = &s.noisy; t.ring.host == nil && m.err == nil {
+			var err error
+			s.noisy, err = m.makeRing(m.rowOfStep(m.capacity, true))
+			m.check(err)
 		}
 	}
-	u.LR = 0
-	key := run{what: fmt.Sprintf("step of %+v with velocity %x", u, v), n: batch}
-	m.noise, m.toGradient = false, true
-	for range count {
-		m.graph(key, func() { m.step(batch, v, u) })
+	if u.Momentum != 0 {
+		t.velocity = m.near(velocity)
 	}
-	bytes := driver.Pointer(m.buffers.scalars * double)
-	at := driver.Pointer(first) * bytes
-	m.copy("results of steps", hostAddress(s.host.ring)+at, s.ring+at, count*int(bytes))
+	u.LR = 0
+	t.update = u
+	key := run{what: fmt.Sprintf("step of %+v with velocity %x and gradient %x", u, t.velocity, t.last), n: batch, noise: noise}
+	m.noise, m.toGradient = noise, true
+	for range count {
+		m.graph(key, func() { m.queueStep(&t) })
+	}
+	if m.err == nil {
+		row := m.rowOfStep(batch, noise)
+		m.copy("results of steps", hostAddress(t.ring.host[first*row:]), t.ring.device+driver.Pointer(first*row*double), count*row*double)
+	}
 	if m.err == nil {
 		m.check(m.stream.Record(s.events[slot]))
 	}
 }
 
-// farVelocity is for a velocity that the device does not see.
-const farVelocity = "cuda: the velocity of steps is no NewVector"
+// near returns where the device sees x, which must be its own memory.
+func (m *Machine) near(x []float32) driver.Pointer {
+	if x == nil || m.err != nil {
+		return 0
+	}
+	if !m.memory.isShared(unsafe.Pointer(unsafe.SliceData(x)), len(x)*real) {
+		panic(farVector)
+	}
+	return address(x)
+}
 
-// step queues one step.
-func (m *Machine) step(n int, velocity driver.Pointer, u optim.Update) {
-	s, p := &m.steps, m.program
+// farVector is for a vector of steps that the device does not see.
+const farVector = "cuda: the velocity or gradient of steps is no NewVector"
+
+// step is a training step that the device takes by itself.
+type step struct {
+	n        int
+	velocity driver.Pointer
+	update   optim.Update
+	noise    bool
+	last     driver.Pointer // the gradient of the step before, 0 for none
+	ring     *ring
+}
+
+// queueStep queues one step.
+func (m *Machine) queueStep(t *step) {
+	s, p, n := &m.steps, m.program, t.n
 	m.launch("gathering a batch", m.kernels.gather, driver.Grid{Blocks: driver.Dim{X: n, Y: blocks(s.size, 256)}, Threads: driver.Dim{X: 256}},
 		driver.Ptr(m.buffers.at[p.Inputs[0]]), driver.Ptr(m.buffers.at[p.Inputs[1]]), driver.Ptr(s.pixels), driver.Ptr(s.labels), driver.Ptr(s.values),
 		driver.Ptr(s.indices), driver.Ptr(s.counter), driver.Int(n), driver.Int(s.size), driver.Int(s.plane), driver.Int(s.classes))
 	m.run(program.Forward, n)
 	m.clear(m.buffers.grad, m.gradGaps)
 	m.runList(m.phases[program.Gradient], n)
-	m.queueUpdate(velocity, u, s.rates, s.counter)
-	m.launch("results of a step", m.kernels.record, elements(1), driver.Ptr(s.ring), driver.Ptr(m.buffers.doubles), driver.Int(m.buffers.scalars), driver.Ptr(s.counter))
+	planes, parts := 0, 0
+	if t.noise {
+		m.run(program.Noise, n)
+		planes, parts = m.normPlanes(), 2*len(p.Params)
+		m.queuePartSums(t.last, address(m.buffers.grad), m.vectors.stepSums)
+	}
+	m.queueUpdate(t.velocity, t.update, s.rates, s.counter)
+	m.launch("results of a step", m.kernels.record, elements(1), driver.Ptr(t.ring.device), driver.Ptr(m.buffers.doubles), driver.Int(m.buffers.scalars),
+		driver.Int(planes), driver.Int(m.capacity), driver.Int(n), driver.Ptr(m.vectors.stepSums), driver.Int(parts), driver.Ptr(s.counter))
 }
 
 // Finish waits for the steps of the earliest Start that was not finished, stores
 // their mean losses and how many samples were classified rightly, −1 where that is
-// not known, and returns how many there were.
-func (m *Machine) Finish(losses []float64, correct []int) int {
+// not known, and returns how many there were. Of steps with noise it also stores, for
+// each step and parameter, Σ lastⱼḡⱼ and Σ ḡⱼ² over its part in dots and normSqs, and
+// the norms of all samples in norms, steps×parameters×samples.
+func (m *Machine) Finish(losses []float64, correct []int, dots, normSqs, norms []float64) int {
 	s := &m.steps
 	if len(s.started) == 0 {
 		panic(nothingRuns)
 	}
 	slot := (s.next + slots - len(s.started)) % slots
-	count := s.started[0]
+	t := s.started[0]
 	s.started = append(s.started[:0], s.started[1:]...)
 	if m.err == nil {
 		m.check(s.events[slot].Synchronize("waiting for steps"))
 	}
 	p, b := m.program, &m.buffers
-	for k := range count {
-		row := s.host.ring[(slot*mostSteps+k)*b.scalars:]
+	host, length := s.plain.host, m.rowOfStep(t.batch, t.noise)
+	if t.noise {
+		host = s.noisy.host
+	}
+	for k := range t.count {
 		losses[k], correct[k] = math.NaN(), -1
 		if m.err != nil {
 			continue
 		}
+		row := host[(slot*mostSteps+k)*length:][:length]
 		losses[k] = row[b.doubleAt[p.Loss]]
 		if p.Correct != program.None {
 			correct[k] = int(row[b.doubleAt[p.Correct]])
 		}
+		if !t.noise {
+			continue
+		}
+		sums := row[length-2*len(p.Params):]
+		for q, param := range p.Params {
+			at := k*len(p.Params) + q
+			dots[at], normSqs[at] = sums[2*q], sums[2*q+1]
+			plane := (b.doubleAt[param.Norms] - b.scalars) / m.capacity
+			copy(norms[at*t.batch:][:t.batch], row[b.scalars+plane*t.batch:])
+		}
 	}
-	return count
+	return t.count
 }
 
 // close frees what is not memory.

@@ -44,7 +44,8 @@ func load(s *engine.Session[float32], w network, d engine.Data[float32], indices
 
 func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 	const samples = 40
-	for _, w := range []network{networks[0], networks[3]} {
+	for k, w := range []network{networks[0], networks[3], networks[0], networks[3]} {
+		noise := k >= 2
 		for _, c := range []optim.Config{{}, {Momentum: 0.9, Nesterov: true, WeightDecay: 0.01}, {Name: optim.SGDW, WeightDecay: 0.1}} {
 			p, d := w.program(t), bytesOf(w, samples)
 			a, b := session[float32](t, w, p, 7, gpu(t)), session[float32](t, w, p, 7, gpu(t))
@@ -52,22 +53,31 @@ func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 			if c.Momentum > 0 {
 				va, vb = a.NewVector(len(a.Params())), b.NewVector(len(b.Params()))
 			}
-			if !a.SetData(d) {
+			if !a.SetData(d) || !a.NoisySteps() {
 				t.Fatal("the data does not fit")
 			}
+			var last, wantLast []float32
+			if noise && c.Momentum == 0 {
+				last, wantLast = a.NewVector(len(a.Params())), b.NewVector(len(b.Params()))
+			}
+			var results engine.Results
+			var wantDots, dots, wantSqs, sqs, wantNorms, norms []float64
 			var wantLoss, loss []float64
 			var wantCorrect, correct []int
 			stream := rng.New(rng.Batches, 3, 3)
 			finish := func() {
-				l, k := make([]float64, engine.MostSteps), make([]int, engine.MostSteps)
-				n := a.Finish(l, k)
-				loss, correct = append(loss, l[:n]...), append(correct, k[:n]...)
+				a.Finish(&results)
+				loss, correct = append(loss, results.Losses[:results.Steps]...), append(correct, results.Correct[:results.Steps]...)
+				if noise {
+					n := results.Steps * len(p.Params)
+					dots, sqs, norms = append(dots, results.Dots[:n]...), append(sqs, results.NormSqs[:n]...), append(norms, results.SampleNorms[:n*results.Batch]...)
+				}
 			}
 			for k, run := range []struct{ batch, steps int }{{7, 3}, {7, 5}, {2, 1}, {7, 2}, {5, 4}} {
 				if k >= 2 {
 					finish()
 				}
-				o := engine.Steps[float32]{Batch: run.batch, Update: c.Update(0), Velocity: va}
+				o := engine.Steps[float32]{Batch: run.batch, Update: c.Update(0), Velocity: va, Noise: noise, Last: last}
 				for i := range run.steps {
 					batch := make([]int32, run.batch)
 					for j := range batch {
@@ -76,8 +86,16 @@ func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 					rate := 0.1 / float64(i+k+1)
 					o.Indices, o.Rates = append(o.Indices, batch...), append(o.Rates, rate)
 					load(b, w, d, batch)
-					b.Gradient(run.batch, false)
+					b.Gradient(run.batch, noise)
 					wantLoss, wantCorrect = append(wantLoss, b.Loss()), append(wantCorrect, b.Correct())
+					if noise {
+						dot, sq := make([]float64, len(p.Params)), make([]float64, len(p.Params))
+						b.ExchangeParts(dot, sq, wantLast, b.Grad())
+						wantDots, wantSqs = append(wantDots, dot...), append(wantSqs, sq...)
+						for q := range p.Params {
+							wantNorms = append(wantNorms, b.SampleNorms(q)...)
+						}
+					}
 					b.Update(vb, c.Update(rate))
 				}
 				a.Start(o)
@@ -86,6 +104,9 @@ func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 			finish()
 			if !slices.Equal(loss, wantLoss) || !slices.Equal(correct, wantCorrect) {
 				t.Errorf("%s, %+v: losses %v, correct %v; one by one %v, %v", w.spec, c, loss, correct, wantLoss, wantCorrect)
+			}
+			if !slices.Equal(dots, wantDots) || !slices.Equal(sqs, wantSqs) || !slices.Equal(norms, wantNorms) {
+				t.Errorf("%s, %+v: dots %v, squares %v, norms %v; one by one %v, %v, %v", w.spec, c, dots, sqs, norms, wantDots, wantSqs, wantNorms)
 			}
 			if !slices.Equal(a.Params(), b.Params()) || !slices.Equal(va, vb) {
 				t.Errorf("%s, %+v: other parameters than one by one", w.spec, c)

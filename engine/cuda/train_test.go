@@ -172,30 +172,38 @@ func TestTrainingAgreesWithTheProcessor(t *testing.T) {
 
 // Steps that stay on the device are those that are measured one by one.
 func TestTrainingAheadGivesTheSameBits(t *testing.T) {
-	ahead, single := config(t, "cuda"), config(t, "cuda")
-	ahead.Measure, single.Measure = "none", "grad_norm_sq"
-	a, b := mustTrain(t, ahead), mustTrain(t, single)
-	if !bytes.Equal(read(t, ahead.Out, weights), read(t, single.Out, weights)) {
-		t.Error("other weights")
-	}
-	if a.TestLoss != b.TestLoss || a.TrainLoss != b.TrainLoss || a.TrainAccuracy != b.TrainAccuracy {
-		t.Errorf("%+v, one by one %+v", a, b)
-	}
-	x, y := steps(t, ahead.Out), steps(t, single.Out)
-	if len(x) != 10 || len(y) != 10 {
-		t.Fatalf("%d and %d steps, want 10", len(x), len(y))
-	}
-	for k := range x {
-		for name, v := range x[k] {
-			if y[k][name] != v {
-				t.Errorf("step %d: %s is %v, one by one %v", k, name, v, y[k][name])
+	for _, what := range []string{"none", "noise"} {
+		ahead, single := config(t, "cuda"), config(t, "cuda")
+		ahead.Measure, single.Measure = what, "distance" // which needs the parameters of every step
+		if what != "none" {
+			single.Measure = what + ",distance"
+		}
+		a, b := mustTrain(t, ahead), mustTrain(t, single)
+		if !bytes.Equal(read(t, ahead.Out, weights), read(t, single.Out, weights)) {
+			t.Errorf("--measure %s: other weights", what)
+		}
+		if a.TestLoss != b.TestLoss || a.TrainLoss != b.TrainLoss || a.TrainAccuracy != b.TrainAccuracy {
+			t.Errorf("--measure %s: %+v, one by one %+v", what, a, b)
+		}
+		x, y := steps(t, ahead.Out), steps(t, single.Out)
+		if len(x) != 10 || len(y) != 10 {
+			t.Fatalf("%d and %d steps, want 10", len(x), len(y))
+		}
+		for k := range x {
+			if len(x[k]) != len(y[k])-1 {
+				t.Errorf("--measure %s, step %d: %d numbers, one by one %d and the distance", what, k, len(x[k]), len(y[k])-1)
+			}
+			for name, v := range x[k] {
+				if y[k][name] != v {
+					t.Errorf("--measure %s, step %d: %s is %v, one by one %v", what, k, name, v, y[k][name])
+				}
 			}
 		}
 	}
 }
 
 func TestAnInterruptedRunGoesOnAsIfItHadNot(t *testing.T) {
-	for _, measure := range []string{"none", "all"} {
+	for _, measure := range []string{"none", "noise", "all"} {
 		whole, parts := config(t, "cuda"), config(t, "cuda")
 		whole.Measure, parts.Measure = measure, measure
 		mustTrain(t, whole)
@@ -221,8 +229,8 @@ func TestAnInterruptedRunGoesOnAsIfItHadNot(t *testing.T) {
 	}
 }
 
-// A bench of both devices gives rows of both; where nothing is measured a GPU takes
-// many steps at once, and ends with the loss of steps taken one by one.
+// A bench of both devices gives rows of both; where nothing on the way needs the host a
+// GPU takes many steps at once, and ends with the loss of steps taken one by one.
 func TestBenchTimesBothDevices(t *testing.T) {
 	set, err := data.Open(images(t))
 	if err != nil {
@@ -248,7 +256,7 @@ func TestBenchTimesBothDevices(t *testing.T) {
 		}
 	}
 	var losses []float64
-	for _, what := range []string{"none", "noise"} {
+	for _, what := range []string{"none", "noise", "noise,distance"} {
 		trainer, err := bench.NewTrainer(set, bench.Case{Device: "cuda", Model: "mlp:36-8-4", Batch: 16, Measure: what})
 		if err != nil {
 			t.Fatal(err)
@@ -262,7 +270,7 @@ func TestBenchTimesBothDevices(t *testing.T) {
 		}
 		losses = append(losses, loss)
 	}
-	if losses[0] != losses[1] {
-		t.Errorf("the loss after 100 steps at once is %v, after one by one %v", losses[0], losses[1])
+	if losses[0] != losses[2] || losses[1] != losses[2] {
+		t.Errorf("the losses after 100 steps at once, without noise and with, and one by one: %v", losses)
 	}
 }

@@ -96,6 +96,8 @@ type vectors struct {
 	parts   driver.Pointer // of blocks
 	results []float64      // two, or two for each parameter; pinned
 	bounds  driver.Pointer // of parameters in flat vectors
+
+	stepSums driver.Pointer // two for each parameter, of a step that stays on the device
 }
 
 // sumBlocks is how many blocks at most make a sum, partBlocks how many that of a
@@ -109,6 +111,7 @@ const (
 func (v *vectors) bind(b *binder) {
 	v.parts = b.alloc("parts of sums", 2*max(sumBlocks, partBlocks*len(b.p.Params))*double)
 	params := b.p.Params
+	v.stepSums = b.alloc("sums over parameters", 2*max(1, len(params))*double)
 	results, err := pinned[float64](b.m, "sums", 2*max(1, len(params)))
 	b.check(err)
 	v.results = results
@@ -179,9 +182,7 @@ func (m *Machine) ExchangeParts(dots, normSqs []float64, old, x []float32) {
 	if old != nil {
 		p = m.change(0, old)
 	}
-	m.launch("sums over parameters", m.kernels.partSums, driver.Grid{
-		Blocks: driver.Dim{X: min(partBlocks, blocks(len(x), sumBlock)), Y: len(params)}, Threads: driver.Dim{X: 256},
-	}, driver.Ptr(p), driver.Ptr(m.see(1, x)), driver.Ptr(m.vectors.bounds), driver.Ptr(m.vectors.parts), driver.Ptr(hostAddress(m.vectors.results)), driver.Ptr(m.arrived))
+	m.queuePartSums(p, m.see(1, x), hostAddress(m.vectors.results))
 	m.done()
 	for k := range params {
 		dots[k], normSqs[k] = m.vectors.results[2*k], m.vectors.results[2*k+1]
@@ -189,6 +190,13 @@ func (m *Machine) ExchangeParts(dots, normSqs []float64, old, x []float32) {
 			dots[k], normSqs[k] = math.NaN(), math.NaN()
 		}
 	}
+}
+
+// queuePartSums queues the sums of ExchangeParts, two for each parameter, to out.
+func (m *Machine) queuePartSums(old, x, out driver.Pointer) {
+	m.launch("sums over parameters", m.kernels.partSums, driver.Grid{
+		Blocks: driver.Dim{X: min(partBlocks, blocks(m.program.NumParams, sumBlock)), Y: len(m.program.Params)}, Threads: driver.Dim{X: 256},
+	}, driver.Ptr(old), driver.Ptr(x), driver.Ptr(m.vectors.bounds), driver.Ptr(m.vectors.parts), driver.Ptr(out), driver.Ptr(m.arrived))
 }
 
 // NormSq returns Σ xᵢ², with products and sums in float64.

@@ -13,7 +13,7 @@ var distance = Quantity{
 	Formula: "‖θ − θ₀‖, how far from where the run began (or from where it was first measured)",
 	Unit:    "parameter",
 	Cost:    "a pass over θ and θ₀",
-	Needs:   Training,
+	Needs:   Training | Parameters,
 	measure: rule{measureDistance[float32], measureDistance[float64]},
 }
 
@@ -34,7 +34,7 @@ var updateSize = Quantity{
 	Formula: "‖Δθ‖ of the step's own update; lr·‖ḡ‖ for plain SGD",
 	Unit:    "parameter",
 	Cost:    "none for plain SGD; else a pass over θ and its copy of before",
-	Needs:   Training,
+	Needs:   Training | Parameters,
 	updated: rule{measureUpdateSize[float32], measureUpdateSize[float64]},
 }
 

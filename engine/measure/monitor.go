@@ -44,9 +44,11 @@ type Config struct {
 	// Subset names fixed samples whose mean loss flatness is measured of; nil
 	// means the current batch.
 	Subset []int32
-	// Momentum of the optimizer; Plain is set where its update is −lr·ḡ.
+	// Momentum of the optimizer; Plain is set where its update is −lr·ḡ, and NotSGD
+	// where it is none of SGD with or without momentum.
 	Momentum float64
 	Plain    bool
+	NotSGD   bool
 }
 
 func (c *Config) setDefaults() {
@@ -111,7 +113,7 @@ type spent struct {
 func NewMonitor[T engine.Float](o *Objective[T], c Config) *Monitor[T] {
 	c.setDefaults()
 	m := &Monitor[T]{c: c, o: o, m: newMemory(o.s.NewVector), spent: map[*Quantity]*spent{}}
-	m.s = Step{Momentum: c.Momentum, Plain: c.Plain}
+	m.s = Step{Momentum: c.Momentum, Plain: c.Plain, NotSGD: c.NotSGD}
 	m.p = Point[T]{ctx: context.Background(), o: o, c: &m.c, memory: &m.m, step: &m.s}
 	m.noise, m.flatness = c.Select.of(Noise), c.Select.of(Flatness)
 	m.needs, m.flatNeeds = needs(m.noise), needs(m.flatness)

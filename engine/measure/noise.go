@@ -59,12 +59,17 @@ func (o *Objective[T]) Noise(layers []GradientNoise) (total GradientNoise, byPar
 // noise is Noise; where last is not nil it also returns Σ lastᵢḡᵢ and stores
 // last = ḡ, in the same pass over the gradient.
 func (o *Objective[T]) noise(layers []GradientNoise, last []T) (total GradientNoise, byParam []GradientNoise, dot float64) {
-	n, params := len(o.indices), len(o.s.Program().Params)
-	total.Samples = n
+	params := len(o.s.Program().Params)
 	o.parts = grow(o.parts, 2*params)
 	dots, normSqs := o.parts[:params], o.parts[params:]
 	o.s.ExchangeParts(dots, normSqs, last, o.s.Grad())
-	for k := range params {
+	return o.noiseOf(layers, len(o.indices), dots, normSqs)
+}
+
+// noiseOf is noise of n samples, given what the pass over the gradient found.
+func (o *Objective[T]) noiseOf(layers []GradientNoise, n int, dots, normSqs []float64) (total GradientNoise, byParam []GradientNoise, dot float64) {
+	total.Samples = n
+	for k := range o.norms {
 		g := GradientNoise{Samples: n, NormSq: normSqs[k]}
 		dot += dots[k]
 		for _, v := range o.SampleNorms(k) {

@@ -65,6 +65,8 @@ type Step struct {
 	Momentum float64
 	// Plain is set where the update is −LR·ḡ and nothing else.
 	Plain bool
+	// NotSGD is set where the update is not that of SGD, with momentum or without.
+	NotSGD bool
 }
 
 // begin starts a new point at the objective's last Gradient.

@@ -46,9 +46,10 @@ const (
 	TraceProbes                  // the products zᵀHz and ‖Hz‖² of the trace
 	Training                     // a step of training: learning rate, earlier steps
 	Logits                       // a loss of logits that the program knows
+	Parameters                   // θ itself
 )
 
-var needNames = []string{"sample norms", "sample gradients", "Hessian-vector products", "probes of the trace", "training", "logits"}
+var needNames = []string{"sample norms", "sample gradients", "Hessian-vector products", "probes of the trace", "training", "logits", "parameters"}
 
 // Names returns the needs in words.
 func (n Need) Names() []string {

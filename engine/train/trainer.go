@@ -29,8 +29,7 @@ type trainer[T engine.Float] struct {
 	monitor   *measure.Monitor[T]
 	sampler   *data.Sampler
 	schedule  optim.Schedule
-	optimizer optim.Config
-	velocity  []T       // nil without momentum
+	updater   *updater[T]
 	steps     int       // in the whole run
 	until     *target   // nil where the run goes through all its steps
 	ahead     *ahead[T] // nil where steps are taken one by one
@@ -70,7 +69,7 @@ type progress struct {
 
 // newTrainer makes all that a run needs but its folder. Close frees it.
 func newTrainer[T engine.Float](c *Config, p *problem.Opened, r Reporter) (*trainer[T], error) {
-	t := &trainer[T]{c: c, p: p, r: r, optimizer: c.optimizer()}
+	t := &trainer[T]{c: c, p: p, r: r}
 	var err error
 	t.sampler, err = data.NewSampler(data.Sampling(c.Sampling), p.Train.N, c.Batch, c.Seed)
 	if err != nil {
@@ -108,18 +107,16 @@ func newTrainer[T engine.Float](c *Config, p *problem.Opened, r Reporter) (*trai
 	if err != nil {
 		return nil, err
 	}
-	if c.Momentum != 0 {
-		t.velocity = t.session.NewVector(len(t.session.Params()))
-	}
+	t.updater = newUpdater(c, t.session)
 	t.test = problem.NewObjective(p, t.session, p.Set.Test)
 	t.tests = problem.Sequence(0, p.Set.Test.N)
 	t.monitor = measure.NewMonitor(problem.NewObjective(p, t.session, p.Train), measure.Config{
 		Select: selection, Every: c.MeasureEvery, Window: c.FlatnessWindow,
 		Tol: c.FlatnessTol, MaxProducts: c.FlatnessIters, Seed: c.Seed, Subset: subset,
-		PerDecade: c.MeasureLog, Converge: selection.Converged(), Momentum: c.Momentum, Plain: c.optimizer().Plain(),
+		PerDecade: c.MeasureLog, Converge: selection.Converged(), Momentum: c.Momentum, Plain: c.optimizer().Plain(), NotSGD: !c.optimizer().IsSGD(),
 		Reach: c.Reach.reach(),
 	})
-	t.ahead = newAhead(t, selection)
+	t.ahead = newAhead(t)
 	t.progress.Summary = record.Summary{Device: p.Device.Name, Params: len(t.session.Params())}
 	return t, nil
 }
@@ -197,7 +194,7 @@ func (t *trainer[T]) advance(ctx context.Context) error {
 	t.line.Step, t.line.Epoch, t.line.LR = t.at, t.sampler.Epoch(t.at), lr
 	err := t.monitor.Step(t.at, t.indices, &t.line)
 	if err == nil {
-		t.session.Update(t.velocity, t.optimizer.Update(lr))
+		t.updater.step(t.at, lr)
 		err = t.monitor.Updated(&t.line)
 	}
 	if failed := t.session.Err(); failed != nil {
