@@ -11,10 +11,6 @@ import (
 	"sgflow/engine/request"
 )
 
-// velocityTensor is the name of the momentum in a checkpoint; parameters have
-// their own names.
-const velocityTensor = "velocity"
-
 // epochSave is the least time between checkpoints at the ends of epochs, so
 // that runs with short epochs don't spend their time on them.
 const epochSave = time.Second
@@ -53,8 +49,8 @@ func (t *trainer[T]) save() error {
 		return fmt.Errorf("train: checkpoint: %w", err)
 	}
 	tensors = append(t.params(), tensors...)
-	if t.velocity != nil {
-		tensors = append(tensors, record.NewTensor(velocityTensor, []int{len(t.velocity)}, t.velocity))
+	for _, v := range t.updater.vectors() {
+		tensors = append(tensors, record.NewTensor(v.name, []int{len(v.of)}, v.of))
 	}
 	if err := t.folder.SaveCheckpoint(&record.Checkpoint{Step: t.at, Tensors: tensors, State: state}); err != nil {
 		return t.failed(err)
@@ -94,8 +90,8 @@ func (t *trainer[T]) restore(c *record.Checkpoint) error {
 			return err
 		}
 	}
-	if t.velocity != nil {
-		if err := read(velocityTensor, t.velocity); err != nil {
+	for _, v := range t.updater.vectors() {
+		if err := read(v.name, v.of); err != nil {
 			return err
 		}
 	}

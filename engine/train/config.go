@@ -18,10 +18,13 @@ type Config struct {
 	Epochs      int     `json:"epochs" help:"Passes through the training set."`
 	Steps       int     `json:"steps" help:"Steps in all; wins over --epochs where above 0."`
 	LR          float64 `json:"lr" name:"lr" help:"Learning rate."`
-	Momentum    float64 `json:"momentum" help:"Momentum, at least 0 and below 1."`
+	Momentum    float64 `json:"momentum" help:"Momentum of sgd and sgdw, at least 0 and below 1."`
 	Nesterov    bool    `json:"nesterov" help:"Nesterov's form of momentum."`
-	WeightDecay float64 `json:"weight-decay" help:"Weight decay: added to the gradient with sgd, beside it with sgdw."`
-	Optimizer   string  `json:"optimizer" help:"Optimizer: sgd or sgdw (decoupled weight decay)."`
+	WeightDecay float64 `json:"weight-decay" help:"Weight decay: added to the gradient with sgd and adam, beside it with sgdw and adamw."`
+	Optimizer   string  `json:"optimizer" help:"Optimizer: sgd, sgdw (with decoupled weight decay), adam or adamw (with decoupled weight decay)."`
+	Beta1       float64 `json:"beta1" name:"beta1" help:"What the mean of gradients keeps from step to step, of adam and adamw."`
+	Beta2       float64 `json:"beta2" name:"beta2" help:"What the mean of squared gradients keeps, of adam and adamw."`
+	Epsilon     float64 `json:"epsilon" help:"Added to the root of the mean of squared gradients, of adam and adamw."`
 	Schedule    string  `json:"schedule" help:"Learning-rate schedule: constant, step:K:F (K steps, or Ke epochs), cosine[:FINAL], linear[:FINAL] or one-cycle[:PEAK[:DIV[:FINALDIV]]]."`
 	Warmup      int     `json:"warmup" help:"Steps in which the rate rises linearly to the schedule."`
 	Sampling    string  `json:"sampling" help:"Batches: shuffle (each epoch a permutation), replacement, or full (the whole training set each step)."`
@@ -51,7 +54,8 @@ func Default() Config {
 	return Config{
 		Problem: problem.Default(),
 		Batch:   64, Epochs: 5, LR: 0.1,
-		Optimizer: optim.SGD, Schedule: optim.Constant, Sampling: string(data.Shuffle),
+		Optimizer: optim.SGD, Beta1: optim.DefaultBeta1, Beta2: optim.DefaultBeta2, Epsilon: optim.DefaultEpsilon,
+		Schedule: optim.Constant, Sampling: string(data.Shuffle),
 		Measure: "all", MeasureEvery: 1, FlatnessTol: 0.01, FlatnessIters: 50, FlatnessWindow: 32,
 		Reach:           defaultReach(),
 		CheckpointEvery: 30,
@@ -122,7 +126,10 @@ func (c *Config) validateCounts() error {
 
 // optimizer returns the optimizer that c asks for.
 func (c *Config) optimizer() optim.Config {
-	return optim.Config{Name: c.Optimizer, Momentum: c.Momentum, Nesterov: c.Nesterov, WeightDecay: c.WeightDecay}
+	return optim.Config{
+		Name: c.Optimizer, Momentum: c.Momentum, Nesterov: c.Nesterov, WeightDecay: c.WeightDecay,
+		Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon,
+	}
 }
 
 // schedule returns the learning-rate schedule that c asks for.

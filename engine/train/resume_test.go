@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"sgflow/engine/optim"
 	"sgflow/engine/problem"
 	"sgflow/engine/record"
 )
@@ -31,6 +32,12 @@ func crashCopy(t *testing.T, from string) string {
 	return to
 }
 
+// optimized are the ways of making steps that remember something of their own.
+var optimized = map[string]func(*Config){
+	"adam":  func(c *Config) { c.Optimizer, c.Momentum, c.LR = optim.Adam, 0, 0.01 },
+	"adamw": func(c *Config) { c.Optimizer, c.Momentum, c.LR, c.WeightDecay = optim.AdamW, 0, 0.01, 0.1 },
+}
+
 // resumable are runs that keep different things from step to step.
 func resumable(t *testing.T) map[string]Config {
 	plain, stateful, float64s, full := smallConfig(t), smallConfig(t), smallConfig(t), smallConfig(t)
@@ -38,7 +45,13 @@ func resumable(t *testing.T) map[string]Config {
 	stateful.Schedule, stateful.FlatnessWindow = "one-cycle", 4
 	float64s.DType, float64s.MeasureEvery, float64s.Nesterov = problem.Float64, 3, true
 	full.Sampling, full.Epochs, full.FlatnessSamples = "full", 20, 50
-	return map[string]Config{"plain": plain, "stateful": stateful, "float64": float64s, "full": full}
+	list := map[string]Config{"plain": plain, "stateful": stateful, "float64": float64s, "full": full}
+	for name, change := range optimized {
+		c := smallConfig(t)
+		change(&c)
+		list[name] = c
+	}
+	return list
 }
 
 func TestKilledAndResumedRunEndsWithTheSameBits(t *testing.T) {

@@ -98,7 +98,7 @@ func (c *Config) open(with ...problem.Option) (*problem.Opened, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return c.Problem.Open(with...)
+	return c.openProblem(with...)
 }
 
 // start begins a new run.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -151,6 +152,7 @@ func TestSettingsChangeTheRun(t *testing.T) {
 		"seed":             func(c *Config) { c.Seed = 8 },
 		"schedule":         func(c *Config) { c.Schedule, c.Warmup = "cosine", 3 },
 		"decoupled decay":  func(c *Config) { c.Optimizer, c.WeightDecay = "sgdw", 0.1 },
+		"adam":             func(c *Config) { c.Optimizer, c.Momentum = "adam", 0 },
 		"nesterov":         func(c *Config) { c.Nesterov = true },
 		"replacement":      func(c *Config) { c.Sampling = string(data.Replacement) },
 		"whole set":        func(c *Config) { c.Sampling = string(data.Full) },
@@ -213,13 +215,19 @@ func TestMeasuringDoesNotChangeTheTraining(t *testing.T) {
 }
 
 func TestResultsDoNotDependOnTheNumberOfThreads(t *testing.T) {
+	changes := maps.Clone(optimized)
 	for _, model := range []string{"mlp:36-40-4", "cnn:conv6k3p1,relu,maxpool2,conv8k3,tanh,fc4"} {
+		changes[model] = func(c *Config) { c.Model = model }
+	}
+	for name, change := range changes {
 		one, two := smallConfig(t), smallConfig(t)
-		one.Model, two.Model = model, model
+		one.Model, two.Model = "mlp:36-40-4", "mlp:36-40-4"
 		one.Threads, two.Threads = 1, 2
+		change(&one)
+		change(&two)
 		mustRun(t, one)
 		mustRun(t, two)
-		t.Run(model, func(t *testing.T) { wantSameOutcome(t, two.Out, one.Out) })
+		t.Run(name, func(t *testing.T) { wantSameOutcome(t, two.Out, one.Out) })
 	}
 }
 
@@ -284,9 +292,18 @@ func TestDivergenceEndsTheRunAndKeepsItsLog(t *testing.T) {
 }
 
 func TestStepAllocatesNothing(t *testing.T) {
+	configs := map[string]Config{}
 	for _, what := range []string{"none", "noise", "all"} {
 		c := smallConfig(t)
 		c.Measure = what
+		configs["of "+what] = c
+	}
+	for name, change := range optimized {
+		c := smallConfig(t)
+		change(&c)
+		configs["with "+name] = c
+	}
+	for name, c := range configs {
 		tr := newTestTrainer(t, &c)
 		step := func() {
 			if err := tr.advance(t.Context()); err != nil {
@@ -297,7 +314,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 			step()
 		}
 		if n := testing.AllocsPerRun(20, step); n != 0 {
-			t.Errorf("a step that measures %s allocates %v times", what, n)
+			t.Errorf("a step %s allocates %v times", name, n)
 		}
 	}
 }

@@ -24,15 +24,15 @@ type trainer[T engine.Float] struct {
 	p *problem.Opened
 	r Reporter
 
-	session   *engine.Session[T]
-	test      *measure.Objective[T]
-	monitor   *measure.Monitor[T]
-	sampler   *data.Sampler
-	schedule  optim.Schedule
-	updater   *updater[T]
-	steps     int       // in the whole run
-	until     *target   // nil where the run goes through all its steps
-	ahead     *ahead[T] // nil where steps are taken one by one
+	session  *engine.Session[T]
+	test     *measure.Objective[T]
+	monitor  *measure.Monitor[T]
+	sampler  *data.Sampler
+	schedule optim.Schedule
+	updater  *updater[T]
+	steps    int       // in the whole run
+	until    *target   // nil where the run goes through all its steps
+	ahead    *ahead[T] // nil where steps are taken one by one
 
 	path   *trajectory.Writer[T] // nil where no points are kept
 	keep   trajectory.Steps
