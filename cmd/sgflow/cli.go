@@ -32,6 +32,7 @@ type cli struct {
 	Sweep     sweepCommand     `cmd:"" help:"Do many training runs, on this machine or on a cluster, and keep what they measured."`
 	Worker    workerCommand    `cmd:"" help:"Do runs of sweeps that come through a queue."`
 	Spectrum  spectrumCommand  `cmd:"" help:"Estimate the density of the eigenvalues of the Hessian, and plot it."`
+	Flow      flowCommand      `cmd:"" help:"Lay SGD, descent, gradient flow and stochastic differential equations side by side."`
 	Measures  measuresCommand  `cmd:"" help:"List the quantities that can be measured, with definitions and costs."`
 	Report    reportCommand    `cmd:"" help:"Say from runs or a sweep which batch size and rate to use, with plots."`
 	Reproduce reproduceCommand `cmd:"" help:"Check published claims about SGD: each with its verdict, error bars and a page."`

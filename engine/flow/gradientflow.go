@@ -96,20 +96,20 @@ func (f *GradientFlow[T]) Length() float64 { return f.h }
 func (f *GradientFlow[T]) Evaluations() int { return f.tries }
 
 // Step is Path's, of the length that the tolerance allows.
-func (f *GradientFlow[T]) Step(ctx context.Context) error { return f.step(ctx, math.Inf(1)) }
+func (f *GradientFlow[T]) Step(ctx context.Context) error { return f.StepTo(ctx, math.Inf(1)) }
 
 // To goes on until time t, exactly: the last step is cut. Its errors are Step's.
 func (f *GradientFlow[T]) To(ctx context.Context, t float64) error {
 	for f.time < t {
-		if err := f.step(ctx, t); err != nil {
+		if err := f.StepTo(ctx, t); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// step takes a step that ends at time end at the latest.
-func (f *GradientFlow[T]) step(ctx context.Context, end float64) error {
+// StepTo is Step, but ends at time end at the latest, and then exactly there.
+func (f *GradientFlow[T]) StepTo(ctx context.Context, end float64) error {
 	if !f.ready {
 		if err := f.slope(ctx, f.k[0], f.theta); err != nil {
 			return err
