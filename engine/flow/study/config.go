@@ -35,10 +35,10 @@ const (
 // Default returns the configuration of which nothing is asked.
 func Default() Config {
 	p := problem.Default()
-	p.Limit = 1000
+	p.Limit = 500
 	return Config{
-		Problem: p, Paths: "sgd;descent;gradient-flow;sde-full;sde-isotropic", LR: 0.1, Batch: 32, Sampling: string(data.Replacement), Steps: 1000,
-		Seeds: 3, TestLimit: 2000, LambdaMax: lambdaFirst,
+		Problem: p, Paths: "sgd;descent;gradient-flow;sde-full;sde-isotropic", LR: 0.01, Batch: 8, Sampling: string(data.Replacement), Steps: 1000,
+		Seeds: 3, TestLimit: 1000, LambdaMax: lambdaFirst,
 	}
 }
 

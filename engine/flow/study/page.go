@@ -34,7 +34,7 @@ var quantities = []struct {
 	{"Noise and curvature", []quantity{
 		{name: "grad_var_trace", title: "Trace of the gradients' covariance", label: "tr Σ", log: true, how: "tr Σ = (1/N) Σ‖gᵢ − ∇L‖² over all training samples, of whose losses L is the mean: nothing is estimated."},
 		{name: "noise_scale", title: "Noise scale", label: "tr Σ/‖∇L‖², samples", log: true, how: "tr Σ/‖∇L‖²: the batch size at which the noise of a mean gradient is as large as the gradient.", source: "McCandlish et al. 2018, arXiv:1812.06162"},
-		{name: "lambda_max", title: "Largest eigenvalue of the Hessian", label: "lambda_max", log: true, how: "The largest eigenvalue of the Hessian of L, by Lanczos iteration to 2 % of it. Steps above 2/lambda_max are unstable along its eigenvector.", source: "Lanczos 1950, doi:10.6028/jres.045.026"},
+		{name: "lambda_max", title: "Largest eigenvalue of the Hessian", label: "lambda_max", log: true, how: "The largest eigenvalue of the Hessian of L, by Lanczos iteration to 3 % of it. Steps above 2/lambda_max are unstable along its eigenvector.", source: "Lanczos 1950, doi:10.6028/jres.045.026"},
 		{name: "langevin_temperature", title: "Temperature of the noise", label: "temperature of Langevin dynamics", log: true, how: "η tr Σ/(2BP): the temperature 𝒯 of Langevin dynamics √(2η𝒯)z whose noise has the trace of the path's; of SGLD with its own temperature added.", source: "Mandt et al. 2017, arXiv:1704.04289"},
 	}},
 	{"Where the paths go", []quantity{

@@ -25,7 +25,7 @@ type place[T engine.Float] struct {
 
 // How lambda_max is found: to this share of itself, or with so many products.
 const (
-	lambdaTolerance = 0.02
+	lambdaTolerance = 0.03
 	lambdaProducts  = 40
 )
 
