@@ -16,7 +16,8 @@ type Network[T engine.Float] struct {
 	all     []int32
 	n       int  // samples of the last Gradient
 	normed  bool // Gradient gives the norms of samples' gradients at next to no cost
-	moments []T  // Σgᵢ∘gᵢ/n where the caller wants the trace alone and there are no norms
+	layers  []measure.GradientNoise
+	moments []T // Σgᵢ∘gᵢ/n where the caller wants the trace alone and there are no norms
 }
 
 const coupled = "flow: samples of a program that couples them have no gradients of their own"
@@ -71,7 +72,8 @@ func (w *Network[T]) Product(out, v []T) { w.o.Product(out, v) }
 // zero.
 func (w *Network[T]) Variances(out []T) (trace float64) {
 	if out == nil && w.normed {
-		total, _, _ := w.o.Noise(nil)
+		total, layers, _ := w.o.Noise(w.layers[:0])
+		w.layers = layers
 		return max(0, total.MeanSampleNormSq-total.NormSq)
 	}
 	if out == nil {
