@@ -31,6 +31,7 @@ type cli struct {
 	Probe     probeCommand     `cmd:"" help:"Measure noise and flatness of fixed weights on fixed samples."`
 	Sweep     sweepCommand     `cmd:"" help:"Do many training runs, on this machine or on a cluster, and keep what they measured."`
 	Worker    workerCommand    `cmd:"" help:"Do runs of sweeps that come through a queue."`
+	Landscape landscapeCommand `cmd:"" help:"Draw slices of the loss surface, with the paths that training takes over them."`
 	Spectrum  spectrumCommand  `cmd:"" help:"Estimate the density of the eigenvalues of the Hessian, and plot it."`
 	Flow      flowCommand      `cmd:"" help:"Lay SGD, descent, gradient flow and stochastic differential equations side by side."`
 	Measures  measuresCommand  `cmd:"" help:"List the quantities that can be measured, with definitions and costs."`

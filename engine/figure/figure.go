@@ -102,8 +102,8 @@ func (f *Figure) WriteSVG(w io.Writer) error {
 	return wrote(c.WriteTo(w))
 }
 
-// draw draws the figure with a margin.
-func (f *Figure) draw(c draw.Canvas) {
+// draw draws the figure with a margin, and returns where its plot went.
+func (f *Figure) draw(c draw.Canvas) draw.Canvas {
 	c.SetColor(color.White)
 	c.Fill(c.Rectangle.Path())
 	inner := draw.Crop(c, margin, -margin, margin, -margin)
@@ -116,6 +116,7 @@ func (f *Figure) draw(c draw.Canvas) {
 		inner = draw.Crop(inner, 0, -box.Size().X-margin, 0, 0)
 	}
 	f.plot.Draw(inner)
+	return inner
 }
 
 func wrote(_ int64, err error) error {
