@@ -45,10 +45,13 @@ type Config struct {
 	// means the current batch.
 	Subset []int32
 	// Momentum of the optimizer; Plain is set where its update is −lr·ḡ, and NotSGD
-	// where it is none of SGD with or without momentum.
+	// where it is not that of SGD with or without momentum and the batch's own noise.
 	Momentum float64
 	Plain    bool
 	NotSGD   bool
+	// Norms asks for the norms of samples' gradients at every step, whatever is
+	// measured, for Monitor.Noise.
+	Norms bool
 }
 
 func (c *Config) setDefaults() {
@@ -151,6 +154,9 @@ func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
 	if due && !subset {
 		want |= m.flatNeeds
 	}
+	if m.c.Norms {
+		want |= SampleNorms
+	}
 	if err := m.at(indices, want); err != nil {
 		return err
 	}
@@ -178,6 +184,10 @@ func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
 	}
 	return nil
 }
+
+// Noise returns the noise of the gradient of the last Step, before the update. It
+// needs Config.Norms; ok is false where samples' gradients do not exist.
+func (m *Monitor[T]) Noise() (g GradientNoise, ok bool) { return m.p.Noise() }
 
 // Updated measures what depends on the step's update, which was made since
 // Step, and adds it to out.

@@ -22,10 +22,15 @@ const (
 	Adam = "adam"
 	// AdamW is Adam with decoupled weight decay.
 	AdamW = "adamw"
+	// SGLD adds normal noise ξ to the step of SGD, with the decay in the gradient:
+	// θ ← θ − ηg + √(2ηT)·ξ (Welling and Teh 2011, eq. 4). With exact gradients and
+	// as η goes to 0 it samples the density exp(−L(θ)/T), decay and all; the
+	// posterior exp(−N·L(θ)) of N samples is that of T = 1/N.
+	SGLD = "sgld"
 )
 
 // optimizers lists the names that Config.Name takes.
-var optimizers = []string{SGD, SGDW, Adam, AdamW}
+var optimizers = []string{SGD, SGDW, Adam, AdamW, SGLD}
 
 // Config is an optimizer as a user asks for it. The zero value is plain SGD.
 // Settings that belong to other optimizers than the named one have no effect, but
@@ -42,6 +47,8 @@ type Config struct {
 	// Beta1 and Beta2, of the Adams, are what the moments of the gradient keep
 	// from step to step, in [0, 1); Epsilon > 0 is added to the root of the second.
 	Beta1, Beta2, Epsilon float64
+	// Temperature T > 0, of SGLD.
+	Temperature float64
 }
 
 // The settings of the Adams that the paper and PyTorch have.
@@ -56,7 +63,7 @@ func (c Config) IsAdam() bool { return c.Name == Adam || c.Name == AdamW }
 
 // IsSGD reports whether steps follow the gradient, or the velocity that momentum
 // makes of it, so that the noise of the batch has the temperature of SGD.
-func (c Config) IsSGD() bool { return !c.IsAdam() }
+func (c Config) IsSGD() bool { return !c.IsAdam() && c.Name != SGLD }
 
 // Plain reports whether the update is −lr·ḡ and nothing else.
 func (c Config) Plain() bool { return c.IsSGD() && c.Momentum == 0 && c.WeightDecay == 0 }
@@ -76,6 +83,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("optim: nesterov needs momentum: set a momentum above 0, such as 0.9")
 	case c.IsAdam():
 		return c.validateAdam()
+	case c.Name == SGLD && c.Momentum != 0:
+		return fmt.Errorf("optim: sgld has no momentum, and momentum is %v: leave it out", c.Momentum)
+	case c.Name == SGLD && (!(c.Temperature > 0) || math.IsInf(c.Temperature, 0)):
+		return fmt.Errorf("optim: sgld temperature %v is out of range: it must be finite and above 0; 1/N samples the posterior of N samples", c.Temperature)
 	}
 	return nil
 }
@@ -105,7 +116,7 @@ func ValidateLR(lr float64) error {
 	return nil
 }
 
-// Update returns the numbers for one step of an SGD at learning rate lr.
+// Update returns the numbers for one step along the gradient at learning rate lr.
 func (c Config) Update(lr float64) Update {
 	return Update{
 		LR:          lr,
@@ -114,6 +125,15 @@ func (c Config) Update(lr float64) Update {
 		Nesterov:    c.Nesterov,
 		Decoupled:   c.Name == SGDW,
 	}
+}
+
+// Diffusion returns √(2ηT), the standard deviation of the noise that SGLD adds to
+// each parameter at learning rate lr; 0 for other optimizers.
+func (c Config) Diffusion(lr float64) float64 {
+	if c.Name != SGLD {
+		return 0
+	}
+	return math.Sqrt(2 * lr * c.Temperature)
 }
 
 // AdamUpdate returns the numbers for one step of an Adam at learning rate lr;

@@ -13,7 +13,8 @@ func TestValidateAcceptsWhatTrains(t *testing.T) {
 		{Name: "sgdw", WeightDecay: 0.1},
 		{Name: "adam", Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.1},
 		{Name: "adamw", Epsilon: 1e-8}, // of no memory: the sign of the gradient
-		{Name: "sgd", Beta1: 7},        // another optimizer's
+		{Name: "sgld", Temperature: 1e-4, WeightDecay: 0.1},
+		{Name: "sgd", Beta1: 7}, // another optimizer's
 	} {
 		if err := c.Validate(); err != nil {
 			t.Errorf("%+v: %v", c, err)
@@ -39,6 +40,9 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		{Config{Name: "adam", Beta1: 1, Epsilon: 1}, "beta1 1"},
 		{Config{Name: "adamw", Beta2: -0.5, Epsilon: 1}, "beta2 -0.5"},
 		{Config{Name: "adam", Beta2: nan, Epsilon: 1}, "beta2 NaN"},
+		{Config{Name: "sgld"}, "temperature 0"},
+		{Config{Name: "sgld", Temperature: inf}, "temperature +Inf"},
+		{Config{Name: "sgld", Temperature: 1, Momentum: 0.9}, "sgld has no momentum"},
 		{Config{Name: "adam"}, "epsilon 0"},
 		{Config{Name: "adam", Epsilon: inf}, "epsilon +Inf"},
 		{Config{Name: "adam", Epsilon: 1, WeightDecay: -1}, "weight decay -1"},

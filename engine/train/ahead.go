@@ -31,7 +31,7 @@ type ahead[T engine.Float] struct {
 
 // newAhead returns nil where steps have to be taken one by one.
 func newAhead[T engine.Float](t *trainer[T]) *ahead[T] {
-	if !t.monitor.Ahead() || t.keep.Any() || t.sampler.MaxBatch() > t.session.Capacity() || !problem.SetData(t.p, t.session) {
+	if t.c.stepwise() || !t.monitor.Ahead() || t.keep.Any() || t.sampler.MaxBatch() > t.session.Capacity() || !problem.SetData(t.p, t.session) {
 		return nil
 	}
 	if t.monitor.Noisy() && !t.session.NoisySteps() {

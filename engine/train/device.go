@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 
+	"sgflow/engine/optim"
 	"sgflow/engine/problem"
 	"sgflow/engine/request"
 )
@@ -20,6 +21,12 @@ func (c *Config) hostOnly() (flag, value string) {
 		return "optimizer", c.Optimizer
 	}
 	return "", ""
+}
+
+// stepwise reports whether the host has a part in every step that c asks for, so that
+// none can be taken ahead of what is logged.
+func (c *Config) stepwise() bool {
+	return c.Noise != "" || c.Optimizer == optim.SGLD
 }
 
 // openProblem opens the problem of c on a device that computes what c asks for:

@@ -34,8 +34,13 @@ func crashCopy(t *testing.T, from string) string {
 
 // optimized are the ways of making steps that remember something of their own.
 var optimized = map[string]func(*Config){
-	"adam":  func(c *Config) { c.Optimizer, c.Momentum, c.LR = optim.Adam, 0, 0.01 },
-	"adamw": func(c *Config) { c.Optimizer, c.Momentum, c.LR, c.WeightDecay = optim.AdamW, 0, 0.01, 0.1 },
+	"adam":      func(c *Config) { c.Optimizer, c.Momentum, c.LR = optim.Adam, 0, 0.01 },
+	"adamw":     func(c *Config) { c.Optimizer, c.Momentum, c.LR, c.WeightDecay = optim.AdamW, 0, 0.01, 0.1 },
+	"sgld":      func(c *Config) { c.Optimizer, c.Momentum, c.Temperature = optim.SGLD, 0, 1e-4 },
+	"sigma":     func(c *Config) { c.Noise = "sigma:4" },
+	"diagonal":  func(c *Config) { c.Noise, c.Measure = "diagonal:4", "none" },
+	"isotropic": func(c *Config) { c.Noise, c.Measure = "isotropic:4", "none" },
+	"gaussian":  func(c *Config) { c.Noise = "gaussian:0.01" },
 }
 
 // resumable are runs that keep different things from step to step.

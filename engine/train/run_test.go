@@ -153,6 +153,8 @@ func TestSettingsChangeTheRun(t *testing.T) {
 		"schedule":         func(c *Config) { c.Schedule, c.Warmup = "cosine", 3 },
 		"decoupled decay":  func(c *Config) { c.Optimizer, c.WeightDecay = "sgdw", 0.1 },
 		"adam":             func(c *Config) { c.Optimizer, c.Momentum = "adam", 0 },
+		"sgld":             func(c *Config) { c.Optimizer, c.Momentum, c.Temperature = "sgld", 0, 1e-3 },
+		"noise":            func(c *Config) { c.Noise = "sigma:4" },
 		"nesterov":         func(c *Config) { c.Nesterov = true },
 		"replacement":      func(c *Config) { c.Sampling = string(data.Replacement) },
 		"whole set":        func(c *Config) { c.Sampling = string(data.Full) },

@@ -30,9 +30,10 @@ type trainer[T engine.Float] struct {
 	sampler  *data.Sampler
 	schedule optim.Schedule
 	updater  *updater[T]
-	steps    int       // in the whole run
-	until    *target   // nil where the run goes through all its steps
-	ahead    *ahead[T] // nil where steps are taken one by one
+	injector *injector[T] // nil where gradients get no noise
+	steps    int          // in the whole run
+	until    *target      // nil where the run goes through all its steps
+	ahead    *ahead[T]    // nil where steps are taken one by one
 
 	path   *trajectory.Writer[T] // nil where no points are kept
 	keep   trajectory.Steps
@@ -103,6 +104,10 @@ func newTrainer[T engine.Float](c *Config, p *problem.Opened, r Reporter) (*trai
 	if err := t.checkPath(); err != nil {
 		return nil, err
 	}
+	injection, err := c.injection(p)
+	if err != nil {
+		return nil, err
+	}
 	t.session, err = problem.NewSession[T](p, max(t.sampler.MaxBatch(), len(subset)))
 	if err != nil {
 		return nil, err
@@ -110,11 +115,14 @@ func newTrainer[T engine.Float](c *Config, p *problem.Opened, r Reporter) (*trai
 	t.updater = newUpdater(c, t.session)
 	t.test = problem.NewObjective(p, t.session, p.Set.Test)
 	t.tests = problem.Sequence(0, p.Set.Test.N)
-	t.monitor = measure.NewMonitor(problem.NewObjective(p, t.session, p.Train), measure.Config{
+	objective := problem.NewObjective(p, t.session, p.Train)
+	t.injector = newInjector(injection, objective, c.Seed)
+	t.monitor = measure.NewMonitor(objective, measure.Config{
 		Select: selection, Every: c.MeasureEvery, Window: c.FlatnessWindow,
 		Tol: c.FlatnessTol, MaxProducts: c.FlatnessIters, Seed: c.Seed, Subset: subset,
-		PerDecade: c.MeasureLog, Converge: selection.Converged(), Momentum: c.Momentum, Plain: c.optimizer().Plain(), NotSGD: !c.optimizer().IsSGD(),
-		Reach: c.Reach.reach(),
+		PerDecade: c.MeasureLog, Converge: selection.Converged(), Momentum: c.Momentum,
+		Plain: c.optimizer().Plain() && injection == nil, NotSGD: !c.optimizer().IsSGD() || injection != nil,
+		Norms: injection.norms(), Reach: c.Reach.reach(),
 	})
 	t.ahead = newAhead(t)
 	t.progress.Summary = record.Summary{Device: p.Device.Name, Params: len(t.session.Params())}
@@ -194,7 +202,7 @@ func (t *trainer[T]) advance(ctx context.Context) error {
 	t.line.Step, t.line.Epoch, t.line.LR = t.at, t.sampler.Epoch(t.at), lr
 	err := t.monitor.Step(t.at, t.indices, &t.line)
 	if err == nil {
-		t.updater.step(t.at, lr)
+		t.update(lr)
 		err = t.monitor.Updated(&t.line)
 	}
 	if failed := t.session.Err(); failed != nil {
@@ -209,6 +217,20 @@ func (t *trainer[T]) advance(ctx context.Context) error {
 	now := time.Now()
 	t.line.MS.Set("step", math.Round(float64(now.Sub(began))/1e3)/1e3)
 	return t.log(now)
+}
+
+// update moves the parameters along the gradient that was measured.
+func (t *trainer[T]) update(lr float64) {
+	if t.injector != nil {
+		var own measure.GradientNoise
+		if t.injector.norms() {
+			own, _ = t.monitor.Noise()
+		}
+		if t.injector.draw(t.at, len(t.indices), own) {
+			t.session.Axpy(1, t.injector.noise, t.session.Grad())
+		}
+	}
+	t.updater.step(t.at, lr)
 }
 
 // log writes the line of a step that was taken.

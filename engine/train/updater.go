@@ -3,6 +3,7 @@ package train
 import (
 	"sgflow/engine"
 	"sgflow/engine/optim"
+	"sgflow/engine/rng"
 )
 
 // updater moves the parameters by the optimizer's steps and keeps what it
@@ -13,12 +14,18 @@ type updater[T engine.Float] struct {
 
 	velocity      []T // nil without momentum
 	first, second []T // moments of an Adam's gradient, else nil
+
+	seed  uint64
+	kicks []T // of SGLD, else nil
+	gauss *gauss[T]
 }
 
 func newUpdater[T engine.Float](c *Config, s *engine.Session[T]) *updater[T] {
-	u := &updater[T]{Config: c.optimizer(), s: s}
+	u := &updater[T]{Config: c.optimizer(), s: s, seed: c.Seed}
 	n := len(s.Params())
 	switch {
+	case u.Name == optim.SGLD:
+		u.kicks, u.gauss = s.NewVector(n), newGauss(s)
 	case u.IsAdam():
 		u.first, u.second = s.NewVector(n), s.NewVector(n)
 	case u.Momentum != 0:
@@ -35,6 +42,10 @@ func (u *updater[T]) step(step int, lr float64) {
 		return
 	}
 	u.s.Update(u.velocity, u.Update(lr))
+	if size := u.Diffusion(lr); size > 0 {
+		u.gauss.fill(u.kicks, rng.New(rng.Noise, u.seed, uint64(step)))
+		u.s.Axpy(size, u.kicks, u.s.Params())
+	}
 }
 
 // vector is a vector that a checkpoint keeps.

@@ -123,9 +123,10 @@ func TestAdamRunsAreTheTextbooksLoop(t *testing.T) {
 }
 
 func TestTemperatureIsLoggedForSGDOnly(t *testing.T) {
-	for name, want := range map[string]bool{optim.SGD: true, optim.SGDW: true, optim.Adam: false, optim.AdamW: false} {
+	for name, want := range map[string]bool{optim.SGD: true, optim.SGDW: true, optim.Adam: false, optim.AdamW: false, optim.SGLD: false} {
 		c := smallConfig(t)
 		c.Optimizer, c.Measure, c.Steps = name, "temperature,cabs,alpha,update_size", 3
+		c.Temperature = 1e-4
 		if !want {
 			c.Momentum = 0
 		}
