@@ -6,15 +6,14 @@ import (
 )
 
 // Network is the mean loss of a network on samples 0 … n−1 of an objective, a
-// Surface whose vectors are the session's. It writes the session's parameters. The
-// objective, and others of the same session, may be used between two Gradients:
-// what they computed is made again where it is needed.
+// Surface whose vectors are the session's. It writes the session's parameters.
+// Between a Gradient and the methods that speak of it nothing else may run on the
+// session: before the next Gradient, anything.
 type Network[T engine.Float] struct {
 	*engine.Session[T] // the Vectors
 
 	o       *measure.Objective[T]
 	all     []int32
-	n       int  // samples of the last Gradient
 	normed  bool // Gradient gives the norms of samples' gradients at next to no cost
 	layers  []measure.GradientNoise
 	moments []T // Σgᵢ∘gᵢ/n where the caller wants the trace alone and there are no norms
@@ -53,7 +52,6 @@ func (w *Network[T]) Gradient(out, theta []T, indices []int32) (loss float64) {
 	if indices == nil {
 		indices = w.all
 	}
-	w.n = len(indices)
 	if &theta[0] != &w.Params()[0] {
 		w.Copy(w.Params(), theta)
 	}

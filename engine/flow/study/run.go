@@ -34,12 +34,13 @@ type Progress struct {
 
 // Run lays the paths side by side that c asks for. On an error under way, of a path
 // that diverged or of the context, what was found so far comes back with it; a wrong
-// request is a request.Error, before any work.
-func Run(ctx context.Context, c Config, w Watcher) (*Result, error) {
+// request is a request.Error, before any work. The options say where data come from,
+// if it is not from the set's own place.
+func Run(ctx context.Context, c Config, w Watcher, with ...problem.Option) (*Result, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	p, err := c.Problem.Open()
+	p, err := c.Problem.Open(with...)
 	if err != nil {
 		return nil, err
 	}
