@@ -12,9 +12,12 @@ endif
 NVRTC ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sgflow-nvrtc
 NVRTC_FOLDER = $(NVRTC)/nvidia/cuda_nvrtc/lib
 
+# What looks for errors of kernels on a GPU; it comes with CUDA's toolkit.
+SANITIZE = SGFLOW_LIBCUDA=libcuda.so.1 compute-sanitizer --error-exitcode 1 --require-cuda-init no
+
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: run build test test-slow test-slurm bench-sweep test-race lint cross fuzz bench test-cuda bench-cuda bench-peers bench-estimators agreement generate check-cuda-header screenshots clean
+.PHONY: run build test test-slow test-slurm bench-sweep test-race lint cross fuzz bench test-cuda bench-cuda bench-peers bench-peers-cuda bin/peers-product bench-estimators agreement generate check-cuda-header screenshots clean
 
 run: build ## train the MLP preset on the embedded MNIST, measuring everything
 	./bin/sgflow train
@@ -59,6 +62,7 @@ fuzz: ## a short run of every fuzz target (so many inputs, as go test calls it a
 test-cuda: ## kernels, steps and endurance on this machine's GPU; bin/cuda.test runs elsewhere too
 	$(CUDA_ENV) go test -c $(CUDA_TAGS) -o bin/cuda.test ./engine/cuda
 	SGFLOW_LIBCUDA=libcuda.so.1 bin/cuda.test -test.v
+	$(if $(shell command -v compute-sanitizer),$(foreach tool,memcheck racecheck,$(SANITIZE) --tool $(tool) bin/cuda.test -test.run 'MatMul|Conv|Pool|Unary|Elementwise|Bias|Reduce|Transpose|Loss|Session|Presets|Vector|StepsOnTheDevice' &&) true,@echo 'SKIP: compute-sanitizer is not installed')
 
 bench-cuda: ## time steps, gradients, products with the Hessian and matrix products on this machine's GPU
 	$(CUDA_ENV) go test -c $(CUDA_TAGS) -o bin/cuda.test ./engine/cuda
@@ -69,6 +73,12 @@ bench: ## kernels and steps of this machine
 
 bench-peers: ## time this machine against PyTorch, JAX, Gorgonia and GoMLX (sets up its own environment; half an hour)
 	bench/peers/run
+
+bench-peers-cuda: ## time steps on this machine's GPU against PyTorch's CUDA graphs and JAX's scan, of the Python that is here
+	bench/peers/cuda
+
+bin/peers-product: ## sgflow's worker in the comparisons, with CUDA; it runs elsewhere too
+	$(CUDA_ENV) go build $(CUDA_TAGS) -trimpath -o $@ ./bench/peers/product
 
 bench-estimators: ## time steps that measure against Cockpit, BackPACK, PyHessian and curvlinops (sets up its own environments; half an hour)
 	bench/peers/estimators

@@ -85,10 +85,10 @@ func newTrainer[T engine.Float](p *problem.Opened, c Case) (Trainer, error) {
 		Select: selection, Seed: Seed, Plain: true, Converge: selection.Converged(),
 	})
 	if monitor.Ahead() && problem.SetData(p, s) && (!monitor.Noisy() || s.NoisySteps()) {
-		return &resident[T]{session: s, monitor: monitor, sampler: sampler, batch: c.Batch, line: record.Step{LR: LearningRate}}, nil
+		return &resident[T]{session: s, monitor: monitor, batches: batches{sampler: sampler}, line: record.Step{LR: LearningRate}}, nil
 	}
 	return &trainer[T]{
-		session: s, sampler: sampler, update: optim.Update{LR: LearningRate}, line: record.Step{LR: LearningRate}, monitor: monitor,
+		session: s, monitor: monitor, batches: batches{sampler: sampler}, update: optim.Update{LR: LearningRate}, line: record.Step{LR: LearningRate},
 	}, nil
 }
 
@@ -110,21 +110,38 @@ func InitialWeights(set *data.Set, spec models.Spec) ([]models.Tensor, error) {
 	return weights, err
 }
 
+// batches gives full batches, one after the other: what is left at the end of an
+// epoch is no step to be timed with them.
+type batches struct {
+	sampler *data.Sampler
+	at      int
+	indices []int32
+}
+
+// next returns the samples of the next batch, valid until the one after.
+func (b *batches) next() []int32 {
+	for {
+		b.indices = b.sampler.Batch(b.at, b.indices)
+		b.at++
+		if len(b.indices) == b.sampler.MaxBatch() {
+			return b.indices
+		}
+	}
+}
+
 // trainer takes steps one by one.
 type trainer[T engine.Float] struct {
 	session *engine.Session[T]
 	monitor *measure.Monitor[T]
-	sampler *data.Sampler
+	batches batches
 	update  optim.Update
 
-	at      int
-	indices []int32
-	line    record.Step
+	at   int
+	line record.Step
 }
 
 func (t *trainer[T]) Step() (float64, error) {
-	t.indices = t.sampler.Batch(t.at, t.indices)
-	if err := t.monitor.Step(t.at, t.indices, &t.line); err != nil {
+	if err := t.monitor.Step(t.at, t.batches.next(), &t.line); err != nil {
 		return 0, fmt.Errorf("bench: step %d: %w", t.at, err)
 	}
 	t.session.Update(nil, t.update)
@@ -139,7 +156,7 @@ func (t *trainer[T]) Stride() int { return 1 }
 
 func (t *trainer[T]) Work() int {
 	products, _ := t.line.Flatness.Get("hv").Get()
-	return stepWork(t.session.Program(), len(t.indices), int(products))
+	return stepWork(t.session.Program(), len(t.batches.indices), int(products))
 }
 
 func (t *trainer[T]) Close() { t.session.Close() }
@@ -151,12 +168,10 @@ const stride = 100
 type resident[T engine.Float] struct {
 	session *engine.Session[T]
 	monitor *measure.Monitor[T]
-	sampler *data.Sampler
-	batch   int
+	batches batches
 
 	at      int
-	step    []int32 // samples of a step
-	indices []int32 // of all
+	indices []int32 // of all steps
 	rates   []float64
 	results engine.Results
 	taken   measure.Taken
@@ -166,14 +181,9 @@ type resident[T engine.Float] struct {
 func (t *resident[T]) Step() (float64, error) {
 	t.indices, t.rates = t.indices[:0], t.rates[:0]
 	for len(t.rates) < stride {
-		t.step = t.sampler.Batch(t.at, t.step)
-		t.at++
-		if len(t.step) < t.batch {
-			continue // what is left at the end of an epoch
-		}
-		t.indices, t.rates = append(t.indices, t.step...), append(t.rates, LearningRate)
+		t.indices, t.rates = append(t.indices, t.batches.next()...), append(t.rates, LearningRate)
 	}
-	t.session.Start(engine.Steps[T]{Batch: t.batch, Indices: t.indices, Rates: t.rates, Noise: t.monitor.Noisy(), Last: t.monitor.LastGrad()})
+	t.session.Start(engine.Steps[T]{Batch: t.batches.sampler.MaxBatch(), Indices: t.indices, Rates: t.rates, Noise: t.monitor.Noisy(), Last: t.monitor.LastGrad()})
 	t.session.Finish(&t.results)
 	if err := t.session.Err(); err != nil {
 		return 0, err
@@ -181,14 +191,17 @@ func (t *resident[T]) Step() (float64, error) {
 	for k := range t.results.Steps {
 		t.taken.Of(&t.results, k)
 		if err := t.monitor.Take(&t.taken, &t.line); err != nil {
-			return 0, fmt.Errorf("bench: step %d: %w", t.at-t.results.Steps+k, err)
+			return 0, fmt.Errorf("bench: step %d: %w", t.at+k, err)
 		}
 	}
+	t.at += t.results.Steps
 	return t.line.Loss, nil
 }
 
 func (t *resident[T]) Stride() int { return stride }
 
-func (t *resident[T]) Work() int { return stepWork(t.session.Program(), t.batch, 0) }
+func (t *resident[T]) Work() int {
+	return stepWork(t.session.Program(), t.batches.sampler.MaxBatch(), 0)
+}
 
 func (t *resident[T]) Close() { t.session.Close() }

@@ -69,14 +69,15 @@ class Shared:
 
 def time_steps(step, seconds):
     """Milliseconds a step, each over a block of steps, and the number of steps.
-    step() returns when its step is done."""
-    result, steps = [], 0
+    step() returns when its step is done; it may have a number of steps, stride,
+    that it takes at once."""
+    result, steps, stride = [], 0, getattr(step, "stride", 1)
     start = time.perf_counter()
     while not result or time.perf_counter() - start < seconds:
         begin, count, spent = time.perf_counter(), 0, 0.0
         while count == 0 or spent < BLOCK_SECONDS:
             step()
-            count += 1
+            count += stride
             spent = time.perf_counter() - begin
         result.append(spent * 1e3 / count)
         steps += count

@@ -1,19 +1,26 @@
-"""JAX's worker:  worker_jax.py
+"""JAX's worker:  worker_jax.py [scan]
 
 One jitted function takes the whole step, gather to update, with its state
 (parameters and step number) donated. Convolutional networks are tried in both
 layouts and with pooling both by windows and by reshaping; the fastest is timed.
 Threads are what XLA_FLAGS and the processor affinity leave it.
+
+With scan, STRIDE steps are one call, a lax.scan over them: for a GPU, where a call
+costs as much as a step. Products are of float32, not TF32.
 """
 
 import functools
 import itertools
+import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import common
+
+STRIDE = 100 if "scan" in sys.argv[1:] else 1  # steps between two losses
+jax.config.update("jax_default_matmul_precision", "highest")
 
 
 def dense(p, name, x):
@@ -69,11 +76,16 @@ class Run:
             params = jax.tree.map(lambda p, g: p - rate * g, params, grads)
             return (params, at + 1), loss
 
-        self.jitted = jax.jit(step, donate_argnums=0)
+        def scan(state, images, labels, order):
+            state, losses = jax.lax.scan(lambda s, _: step(s, images, labels, order), state, length=STRIDE)
+            return state, losses[-1]
+
+        self.jitted = jax.jit(step if STRIDE == 1 else scan, donate_argnums=0)
+        self.stride = STRIDE
         self.state = ({k: jnp.array(v) for k, v in shared.weights.items()}, jnp.int32(0))
         self.data = data
 
-    def step(self):
+    def __call__(self):
         self.state, loss = self.jitted(self.state, *self.data)
         return loss.block_until_ready()
 
@@ -92,8 +104,8 @@ def prepare(request):
             for layout, by_window in itertools.product(("NCHW", "NHWC"), (True, False))
         ]
     runs = [Run(request, shared, data, model) for model in models]
-    losses = [[run.step() for _ in range(request["steps"])] for run in runs][0]
-    step = common.fastest([run.step for run in runs]) if len(runs) > 1 else runs[0].step
+    losses = [[run() for _ in range(request["steps"])] for run in runs][0]
+    step = common.fastest(runs) if len(runs) > 1 else runs[0]
     return losses, step
 
 

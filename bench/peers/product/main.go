@@ -2,7 +2,9 @@
 // package protocol), and writes what all of them share:
 //
 //	product export DIR STEPS BATCH...
-//	product serve THREADS MEASURE
+//	product serve THREADS MEASURE [DEVICE STRIDE]
+//
+// With a device, an answer's loss is that of the last of STRIDE steps.
 package main
 
 import (
@@ -28,7 +30,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 3 {
-		return fmt.Errorf("usage: product export DIR STEPS BATCH... | product serve THREADS MEASURE")
+		return fmt.Errorf("usage: product export DIR STEPS BATCH... | product serve THREADS MEASURE [DEVICE STRIDE]")
 	}
 	set, err := data.Open("mnist")
 	if err != nil {
@@ -48,23 +50,55 @@ func run(args []string) error {
 		if err != nil {
 			return err
 		}
-		return serve(set, threads, args[2])
+		c, stride := bench.Case{Threads: threads, Measure: args[2]}, 1
+		if len(args) == 5 {
+			c.Device = args[3]
+			if stride, err = strconv.Atoi(args[4]); err != nil {
+				return err
+			}
+		}
+		return serve(set, c, stride)
 	}
 	return fmt.Errorf("unknown command %q", args[0])
 }
 
-// serve answers requests.
-func serve(set *data.Set, threads int, what string) error {
+// serve answers requests by steps of c, so many at once.
+func serve(set *data.Set, c bench.Case, stride int) error {
 	return protocol.Serve(os.Stdin, os.Stdout, func(r protocol.Request) (protocol.Steps, error) {
 		if r.Rate != bench.LearningRate {
 			return nil, fmt.Errorf("the rate is %g", bench.LearningRate)
 		}
-		return bench.NewTrainer(set, bench.Case{Model: r.Model, Batch: r.Batch, Threads: threads, Measure: what})
+		c.Model, c.Batch = r.Model, r.Batch
+		t, err := bench.NewTrainer(set, c)
+		if err != nil {
+			return nil, err
+		}
+		if stride%t.Stride() != 0 {
+			t.Close()
+			return nil, fmt.Errorf("this trainer takes %d steps at once, not %d", t.Stride(), stride)
+		}
+		return &strided{t, stride}, nil
 	})
 }
 
+// strided takes stride steps at once.
+type strided struct {
+	bench.Trainer
+	stride int
+}
+
+func (s *strided) Stride() int { return s.stride }
+
+func (s *strided) Step() (loss float64, err error) {
+	for taken := 0; taken < s.stride && err == nil; taken += s.Trainer.Stride() {
+		loss, err = s.Trainer.Step()
+	}
+	return loss, err
+}
+
 // export writes the data, the initial weights of the presets and the samples of
-// the first steps at each batch size.
+// the first steps at each batch size; what is left at the end of an epoch is left out,
+// as by trainers.
 func export(set *data.Set, dir string, steps int, batches []int) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -80,8 +114,12 @@ func export(set *data.Set, dir string, steps int, batches []int) error {
 			return err
 		}
 		var text []byte
-		for t := range steps {
-			for _, i := range sampler.Batch(t, nil) {
+		for t := 0; len(text) < steps*batch*4; t++ {
+			indices := sampler.Batch(t, nil)
+			if len(indices) < batch {
+				continue
+			}
+			for _, i := range indices {
 				text = binary.LittleEndian.AppendUint32(text, uint32(i))
 			}
 		}

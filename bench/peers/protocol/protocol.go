@@ -52,6 +52,9 @@ type Steps interface {
 	Close()
 }
 
+// strider is Steps that takes so many at once, and returns the loss of the last.
+type strider interface{ Stride() int }
+
 // blockTime is how long a block of steps takes at least, so that the reading of
 // the clock costs nothing.
 const blockTime = 10 * time.Millisecond
@@ -108,9 +111,13 @@ func losses(s Steps, n int) ([]float64, error) {
 }
 
 func times(s Steps, d time.Duration) (ms []float64, steps int, err error) {
+	stride := 1
+	if t, ok := s.(strider); ok {
+		stride = t.Stride()
+	}
 	for start := time.Now(); len(ms) == 0 || time.Since(start) < d; {
 		from, n := time.Now(), 0
-		for ; n == 0 || time.Since(from) < blockTime; n++ {
+		for ; n == 0 || time.Since(from) < blockTime; n += stride {
 			if _, err := s.Step(); err != nil {
 				return nil, 0, err
 			}
