@@ -2,8 +2,10 @@ package reproduce
 
 import (
 	"fmt"
+	"slices"
 
 	"sgflow/data"
+	"sgflow/engine/rng"
 )
 
 // withClasses returns the samples of the given classes, in their order, labelled by
@@ -48,4 +50,19 @@ func ofClasses(s *data.Split, place map[int32]int32) *data.Split {
 	}
 	part.N = len(part.Labels)
 	return part
+}
+
+// withRandomLabels returns the set with each training label drawn uniformly anew with
+// the probability share.
+func withRandomLabels(set *data.Set, share float64, seed uint64) *data.Set {
+	changed, train := *set, *set.Train
+	train.Labels = slices.Clone(train.Labels)
+	source := rng.New(rng.Labels, seed, 0)
+	for i := range train.Labels {
+		if source.Float64() < share {
+			train.Labels[i] = int32(source.Uint32n(uint32(set.Classes)))
+		}
+	}
+	changed.Train = &train
+	return &changed
 }

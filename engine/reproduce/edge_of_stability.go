@@ -28,13 +28,10 @@ var edgeOfStability = Experiment{
 	Claim:   "Under full-batch gradient descent lambda_max rises until it reaches 2/η and then hovers there, while the loss goes on falling.",
 	Source:  "Cohen, Kaur, Li, Kolter, Talwalkar 2021, arXiv:2103.00065",
 	Paper:   "lambda_max at or just above 2/η, for networks on 5,000 samples of CIFAR-10, mean squared error and cross-entropy (figures 1 and 5)",
-	Setting: "mlp 784-100-100-10 with tanh, mean squared error, the first 1,000 samples of MNIST, full batch, η = 0.1 and 0.2, in full also 0.05; lambda_max of the full loss to 1 % every 10 steps, in time t = Σ η up to 80",
+	Setting: "mlp 784-64-64-64-10 with tanh, mean squared error, the first 500 samples of MNIST (in full 2,000), full batch, η = 0.1 and 0.15, in full also 0.05; lambda_max of the full loss to 1 % at every 2 units of t = Σ η up to 80 (in full 160)",
 	Differs: "data set, size of network and training set; training ends long before the samples are fitted",
 	Run:     runEdgeOfStability,
 }
-
-// edgeTime is how long, in Σ η, networks are trained.
-const edgeTime = 80
 
 // edgeRun is one network's way.
 type edgeRun struct {
@@ -42,15 +39,17 @@ type edgeRun struct {
 	start        float64
 	late         float64 // mean of lambda over the last third
 	fall         float64 // loss at the end over loss where the last third begins
+	accuracy     float64 // on the training samples, at the end
 }
 
 func runEdgeOfStability(ctx context.Context, l *Lab) (*Outcome, error) {
-	rates := pick(l, []float64{0.2, 0.1}, []float64{0.2, 0.1, 0.05})
+	rates := pick(l, []float64{0.15, 0.1}, []float64{0.15, 0.1, 0.05})
+	samples, time := pick(l, 500, 2000), pick(l, 80.0, 160.0)
 	runs, err := Map(ctx, l, len(rates)*len(l.Seeds), func(ctx context.Context, l *Lab, i int) (*edgeRun, error) {
 		rate, seed := rates[i/len(l.Seeds)], l.Seeds[i%len(l.Seeds)]
-		c := NewSetup("mlp:784-100-100-10,act=tanh", 1000, seed)
+		c := NewSetup("mlp:784-64-64-64-10,act=tanh", samples, seed)
 		c.Loss = problem.MSE
-		return takeEdge(ctx, l, c, rate, int(edgeTime/rate), 10)
+		return takeEdge(ctx, l, c, rate, int(time/rate), int(2/rate))
 	})
 	if err != nil {
 		return nil, err
@@ -86,6 +85,7 @@ func takeEdge(ctx context.Context, l *Lab, c Setup, rate float64, steps, every i
 	late := r.loss.between(end*2/3, math.Inf(1))
 	r.start, r.late = r.lambda.y[0], stat.Mean(r.lambda.between(end*2/3, math.Inf(1)), nil)
 	r.fall = late[len(late)-1] / late[0]
+	_, r.accuracy = n.Evaluate(n.Train, n.All)
 	return r, nil
 }
 
@@ -128,7 +128,7 @@ func judgeEdge(rates []float64, seeds []uint64, runs []*edgeRun) *Outcome {
 	}
 	o.Why = fmt.Sprintf("lambda_max·η/2 has to start below %g, to average %g to %g (95 %% interval) over the last third of the steps, and the loss to fall there%s.",
 		edgeStart, edgeLow, edgeHigh, said)
-	sharpness.Series = append(sharpness.Series, level("2/η", 0, edgeTime, 1))
+	sharpness.Series = append(sharpness.Series, level("2/η", 0, runs[0].lambda.x[len(runs[0].lambda.x)-1], 1))
 	o.Charts = []page.Chart{sharpness, losses}
 	return o
 }

@@ -20,6 +20,10 @@ type Setup struct {
 	problem.Problem
 	Classes []int32 // keep these classes of the data only; nil is all
 	Tests   int     // use the first so many test samples; 0 is all
+	// RandomLabels is the share of the training samples that get a label drawn
+	// uniformly from all classes, by the seed.
+	RandomLabels float64
+	InitialScale float64 // of the initial weights, times those of the model; 0 is 1
 }
 
 // NewSetup returns a setup on MNIST with cross-entropy in float32.
@@ -56,6 +60,9 @@ func Open[T engine.Float](l *Lab, c Setup) (*Network[T], error) {
 		if err == nil && c.Classes != nil {
 			set, err = withClasses(set, c.Classes)
 		}
+		if err == nil && c.RandomLabels > 0 {
+			set = withRandomLabels(set, c.RandomLabels, c.Seed)
+		}
 		return set, err
 	}))
 	if err != nil {
@@ -75,6 +82,9 @@ func Open[T engine.Float](l *Lab, c Setup) (*Network[T], error) {
 	if err := problem.SetWeights(p, n.Session); err != nil {
 		n.Close()
 		return nil, err
+	}
+	if c.InitialScale > 0 {
+		n.Session.Scale(c.InitialScale, n.Session.Params())
 	}
 	n.Train, n.Test = problem.NewObjective(p, n.Session, p.Train), problem.NewObjective(p, n.Session, p.Set.Test)
 	return n, nil

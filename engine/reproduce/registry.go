@@ -11,6 +11,12 @@ import (
 // Experiments are all there are, in the order of `reproduce all`.
 var Experiments = []*Experiment{
 	&edgeOfStability,
+	&edgeCrossEntropy,
+	&batchSharpness,
+	&noiseCurvatureAlignment,
+	&noiseCovarianceExponent,
+	&hessianOutliers,
+	&flatnessDisputed,
 }
 
 // Lookup returns the experiments of the names, each once, in the order of the names;
