@@ -14,7 +14,7 @@ var alpha = Quantity{
 		"−1 where it began, 0 in the minimum, 1 on the other side at the same height, above 1 higher; −1 where the fit is concave; " +
 		"weights are the inverse variances over the samples (1e-10 for a variance of 0); absent at the first step, for n = 1 at either end, " +
 		"after a step of length 0, where the fit has no minimum nor maximum (both losses equal, both slopes 0), " +
-		"and with momentum or weight decay where the model's sample gradients have no factors",
+		"with SAM, whose steps leave nothing of the samples' gradients at their start, and with momentum or weight decay where the model's sample gradients have no factors",
 	Source:  "Schneider et al. 2021 (Cockpit), arXiv:2102.06604, section 3.1",
 	Unit:    "1",
 	Cost:    "0.2 steps for the samples' slopes at the ends; 1 with momentum",
@@ -38,7 +38,7 @@ const (
 
 func measureAlpha[T engine.Float](p *Point[T]) error {
 	g, ok := p.Noise()
-	if !ok {
+	if !ok || p.step.Ascends {
 		return nil
 	}
 	start := p.list(alphaStart)

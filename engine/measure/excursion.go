@@ -27,6 +27,7 @@ type excursion[T engine.Float] struct {
 	theta     []T // where it started
 	grad      []T // ḡ there
 	direction []T // scratch
+	ascended  []T // the gradient of Ascend
 	sums      []float64
 
 	alpha float64 // of the move in progress

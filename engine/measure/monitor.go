@@ -49,6 +49,9 @@ type Config struct {
 	Momentum float64
 	Plain    bool
 	NotSGD   bool
+	// Ascends is set where updates follow the gradient of another point than θ, as
+	// Ascend leaves it.
+	Ascends bool
 	// Norms asks for the norms of samples' gradients at every step, whatever is
 	// measured, for Monitor.Noise.
 	Norms bool
@@ -116,7 +119,7 @@ type spent struct {
 func NewMonitor[T engine.Float](o *Objective[T], c Config) *Monitor[T] {
 	c.setDefaults()
 	m := &Monitor[T]{c: c, o: o, m: newMemory(o.s.NewVector), spent: map[*Quantity]*spent{}}
-	m.s = Step{Momentum: c.Momentum, Plain: c.Plain, NotSGD: c.NotSGD}
+	m.s = Step{Momentum: c.Momentum, Plain: c.Plain, NotSGD: c.NotSGD, Ascends: c.Ascends}
 	m.p = Point[T]{ctx: context.Background(), o: o, c: &m.c, memory: &m.m, step: &m.s}
 	m.noise, m.flatness = c.Select.of(Noise), c.Select.of(Flatness)
 	m.needs, m.flatNeeds = needs(m.noise), needs(m.flatness)

@@ -67,6 +67,9 @@ type Step struct {
 	Plain bool
 	// NotSGD is set where the update is not that of SGD, with momentum or without.
 	NotSGD bool
+	// Ascends is set where the update follows the gradient of another point: samples'
+	// gradients at θ are gone once it is made.
+	Ascends bool
 }
 
 // begin starts a new point at the objective's last Gradient.

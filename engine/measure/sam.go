@@ -19,6 +19,16 @@ type SAMConfig struct {
 	Adaptive bool
 }
 
+func (c *SAMConfig) setDefaults() {
+	if c.Rho > 0 {
+		return
+	}
+	c.Rho = DefaultRho
+	if c.Adaptive {
+		c.Rho = DefaultAdaptiveRho
+	}
+}
+
 // SAMResult is the sharpness by one step of ascent.
 type SAMResult struct {
 	Sharpness float64 `json:"sharpness"` // Perturbed − Loss
@@ -41,12 +51,7 @@ type SAMResult struct {
 // It takes two evaluations of the loss. θ and ḡ are as before when it returns.
 // The error is ErrZeroGradient where ḡ, or Tḡ, is zero, or the context's.
 func SAM[T engine.Float](ctx context.Context, o *Objective[T], c SAMConfig) (SAMResult, error) {
-	if c.Rho <= 0 {
-		c.Rho = DefaultRho
-		if c.Adaptive {
-			c.Rho = DefaultAdaptiveRho
-		}
-	}
+	c.setDefaults()
 	r := SAMResult{Rho: c.Rho}
 	e := o.leave(ctx)
 	defer e.back()

@@ -27,10 +27,16 @@ const (
 	// as η goes to 0 it samples the density exp(−L(θ)/T), decay and all; the
 	// posterior exp(−N·L(θ)) of N samples is that of T = 1/N.
 	SGLD = "sgld"
+	// SAM is SGD along the gradient at the point of steepest ascent of the batch's
+	// loss within the radius ρ, and ASAM with the radius measured in units of the
+	// parameters' sizes: sharpness-aware minimisation (Foret et al. 2021,
+	// arXiv:2010.01412; Kwon et al. 2021, arXiv:2102.11600; measure.Ascend).
+	SAM  = "sam"
+	ASAM = "asam"
 )
 
 // optimizers lists the names that Config.Name takes.
-var optimizers = []string{SGD, SGDW, Adam, AdamW, SGLD}
+var optimizers = []string{SGD, SGDW, Adam, AdamW, SGLD, SAM, ASAM}
 
 // Config is an optimizer as a user asks for it. The zero value is plain SGD.
 // Settings that belong to other optimizers than the named one have no effect, but
@@ -38,7 +44,7 @@ var optimizers = []string{SGD, SGDW, Adam, AdamW, SGLD}
 type Config struct {
 	// Name is one of the constants above; empty is "sgd".
 	Name string
-	// Momentum m of the SGDs is in [0, 1); 0 is none, and needs no velocity.
+	// Momentum m of the SGDs and SAMs is in [0, 1); 0 is none, and needs no velocity.
 	Momentum float64
 	// Nesterov looks one momentum step ahead; it needs Momentum > 0.
 	Nesterov bool
@@ -49,6 +55,8 @@ type Config struct {
 	Beta1, Beta2, Epsilon float64
 	// Temperature T > 0, of SGLD.
 	Temperature float64
+	// Rho is the radius ρ of the SAMs; 0 is the papers', 0.05 and 0.5.
+	Rho float64
 }
 
 // The settings of the Adams that the paper and PyTorch have.
@@ -61,9 +69,12 @@ const (
 // IsAdam reports whether steps are those of AdamStep.
 func (c Config) IsAdam() bool { return c.Name == Adam || c.Name == AdamW }
 
-// IsSGD reports whether steps follow the gradient, or the velocity that momentum
-// makes of it, so that the noise of the batch has the temperature of SGD.
-func (c Config) IsSGD() bool { return !c.IsAdam() && c.Name != SGLD }
+// IsSGD reports whether steps follow the batch's gradient at θ, or the velocity that
+// momentum makes of it, so that the noise of the batch has the temperature of SGD.
+func (c Config) IsSGD() bool { return c.Name == "" || c.Name == SGD || c.Name == SGDW }
+
+// IsSAM reports whether steps follow the gradient at a point of ascent.
+func (c Config) IsSAM() bool { return c.Name == SAM || c.Name == ASAM }
 
 // Plain reports whether the update is −lr·ḡ and nothing else.
 func (c Config) Plain() bool { return c.IsSGD() && c.Momentum == 0 && c.WeightDecay == 0 }
@@ -83,6 +94,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("optim: nesterov needs momentum: set a momentum above 0, such as 0.9")
 	case c.IsAdam():
 		return c.validateAdam()
+	case c.IsSAM() && (!(c.Rho >= 0) || math.IsInf(c.Rho, 0)):
+		return fmt.Errorf("optim: radius rho %v is out of range: it must be finite and above 0, or 0 for the paper's", c.Rho)
 	case c.Name == SGLD && c.Momentum != 0:
 		return fmt.Errorf("optim: sgld has no momentum, and momentum is %v: leave it out", c.Momentum)
 	case c.Name == SGLD && (!(c.Temperature > 0) || math.IsInf(c.Temperature, 0)):

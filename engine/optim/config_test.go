@@ -14,6 +14,8 @@ func TestValidateAcceptsWhatTrains(t *testing.T) {
 		{Name: "adam", Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.1},
 		{Name: "adamw", Epsilon: 1e-8}, // of no memory: the sign of the gradient
 		{Name: "sgld", Temperature: 1e-4, WeightDecay: 0.1},
+		{Name: "sam", Momentum: 0.9, Rho: 0.1},
+		{Name: "asam"},
 		{Name: "sgd", Beta1: 7}, // another optimizer's
 	} {
 		if err := c.Validate(); err != nil {
@@ -44,6 +46,8 @@ func TestValidateNamesWhatIsWrong(t *testing.T) {
 		{Config{Name: "sgld", Temperature: inf}, "temperature +Inf"},
 		{Config{Name: "sgld", Temperature: 1, Momentum: 0.9}, "sgld has no momentum"},
 		{Config{Name: "adam"}, "epsilon 0"},
+		{Config{Name: "sam", Rho: -1}, "rho -1"},
+		{Config{Name: "asam", Rho: inf}, "rho +Inf"},
 		{Config{Name: "adam", Epsilon: inf}, "epsilon +Inf"},
 		{Config{Name: "adam", Epsilon: 1, WeightDecay: -1}, "weight decay -1"},
 		{Config{Momentum: -0.1}, "momentum -0.1"},

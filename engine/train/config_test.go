@@ -43,6 +43,7 @@ func TestWrongSettingsAreNamedBeforeAnyWork(t *testing.T) {
 		"--noise sigma:32: batches have 32": func(c *Config) { c.Noise = "sigma:32" },
 		"--noise diagonal:1.5":              func(c *Config) { c.Noise = "diagonal:1.5" },
 		"--noise gaussian:0:":               func(c *Config) { c.Noise = "gaussian:0" },
+		"rho -1 ":                           func(c *Config) { c.Optimizer, c.Rho = "sam", -1 },
 		"mean \"cosine\"":                   func(c *Config) { c.Schedule = "cosin" },
 		"own warm-up":                       func(c *Config) { c.Schedule, c.Warmup = "one-cycle", 5 },
 		"mean mse":                          func(c *Config) { c.Loss = "mes" },

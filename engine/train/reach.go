@@ -10,8 +10,8 @@ import (
 // Reach is how far the quantities go that leave the weights to see how the loss
 // rises around them (see [measure.Reach]).
 type Reach struct {
-	SAMRho         float64 `json:"sam-rho" name:"sam-rho" help:"Radius ρ of sam_sharpness."`
-	SAMAdaptiveRho float64 `json:"sam-adaptive-rho" name:"sam-adaptive-rho" help:"Radius ρ of sam_sharpness_adaptive."`
+	SAMRho         float64 `json:"sam-rho" name:"sam-rho" help:"Radius ρ of the quantity sam_sharpness; that of --optimizer sam is --rho."`
+	SAMAdaptiveRho float64 `json:"sam-adaptive-rho" name:"sam-adaptive-rho" help:"Radius ρ of the quantity sam_sharpness_adaptive; that of --optimizer asam is --rho."`
 	KeskarEpsilon  float64 `json:"keskar-epsilon" help:"Half side ε of the boxes of keskar_sharpness and keskar_sharpness_subspace."`
 	KeskarSubspace int     `json:"keskar-subspace" help:"Dimensions of the random subspace of keskar_sharpness_subspace."`
 }

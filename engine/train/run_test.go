@@ -154,6 +154,8 @@ func TestSettingsChangeTheRun(t *testing.T) {
 		"decoupled decay":  func(c *Config) { c.Optimizer, c.WeightDecay = "sgdw", 0.1 },
 		"adam":             func(c *Config) { c.Optimizer, c.Momentum = "adam", 0 },
 		"sgld":             func(c *Config) { c.Optimizer, c.Momentum, c.Temperature = "sgld", 0, 1e-3 },
+		"sam":              func(c *Config) { c.Optimizer = "sam" },
+		"asam":             func(c *Config) { c.Optimizer = "asam" },
 		"noise":            func(c *Config) { c.Noise = "sigma:4" },
 		"nesterov":         func(c *Config) { c.Nesterov = true },
 		"replacement":      func(c *Config) { c.Sampling = string(data.Replacement) },

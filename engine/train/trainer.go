@@ -24,16 +24,17 @@ type trainer[T engine.Float] struct {
 	p *problem.Opened
 	r Reporter
 
-	session  *engine.Session[T]
-	test     *measure.Objective[T]
-	monitor  *measure.Monitor[T]
-	sampler  *data.Sampler
-	schedule optim.Schedule
-	updater  *updater[T]
-	injector *injector[T] // nil where gradients get no noise
-	steps    int          // in the whole run
-	until    *target      // nil where the run goes through all its steps
-	ahead    *ahead[T]    // nil where steps are taken one by one
+	session   *engine.Session[T]
+	objective *measure.Objective[T] // of the training set
+	test      *measure.Objective[T]
+	monitor   *measure.Monitor[T]
+	sampler   *data.Sampler
+	schedule  optim.Schedule
+	updater   *updater[T]
+	injector  *injector[T] // nil where gradients get no noise
+	steps     int          // in the whole run
+	until     *target      // nil where the run goes through all its steps
+	ahead     *ahead[T]    // nil where steps are taken one by one
 
 	path   *trajectory.Writer[T] // nil where no points are kept
 	keep   trajectory.Steps
@@ -115,13 +116,13 @@ func newTrainer[T engine.Float](c *Config, p *problem.Opened, r Reporter) (*trai
 	t.updater = newUpdater(c, t.session)
 	t.test = problem.NewObjective(p, t.session, p.Set.Test)
 	t.tests = problem.Sequence(0, p.Set.Test.N)
-	objective := problem.NewObjective(p, t.session, p.Train)
-	t.injector = newInjector(injection, objective, c.Seed)
-	t.monitor = measure.NewMonitor(objective, measure.Config{
+	t.objective = problem.NewObjective(p, t.session, p.Train)
+	t.injector = newInjector(injection, t.objective, c.Seed)
+	t.monitor = measure.NewMonitor(t.objective, measure.Config{
 		Select: selection, Every: c.MeasureEvery, Window: c.FlatnessWindow,
 		Tol: c.FlatnessTol, MaxProducts: c.FlatnessIters, Seed: c.Seed, Subset: subset,
 		PerDecade: c.MeasureLog, Converge: selection.Converged(), Momentum: c.Momentum,
-		Plain: c.optimizer().Plain() && injection == nil, NotSGD: !c.optimizer().IsSGD() || injection != nil,
+		Plain: c.optimizer().Plain() && injection == nil, NotSGD: !c.optimizer().IsSGD() || injection != nil, Ascends: c.optimizer().IsSAM(),
 		Norms: injection.norms(), Reach: c.Reach.reach(),
 	})
 	t.ahead = newAhead(t)
@@ -221,14 +222,19 @@ func (t *trainer[T]) advance(ctx context.Context) error {
 
 // update moves the parameters along the gradient that was measured.
 func (t *trainer[T]) update(lr float64) {
+	noisy := false // that follows from the samples' gradients here: before any ascent
 	if t.injector != nil {
 		var own measure.GradientNoise
 		if t.injector.norms() {
 			own, _ = t.monitor.Noise()
 		}
-		if t.injector.draw(t.at, len(t.indices), own) {
-			t.session.Axpy(1, t.injector.noise, t.session.Grad())
-		}
+		noisy = t.injector.draw(t.at, len(t.indices), own)
+	}
+	if t.updater.IsSAM() {
+		measure.Ascend(t.objective, measure.SAMConfig{Rho: t.updater.Rho, Adaptive: t.updater.Name == optim.ASAM})
+	}
+	if noisy {
+		t.session.Axpy(1, t.injector.noise, t.session.Grad())
 	}
 	t.updater.step(t.at, lr)
 }

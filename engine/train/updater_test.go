@@ -122,12 +122,50 @@ func TestAdamRunsAreTheTextbooksLoop(t *testing.T) {
 	}
 }
 
+// The ascent as the papers have it: ε = ρ·ḡ/‖ḡ‖, and ε = ρ·T²ḡ/‖Tḡ‖ with
+// T = diag|θ|; then SGD with momentum and coupled decay at θ, by the gradient there.
+func TestSAMRunsAreTheTextbooksLoop(t *testing.T) {
+	for name, rho := range map[string]float64{optim.SAM: 0, optim.ASAM: 0.3} {
+		c := smallConfig(t)
+		c.DType, c.Optimizer, c.Rho, c.WeightDecay, c.Measure = problem.Float64, name, rho, 0.01, "noise"
+		mustRun(t, c)
+		r := newReplayed(t, &c)
+		theta := append([]float64(nil), r.theta...)
+		v, there := make([]float64, len(theta)), make([]float64, len(theta))
+		for step := range 2 * r.sampler.StepsPerEpoch() {
+			batch := r.sampler.Batch(step, nil)
+			g, scale := r.gradient(theta, batch), 0.05
+			norm := 0.0
+			for i, x := range g {
+				if name == optim.ASAM {
+					x *= math.Abs(theta[i])
+				}
+				norm += x * x
+			}
+			if name == optim.ASAM {
+				scale = rho
+			}
+			for i, x := range g {
+				if name == optim.ASAM {
+					x *= theta[i] * theta[i]
+				}
+				there[i] = theta[i] + scale*x/math.Sqrt(norm)
+			}
+			for i, x := range r.gradient(there, batch) {
+				v[i] = c.Momentum*v[i] + x + c.WeightDecay*theta[i]
+				theta[i] -= c.LR * v[i]
+			}
+		}
+		wantNear(t, name, finalWeights(t, record.WeightsPath(c.Out), &c), theta, 1e-11) // 20 steps of float64
+	}
+}
+
 func TestTemperatureIsLoggedForSGDOnly(t *testing.T) {
-	for name, want := range map[string]bool{optim.SGD: true, optim.SGDW: true, optim.Adam: false, optim.AdamW: false, optim.SGLD: false} {
+	for name, want := range map[string]bool{optim.SGD: true, optim.SGDW: true, optim.Adam: false, optim.AdamW: false, optim.SGLD: false, optim.SAM: false, optim.ASAM: false} {
 		c := smallConfig(t)
 		c.Optimizer, c.Measure, c.Steps = name, "temperature,cabs,alpha,update_size", 3
 		c.Temperature = 1e-4
-		if !want {
+		if name == optim.Adam || name == optim.AdamW || name == optim.SGLD {
 			c.Momentum = 0
 		}
 		mustRun(t, c)
@@ -142,8 +180,9 @@ func TestTemperatureIsLoggedForSGDOnly(t *testing.T) {
 			}
 		}
 		for _, q := range []string{"alpha", "update_size"} {
-			if last.Get(q).IsZero() {
-				t.Errorf("%s: %s is missing", name, q)
+			sam := name == optim.SAM || name == optim.ASAM
+			if last.Get(q).IsZero() != (sam && q == "alpha") {
+				t.Errorf("%s: %s logged: %v", name, q, !last.Get(q).IsZero())
 			}
 		}
 	}
