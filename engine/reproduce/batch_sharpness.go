@@ -32,7 +32,7 @@ var batchSharpness = Experiment{
 	Claim:   "Under mini-batch SGD it is the batch sharpness E[gᵀH_B g/‖g‖²] that rises to 2/η and hovers there, while lambda_max of the whole set stays below.",
 	Source:  "Andreyev, Beneventano 2024, arXiv:2412.20553",
 	Paper:   "batch sharpness at 2/η, lambda_max lower the smaller the batch, for networks with squared error on 8,192 samples of CIFAR-10",
-	Setting: "mlp 784-64-64-10 with ReLU, initial weights times 0.3, mean squared error, the first 1,000 samples of MNIST of which half have random labels, η = 0.2, batches of 8 and 16 (in full 32 too) drawn with replacement, t = Σ η up to 1,500 (in full 3,000)",
+	Setting: "mlp 784-64-64-10 with ReLU, initial weights times 0.3, mean squared error, the first 1,000 samples of MNIST of which half have random labels, η = 0.1, batches of 8 and 16 (in full 32 too) drawn with replacement, t = Σ η up to 1,500 (in full 3,000)",
 	Differs: "data set, size of network and training set; labels are half random, as MNIST is fitted before the batch sharpness gets to 2/η: true labels are the control",
 	Run:     runBatchSharpness,
 }
@@ -58,7 +58,7 @@ type batchRun struct {
 }
 
 func runBatchSharpness(ctx context.Context, l *Lab) (*Outcome, error) {
-	const rate, half = 0.2, 0.5
+	const rate, half = 0.1, 0.5
 	time := pick(l, 1500.0, 3000.0)
 	settings := pick(l, []batchSetting{{8, half}, {16, half}, {16, 0}}, []batchSetting{{8, half}, {16, half}, {32, half}, {16, 0}})
 	runs, err := Map(ctx, l, len(settings)*len(l.Seeds), func(ctx context.Context, l *Lab, i int) (*batchRun, error) {
@@ -81,22 +81,26 @@ func takeBatches(ctx context.Context, l *Lab, c Setup, s batchSetting, rate floa
 	}
 	defer n.Close()
 	r := &batchRun{batch: &curve{}, lambda: &curve{}}
-	const measurements = 60
+	const measurements, between = 60, 4 // of batch sharpness, and of those from one of lambda_max to the next
+	every := max(steps/measurements, 1)
 	err = n.Take(ctx, Course{
-		Batch: s.batch, LR: rate, Sampling: data.Replacement, Steps: steps, Every: max(steps/measurements, 1),
+		Batch: s.batch, LR: rate, Sampling: data.Replacement, Steps: steps, Every: every,
 		Hook: func(step int) error {
-			lambda, err := n.LambdaMax(ctx, n.All) // leaves the gradient of all samples to Sharpness
-			if err != nil {
-				return err
+			t := float64(step) * rate
+			if step/every%between == 0 {
+				lambda, err := n.LambdaMax(ctx, n.All)
+				if err != nil {
+					return err
+				}
+				r.lambda.add(t, lambda*rate/2)
 			}
+			n.Train.Gradient(n.All, false) // says which samples batches are drawn from
 			sharpness, err := measure.Sharpness(ctx, n.Train, measure.SharpnessConfig{
 				Batch: s.batch, Tol: 0.02, MaxBatches: 100, Seed: c.Seed<<32 + uint64(step),
 			})
 			if err != nil {
 				return err
 			}
-			t := float64(step) * rate
-			r.lambda.add(t, lambda*rate/2)
 			r.batch.add(t, sharpness.Mean.Value*rate/2)
 			l.Report("%s, seed %d: step %d of %d, batch sharpness·η/2 = %.2f", s.name(), c.Seed, step, steps, sharpness.Mean.Value*rate/2)
 			return nil

@@ -27,7 +27,7 @@ var edgeOfStability = Experiment{
 	Name:    "edge-of-stability",
 	Claim:   "Under full-batch gradient descent lambda_max rises until it reaches 2/η and then hovers there, while the loss goes on falling.",
 	Source:  "Cohen, Kaur, Li, Kolter, Talwalkar 2021, arXiv:2103.00065",
-	Paper:   "lambda_max at or just above 2/η, for networks on 5,000 samples of CIFAR-10, mean squared error and cross-entropy (figures 1 and 5)",
+	Paper:   "lambda_max at or just above 2/η, for networks on 5,000 samples of CIFAR-10, mean squared error and cross-entropy",
 	Setting: "mlp 784-64-64-64-10 with tanh, mean squared error, the first 500 samples of MNIST (in full 2,000), full batch, η = 0.1 and 0.15, in full also 0.05; lambda_max of the full loss to 1 % at every 2 units of t = Σ η up to 80 (in full 160)",
 	Differs: "data set, size of network and training set; training ends long before the samples are fitted",
 	Run:     runEdgeOfStability,

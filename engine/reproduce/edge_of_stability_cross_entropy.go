@@ -23,7 +23,7 @@ var edgeCrossEntropy = Experiment{
 	Name:    "edge-of-stability-cross-entropy",
 	Claim:   "With cross-entropy lambda_max reaches 2/η as well, but late in training, as all samples are fitted, it falls far below: the edge of stability is no place of rest.",
 	Source:  "Cohen, Kaur, Li, Kolter, Talwalkar 2021, arXiv:2103.00065",
-	Paper:   "a drop at the end of training for cross-entropy, none for mean squared error, on 5,000 samples of CIFAR-10 (section 3.1, figure 5)",
+	Paper:   "a drop at the end of training for cross-entropy, none for mean squared error, on 5,000 samples of CIFAR-10",
 	Setting: "mlp 784-64-64-64-64-64-10 with tanh, cross-entropy, the first 500 samples of MNIST (in full 1,000), full batch, η = 0.15; lambda_max of the full loss to 1 % at every 2 units of t = Σ η up to 100 (in full 300)",
 	Differs: "data set, and size of network and training set",
 	Run:     runEdgeCrossEntropy,

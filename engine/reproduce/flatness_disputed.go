@@ -25,7 +25,7 @@ var flatnessDisputed = Experiment{
 	Name:    "flatness-disputed",
 	Claim:   "Flatness alone cannot explain generalisation: rescaling the layers of a ReLU network leaves its function alone and makes lambda_max as large as one likes.",
 	Source:  "Dinh, Pascanu, Bengio, Bengio 2017, arXiv:1703.04933",
-	Paper:   "a theorem (section 3, theorem 4): for α-scale transformations of rectified networks the spectral norm of the Hessian has no upper bound",
+	Paper:   "a theorem: for α-scale transformations of rectified networks the spectral norm of the Hessian has no upper bound",
 	Setting: "mlp 784-32-10 with ReLU in float64, cross-entropy, 500 samples of MNIST, 500 steps of SGD with batch 32 and η = 0.1; first layer times α, second over α, α from 1/100 to 100; logits of 1,000 test samples, lambda_max to 1 %",
 	Differs: "the theorem, on one network",
 	Run:     runFlatnessDisputed,

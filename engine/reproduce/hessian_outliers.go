@@ -24,7 +24,7 @@ var hessianOutliers = Experiment{
 	Name:    "hessian-outliers",
 	Claim:   "The Hessian of a trained network has about as many eigenvalues outside its bulk as there are classes.",
 	Source:  "Sagun, Evci, Güney, Dauphin, Bottou 2017, arXiv:1706.04454; Ghorbani, Krishnan, Xiao 2019, arXiv:1901.10159; Papyan 2020, arXiv:2008.11865",
-	Paper:   "k or k − 1 outliers for k classes: 10 for ResNet-32 on CIFAR-10 (Ghorbani), as many as classes for a small network on MNIST and for Gaussian blobs of 2 to 20 classes (Sagun)",
+	Paper:   "about as many outliers as classes, k or k − 1 of k: in small networks (Sagun), and up to ResNets on CIFAR-10 and ImageNet (Ghorbani, Papyan)",
 	Setting: "mlp 784-32-k, cross-entropy, SGD with batch 32 and η = 0.05 for 600 steps on the first 100·k samples of k classes of MNIST, k = 3, 5, 7, 10 (in full 2 to 10 and 2,000 steps), other classes for every seed; the 20 largest eigenvalues by Lanczos iteration, outliers being those above the largest ratio of neighbours",
 	Differs: "data set and network; outliers are counted by the largest relative gap, where the papers look at the density",
 	Run:     runHessianOutliers,

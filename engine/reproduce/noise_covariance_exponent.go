@@ -13,17 +13,18 @@ import (
 	"sgflow/engine/problem"
 )
 
-// Criterion: at every point of training with cross-entropy the 95 % interval over
-// seeds of the exponent a in Var(vₖᵀg) ∝ λₖᵃ, fitted by least squares in logarithms
-// to the largest eigenvalues, lies within 0.8 to 1.2. Networks with squared error are
-// measured too but not counted, as the derivation speaks of a likelihood.
+// Criterion: at both trained points of networks with cross-entropy the 95 % interval
+// over seeds of the exponent a in Var(vₖᵀg) ∝ λₖᵃ, fitted by least squares in
+// logarithms to the largest eigenvalues, lies within 0.8 to 1.2. Initial networks and
+// such with squared error are measured too but not counted: the paper speaks of the
+// vicinity of minima, and tests cross-entropy.
 const exponentLow, exponentHigh = 0.8, 1.2
 
 var noiseCovarianceExponent = Experiment{
 	Name:    "noise-covariance-exponent",
-	Claim:   "The covariance of the gradient noise is proportional to the Hessian: along its eigenvectors the variance of samples' gradients grows as the eigenvalue to the power 1.",
+	Claim:   "Near minima the covariance of the gradient noise is nearly proportional to the Hessian: along its eigenvectors the variance of samples' gradients grows as the eigenvalue to the power 1.",
 	Source:  "Xie, Sato, Sugiyama 2021, arXiv:2002.03495",
-	Paper:   "exponent 1, even Σ = H, for a three-layer network on MNIST, trained or not (figure 1, equation 4)",
+	Paper:   "exponent 1, Σ ≈ H, for fully connected networks on MNIST; Zhang, Yang, Tu 2026, arXiv:2602.05600, find exponents of 1 to 2 instead",
 	Setting: "mlp 784-32-10, cross-entropy, 1,000 samples of MNIST (in full 4,000), initial and after 300 and 3,000 steps of SGD with batch 32, η = 0.1; the variances of all samples' gradients along the eigenvectors of the 40 largest eigenvalues (in full 100)",
 	Differs: "a narrower network; only the upper end of the spectrum, which spans some one and a half decades",
 	Run:     runNoiseCovariance,
@@ -127,12 +128,17 @@ func judgeExponents(seeds []uint64, crossEntropy, squared [][]*exponentFit) *Out
 	exponent, r2, ratio := func(f *exponentFit) float64 { return f.exponent }, func(f *exponentFit) float64 { return f.r2 }, func(f *exponentFit) float64 { return f.ratio }
 	for k, step := range covarianceSteps {
 		found := column(crossEntropy, k, exponent)
-		o.Verdict = All(o.Verdict, Decide(found, exponentLow, exponentHigh))
+		label := fmt.Sprintf("step %d", step)
+		if step == 0 {
+			label += " (not counted)"
+		} else {
+			o.Verdict = All(o.Verdict, Decide(found, exponentLow, exponentHigh))
+		}
 		low, high := Interval(found)
 		ratios := column(crossEntropy, k, ratio)
-		said += fmt.Sprintf("; step %d: %.2f (%.2f to %.2f)", step, stat.Mean(found, nil), low, high)
+		said += fmt.Sprintf("; %s: %.2f (%.2f to %.2f)", label, stat.Mean(found, nil), low, high)
 		o.Measured = append(o.Measured,
-			Over(fmt.Sprintf("exponent, step %d", step), found, "1"),
+			Over("exponent, "+label, found, "1"),
 			Over(fmt.Sprintf("R² of the fit, step %d", step), column(crossEntropy, k, r2), ""),
 			Over(fmt.Sprintf("variance over eigenvalue, step %d", step), ratios, "1, where Σ = H"))
 		first := crossEntropy[0][k]
@@ -146,7 +152,7 @@ func judgeExponents(seeds []uint64, crossEntropy, squared [][]*exponentFit) *Out
 			Over(fmt.Sprintf("R² of the fit, squared error, step %d", step), column(squared, k, r2), ""))
 	}
 	last := len(covarianceSteps) - 1
-	o.Why = fmt.Sprintf("The exponent has to lie within %g to %g (95 %% interval) at every step%s. Proportional is not equal: variance over eigenvalue goes from %.2g at the start to %.2g.",
+	o.Why = fmt.Sprintf("The exponent has to lie within %g to %g (95 %% interval) at trained networks%s. Proportional is not equal: variance over eigenvalue goes from %.2g at the start to %.2g.",
 		exponentLow, exponentHigh, said, stat.Mean(column(crossEntropy, 0, ratio), nil), stat.Mean(column(crossEntropy, last, ratio), nil))
 	o.Charts = []page.Chart{variances}
 	return o
