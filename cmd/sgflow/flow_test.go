@@ -60,7 +60,7 @@ func TestFlowPrintsTables(t *testing.T) {
 	if code != exitDone {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
-	for _, part := range []string{"most like sgd", "In weights", "In predictions", "gradient-flow", "sde-isotropic", "±", filepath.Join(out, "flow.html")} {
+	for _, part := range []string{"distributed most like those of sgd", "in weights", "in predictions", "gradient-flow", "sde-isotropic", "±", filepath.Join(out, "flow.html")} {
 		if !strings.Contains(stdout, part) {
 			t.Errorf("the tables lack %q:\n%s", part, stdout)
 		}

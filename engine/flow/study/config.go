@@ -35,7 +35,7 @@ const (
 // Default returns the configuration of which nothing is asked.
 func Default() Config {
 	p := problem.Default()
-	p.Limit = 500
+	p.Limit = 400
 	return Config{
 		Problem: p, Paths: "sgd;descent;gradient-flow;sde-full;sde-isotropic", LR: 0.01, Batch: 8, Sampling: string(data.Replacement), Steps: 1000,
 		Seeds: 3, TestLimit: 1000, LambdaMax: lambdaFirst,

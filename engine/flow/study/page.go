@@ -60,10 +60,11 @@ func (r *Result) Page() *page.Page {
 	apart.Text = append(apart.Text, r.Warnings...)
 	for _, kind := range []struct {
 		name, title, label, how string
-		of                      func(Distance) analysis.Estimate
+		of                      func(Distance) *analysis.Estimate
 	}{
-		{"weights", "in weights", "‖θ − θ′‖", "‖θ_a − θ_b‖. " + seeds, func(d Distance) analysis.Estimate { return d.Weights }},
-		{"predictions", "in predictions", "root mean square of ‖p − p′‖", fmt.Sprintf("√((1/n) Σ‖p_a(x) − p_b(x)‖²) over %d test samples, p being %s. ", r.TestSamples, r.predictionWords()) + seeds, func(d Distance) analysis.Estimate { return d.Predictions }},
+		{"weights", "in weights", "‖θ − θ′‖", "‖θ_a − θ_b‖. " + seeds, func(d Distance) *analysis.Estimate { return &d.Weights }},
+		{"predictions", "in predictions", "root mean square of ‖p − p′‖", fmt.Sprintf("√((1/n) Σ‖p_a(x) − p_b(x)‖²) over %d test samples, p being %s. ", r.TestSamples, r.predictionWords()) + seeds, func(d Distance) *analysis.Estimate { return &d.Predictions }},
+		{"energy", "between distributions of predictions", "energy distance", "2E‖p_a − p_b‖ − E‖p_a − p_a′‖ − E‖p_b − p_b′‖ over independent seeds: 0 just where both have one distribution (Székely & Rizzo 2013); estimated without bias, so that it may be negative. Bars are one standard error, by the jackknife.", func(d Distance) *analysis.Estimate { return d.PredictionsEnergy }},
 	} {
 		c := page.Chart{Name: "distance-" + kind.name, Title: "Distance from " + r.Paths[0].Name + " " + kind.title, How: kind.how}
 		c.X, c.Y = figure.Axis{Label: "time t = Σ η"}, figure.Axis{Label: kind.label}
@@ -73,8 +74,8 @@ func (r *Result) Page() *page.Page {
 				s.Label = "two seeds of " + other.Name
 			}
 			for _, d := range r.Distances {
-				if d.A == r.Paths[0].Name && d.B == other.Name {
-					s.Points = append(s.Points, point(d.Time, kind.of(d), 1))
+				if e := kind.of(d); d.A == r.Paths[0].Name && d.B == other.Name && e != nil {
+					s.Points = append(s.Points, point(d.Time, *e, 1))
 				}
 			}
 			if len(s.Points) > 0 {
@@ -141,7 +142,7 @@ func (r *Result) predictionWords() string {
 	return "the outputs"
 }
 
-// Answer says in a sentence or two which path came nearest to the first one.
+// Answer says in a sentence or two which path is most like the first one.
 func (r *Result) Answer() string {
 	first := r.Paths[0]
 	final := first.Final()
@@ -150,45 +151,62 @@ func (r *Result) Answer() string {
 	}
 	nearest, least := "", math.Inf(1)
 	var parts []string
+	energies := true
 	for _, p := range r.Paths[1:] {
-		d, ok := r.Between(first.Name, p.Name)
-		if !ok {
-			continue
-		}
-		if d.Predictions.Mean < least {
-			nearest, least = p.Name, d.Predictions.Mean
-		}
-		parts = append(parts, fmt.Sprintf("%s %.3g", p.Name, d.Predictions.Mean))
+		d, _ := r.Between(first.Name, p.Name)
+		energies = energies && d.PredictionsEnergy != nil
 	}
-	text := fmt.Sprintf("At t = %.4g the path that predicts most like %s is %s (root mean square distance of predictions: %s).",
+	for _, p := range r.Paths[1:] {
+		d, _ := r.Between(first.Name, p.Name)
+		e := d.Predictions
+		if energies {
+			e = *d.PredictionsEnergy
+		}
+		if e.Mean < least {
+			nearest, least = p.Name, e.Mean
+		}
+		parts = append(parts, p.Name+" "+page.Measured(e.Mean, e.Stderr).Text)
+	}
+	if energies {
+		return fmt.Sprintf("At t = %.4g the path whose predictions are distributed most like those of %s is %s (energy distance, 0 for the same distribution: %s).",
+			final.Time, first.Name, nearest, strings.Join(parts, ", "))
+	}
+	return fmt.Sprintf("At t = %.4g the path that predicts most like %s is %s (root mean square distance of predictions: %s). With --seeds 2 or more distributions are compared.",
 		final.Time, first.Name, nearest, strings.Join(parts, ", "))
-	if d, ok := r.Between(first.Name, first.Name); ok {
-		text += fmt.Sprintf(" Two seeds of %s are %.3g apart.", first.Name, d.Predictions.Mean)
-	}
-	return text
 }
 
 // matrices are the distances of all pairs at the end.
 func (r *Result) matrices() []page.Table {
-	weights := page.Table{Title: "In weights, at the end", Head: []string{"path"}}
-	predictions := page.Table{Title: "In predictions, at the end", Head: []string{"path"}}
-	for _, p := range r.Paths {
-		weights.Head, predictions.Head = append(weights.Head, p.Name), append(predictions.Head, p.Name)
-	}
-	for _, a := range r.Paths {
-		w, q := []page.Cell{page.Word(a.Name)}, []page.Cell{page.Word(a.Name)}
-		for _, b := range r.Paths {
-			d, ok := r.Between(a.Name, b.Name)
-			if !ok {
-				w, q = append(w, page.Word("–")), append(q, page.Word("–"))
-				continue
+	var list []page.Table
+	for _, kind := range []struct {
+		title string
+		of    func(Distance) *analysis.Estimate
+	}{
+		{"Distance in weights, at the end (between seeds on the diagonal)", func(d Distance) *analysis.Estimate { return &d.Weights }},
+		{"Distance in predictions, at the end (between seeds on the diagonal)", func(d Distance) *analysis.Estimate { return &d.Predictions }},
+		{"Energy distance in predictions, at the end (0 for the same distribution)", func(d Distance) *analysis.Estimate { return d.PredictionsEnergy }},
+	} {
+		t := page.Table{Title: kind.title, Head: []string{"path"}}
+		some := false
+		for _, a := range r.Paths {
+			t.Head = append(t.Head, a.Name)
+			row := []page.Cell{page.Word(a.Name)}
+			for _, b := range r.Paths {
+				cell := page.Word("–")
+				if d, ok := r.Between(a.Name, b.Name); ok {
+					if e := kind.of(d); e != nil {
+						cell, some = page.Measured(e.Mean, e.Stderr), true
+					}
+				}
+				row = append(row, cell)
 			}
-			w = append(w, page.Measured(d.Weights.Mean, d.Weights.Stderr))
-			q = append(q, page.Measured(d.Predictions.Mean, d.Predictions.Stderr))
+			t.Rows = append(t.Rows, row)
 		}
-		weights.Rows, predictions.Rows = append(weights.Rows, w), append(predictions.Rows, q)
+		if some {
+			list = append(list, t)
+		}
 	}
-	return []page.Table{weights, predictions}
+	return list
 }
 
 // columns are the names of what tables show of the last points.

@@ -39,16 +39,20 @@ type Point struct {
 // Weights and Predictions are means over seeds, each seed of a with the same seed of
 // b. Of two paths that are random by themselves they stay large where both have the
 // same distribution; as large as the distance of a from itself, that of two seeds
-// (A == B). MeanWeights and MeanPredictions are of the mean paths: unbiased estimates
-// of ‖E(a − b)‖², which may be negative, absent for a single seed of random paths.
+// (A == B). Two numbers allow for that, both without bias, so that they may be
+// negative, and absent for a single seed of random paths: the energy distance, which
+// is 0 just where the distributions agree, and the square of the distance of the mean
+// paths, ‖E(a − b)‖².
 type Distance struct {
-	A               string            `json:"a"`
-	B               string            `json:"b"`
-	Time            float64           `json:"time"`
-	Weights         analysis.Estimate `json:"weights"`
-	Predictions     analysis.Estimate `json:"predictions"`
-	MeanWeights     record.Opt        `json:"mean_weights_sq,omitzero"`
-	MeanPredictions record.Opt        `json:"mean_predictions_sq,omitzero"`
+	A                 string             `json:"a"`
+	B                 string             `json:"b"`
+	Time              float64            `json:"time"`
+	Weights           analysis.Estimate  `json:"weights"`
+	Predictions       analysis.Estimate  `json:"predictions"`
+	WeightsEnergy     *analysis.Estimate `json:"weights_energy,omitempty"`
+	PredictionsEnergy *analysis.Estimate `json:"predictions_energy,omitempty"`
+	MeanWeights       record.Opt         `json:"mean_weights_sq,omitzero"`
+	MeanPredictions   record.Opt         `json:"mean_predictions_sq,omitzero"`
 }
 
 // Sample is a point of one seed, a line of the log.

@@ -67,8 +67,9 @@ type walker[T engine.Float] struct {
 
 // team is a path of all its seeds.
 type team[T engine.Float] struct {
-	path    *Path
-	walkers []*walker[T]
+	path             *Path
+	walkers          []*walker[T]
+	weights, outputs apart // of its seeds from each other, where last measured
 }
 
 // thetas and predictions are the vectors of the seeds.
@@ -263,9 +264,13 @@ func (s *study[T]) measure(ctx context.Context, time float64) error {
 		}
 		t.path.Points = append(t.path.Points, average(time, seeds))
 	}
+	each := 1 / rootOf(len(s.place.tests)) // of predictions: a mean over samples
+	for _, t := range s.teams {
+		t.weights, t.outputs = between(t.thetas(), t.thetas(), 1), between(t.predictions(), t.predictions(), each)
+	}
 	for i, a := range s.teams {
 		for _, b := range s.teams[i:] {
-			d, ok := s.distance(a, b, time)
+			d, ok := s.distance(a, b, time, each)
 			if !ok {
 				continue
 			}
@@ -280,20 +285,26 @@ func (s *study[T]) measure(ctx context.Context, time float64) error {
 
 // distance returns how far two paths are apart, or the seeds of one from each other;
 // false for one path of one seed.
-func (s *study[T]) distance(a, b *team[T], time float64) (d Distance, ok bool) {
+func (s *study[T]) distance(a, b *team[T], time, each float64) (d Distance, ok bool) {
 	d = Distance{A: a.path.Name, B: b.path.Name, Time: time}
-	each := 1 / rootOf(len(s.place.tests)) // of predictions: a mean over samples
 	if a == b {
-		if d.Weights, ok = spread(a.thetas(), 1); ok {
-			d.Predictions, _ = spread(a.predictions(), each)
+		if d.Weights, ok = spread(a.weights); ok {
+			d.Predictions, _ = spread(a.outputs)
 		}
 		return d, ok
 	}
-	weights := compare(a.thetas(), b.thetas(), 1, s.sum[:len(s.place.start)])
-	predictions := compare(a.predictions(), b.predictions(), each, s.sum[:len(s.place.tests)*s.place.classes])
-	d.Weights, d.Predictions = weights.distance, predictions.distance
-	d.MeanWeights, d.MeanPredictions = weights.mean, predictions.mean
-	if !a.path.Random() && !b.path.Random() {
+	weights, outputs := between(a.thetas(), b.thetas(), 1), between(a.predictions(), b.predictions(), each)
+	d.Weights, d.Predictions = weights.sameSeed(), outputs.sameSeed()
+	randomA, randomB := a.path.Random(), b.path.Random()
+	if e, ok := energy(weights, a.weights, b.weights, randomA, randomB); ok {
+		d.WeightsEnergy = &e
+	}
+	if e, ok := energy(outputs, a.outputs, b.outputs, randomA, randomB); ok {
+		d.PredictionsEnergy = &e
+	}
+	d.MeanWeights = meanSquare(a.thetas(), b.thetas(), 1, s.sum[:len(s.place.start)])
+	d.MeanPredictions = meanSquare(a.predictions(), b.predictions(), each, s.sum[:len(s.place.tests)*s.place.classes])
+	if !randomA && !randomB {
 		square := func(x float64) record.Opt { return record.Some(x * x) }
 		d.MeanWeights, d.MeanPredictions = square(d.Weights.Mean), square(d.Predictions.Mean)
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"gonum.org/v1/gonum/stat"
+
 	"sgflow/data"
 	"sgflow/engine/analysis"
 	"sgflow/engine/flow"
@@ -343,8 +345,7 @@ func TestDistanceOfMeanPathsIsUnbiased(t *testing.T) {
 			}
 			a, b = append(a, x), append(b, y)
 		}
-		got := compare(a, b, 2, sum)
-		x, _ := got.mean.Get()
+		x, _ := meanSquare(a, b, 2, sum).Get()
 		estimates = append(estimates, x)
 	}
 	mean, squares := 0.0, 0.0
@@ -361,19 +362,65 @@ func TestDistanceOfMeanPathsIsUnbiased(t *testing.T) {
 func TestDistancesAreMeansOverSeedsAndPairs(t *testing.T) {
 	a := [][]float64{{0, 0}, {3, 4}, {0, 1}}
 	b := [][]float64{{3, 4}} // a path without noise
-	got := compare(a, b, 1, make([]float64, 2))
-	if want := (5 + 0 + math.Sqrt(18)) / 3; math.Abs(got.distance.Mean-want) > 1e-14 || got.distance.N != 3 {
-		t.Errorf("distance %+v, want %v", got.distance, want)
+	got := between(a, b, 1).sameSeed()
+	if want := (5 + 0 + math.Sqrt(18)) / 3; math.Abs(got.Mean-want) > 1e-14 || got.N != 3 {
+		t.Errorf("distance %+v, want %v", got, want)
 	}
-	e, ok := spread(a, 10)
+	own := between(a, a, 10)
+	e, ok := spread(own)
 	if want := 10 * (5 + 1 + math.Sqrt(18)) / 3; !ok || math.Abs(e.Mean-want) > 1e-13 {
 		t.Errorf("spread %+v, want %v", e, want)
 	}
 	if _, ok := e.Stderr.Get(); !ok {
 		t.Error("no standard error over three seeds")
 	}
-	if _, ok := spread(b, 1); ok {
+	if _, ok := spread(between(b, b, 1)); ok {
 		t.Error("one seed is apart from itself")
+	}
+	e, ok = energy(between(a, b, 10), own, between(b, b, 10), true, false)
+	if want := 20*(5+0+math.Sqrt(18))/3 - 10*(5+1+math.Sqrt(18))/3; !ok || math.Abs(e.Mean-want) > 1e-13 {
+		t.Errorf("energy distance %+v, %v, want %v", e, ok, want)
+	}
+	if _, ok := energy(between(a[:1], b, 1), between(a[:1], a[:1], 1), between(b, b, 1), true, false); ok {
+		t.Error("one seed has a distribution")
+	}
+}
+
+// Over many draws the energy distance of equal distributions is 0 on average, that of
+// unit normals in one dimension a shift d apart what its integral is, and its standard
+// error is the deviation of the draws.
+func TestEnergyDistanceIsUnbiased(t *testing.T) {
+	const draws, seeds = 4000, 8
+	s := rng.New(rng.Noise, 1, 1)
+	for _, shift := range []float64{0, 1.5} {
+		var means, variances []float64
+		for range draws {
+			var a, b [][]float64
+			for range seeds {
+				a, b = append(a, []float64{s.NormFloat64()}), append(b, []float64{shift + s.NormFloat64()})
+			}
+			e, _ := energy(between(a, b, 1), between(a, a, 1), between(b, b, 1), true, true)
+			stderr, _ := e.Stderr.Get()
+			means, variances = append(means, e.Mean), append(variances, stderr*stderr)
+		}
+		mean, deviation := stat.MeanStdDev(means, nil)
+		// E|N(d, 2)| = √2·√(2/π)·e^{−d²/4} + d·erf(d/2).
+		folded := func(d float64) float64 {
+			return 2/math.Sqrt(math.Pi)*math.Exp(-d*d/4) + d*math.Erf(d/2)
+		}
+		want := 2*folded(shift) - 2*folded(0)
+		if math.Abs(mean-want) > 4*deviation/math.Sqrt(draws) {
+			t.Errorf("shift %v: mean %v ± %v, want %v", shift, mean, deviation/math.Sqrt(draws), want)
+		}
+		// The jackknife's variance is too large on average (Efron & Stein 1981): where
+		// the distributions agree, which leaves pairs alone, by 2(n−1)/(n−2).
+		low, high := 0.95, 1.5
+		if shift == 0 {
+			low, high = 0.9*2*(seeds-1)/(seeds-2), 1.1*2*(seeds-1)/(seeds-2)
+		}
+		if ratio := stat.Mean(variances, nil) / (deviation * deviation); ratio < low || ratio > high {
+			t.Errorf("shift %v: the squared standard error is %v of the variance", shift, ratio)
+		}
 	}
 }
 
@@ -434,7 +481,12 @@ func TestAnswerNamesThePathThatPredictsAlike(t *testing.T) {
 	estimate := func(x float64) analysis.Estimate { return analysis.Estimate{Mean: x, N: 1} }
 	r := &Result{Config: Default(), Paths: []*Path{{Spec: Spec{Name: "a"}, Points: []Point{{Time: 2}}}, {Spec: Spec{Name: "b"}}, {Spec: Spec{Name: "c"}}}}
 	r.Distances = []Distance{{A: "a", B: "b", Predictions: estimate(2)}, {A: "c", B: "a", Predictions: estimate(1)}, {A: "a", B: "a", Predictions: estimate(0.5)}}
-	if got := r.Answer(); !strings.Contains(got, "most like a is c") || !strings.Contains(got, "Two seeds of a are 0.5 apart") {
+	if got := r.Answer(); !strings.Contains(got, "predicts most like a is c") || !strings.Contains(got, "--seeds") {
+		t.Errorf("answer %q", got)
+	}
+	b, c := estimate(0.1), estimate(0.2)
+	r.Distances[0].PredictionsEnergy, r.Distances[1].PredictionsEnergy = &b, &c
+	if got := r.Answer(); !strings.Contains(got, "distributed most like those of a is b") {
 		t.Errorf("answer %q", got)
 	}
 }
