@@ -17,6 +17,10 @@ var Experiments = []*Experiment{
 	&noiseCovarianceExponent,
 	&hessianOutliers,
 	&flatnessDisputed,
+	&stationaryCovariance,
+	&noiseScaleGrowth,
+	&linearScaling,
+	&noiseOfSGD,
 }
 
 // Lookup returns the experiments of the names, each once, in the order of the names;
