@@ -17,7 +17,6 @@ var Experiments = []*Experiment{
 	&noiseCovarianceExponent,
 	&hessianOutliers,
 	&flatnessDisputed,
-	&stationaryCovariance,
 	&noiseScaleGrowth,
 	&linearScaling,
 	&noiseOfSGD,
