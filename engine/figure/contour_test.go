@@ -221,3 +221,18 @@ func TestAnimationIsTheSameEachTime(t *testing.T) {
 		t.Error("two drawings differ")
 	}
 }
+
+func TestPicturesInSVGFillTheirRectangles(t *testing.T) {
+	f, err := bowl(5).Draw()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var svg bytes.Buffer
+	if err := f.WriteSVG(&svg); err != nil {
+		t.Fatal(err)
+	}
+	text := svg.String()
+	if strings.Count(text, "<image ") != 1 || !strings.Contains(text, `<image preserveAspectRatio="none" `) || !strings.Contains(text, "data:image/png;base64,") {
+		t.Error("the bands are no picture that is stretched")
+	}
+}

@@ -1,6 +1,7 @@
 package figure
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"io"
@@ -99,7 +100,15 @@ func (f *Figure) WritePNG(w io.Writer) error {
 func (f *Figure) WriteSVG(w io.Writer) error {
 	c := vgsvg.New(width, height)
 	f.draw(draw.New(c))
-	return wrote(c.WriteTo(w))
+	var b bytes.Buffer
+	if _, err := c.WriteTo(&b); err != nil {
+		return wrote(0, err)
+	}
+	// Pictures fill their rectangles, as in a PNG, and are PNGs themselves.
+	text := bytes.ReplaceAll(b.Bytes(), []byte("<image "), []byte(`<image preserveAspectRatio="none" `))
+	text = bytes.ReplaceAll(text, []byte(`"data:image/jpg;base64,`), []byte(`"data:image/png;base64,`))
+	_, err := w.Write(text)
+	return wrote(0, err)
 }
 
 // draw draws the figure with a margin, and returns where its plot went.

@@ -41,7 +41,7 @@ func Default() Config {
 	return Config{
 		Problem: p, SampleSet: problem.DefaultSamples(),
 		Directions: PCA, Dims: 2, Grid: 31,
-		LR: 0.05, Batch: 2, Steps: 400, Points: 50, Frames: 60,
+		LR: 0.03, Batch: 8, Steps: 400, Points: 50, Frames: 60,
 	}
 }
 

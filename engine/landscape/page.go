@@ -23,7 +23,7 @@ func (r *Result) page(gif []byte) (*page.Page, error) {
 			if err != nil {
 				return nil, err
 			}
-			picture, err := inlineSVG(drawn)
+			picture, err := inline(drawn, f.title[0])
 			if err != nil {
 				return nil, err
 			}
@@ -145,17 +145,15 @@ func optional(x record.Opt) page.Cell {
 	return page.Word("")
 }
 
-// inlineSVG returns the figure as an element of a page.
-func inlineSVG(f *figure.Figure) (template.HTML, error) {
+// inline returns the figure as an element of a page: as PNG, whose text does not
+// depend on the fonts of who looks at it.
+func inline(f *figure.Figure, what string) (template.HTML, error) {
 	var b bytes.Buffer
-	if err := f.WriteSVG(&b); err != nil {
+	if err := f.WritePNG(&b); err != nil {
 		return "", err
 	}
-	text := b.Bytes()
-	if at := bytes.Index(text, []byte("<svg")); at > 0 { // what is before it belongs to a file
-		text = text[at:]
-	}
-	return template.HTML(`<img alt="" style="width:100%;max-width:960px" src="data:image/svg+xml;base64,` + base64.StdEncoding.EncodeToString(text) + `">`), nil
+	return template.HTML(`<img alt="` + template.HTMLEscapeString(what) + `" style="width:100%;max-width:960px" src="data:image/png;base64,` +
+		base64.StdEncoding.EncodeToString(b.Bytes()) + `">`), nil
 }
 
 func sortPoints(points []figure.Point) {

@@ -243,18 +243,9 @@ func (r *Result) answer() string {
 	switch {
 	case len(r.Paths) > 1:
 		p, q := &r.Paths[0], &r.Paths[1]
-		fmt.Fprintf(&b, "%s and %s end %.3g apart, %.3g and %.3g from where they began", q.Short, p.Short, r.Apart[0].Distance, q.Displacement, p.Displacement)
-		if p.Displacement > 0 && q.Displacement > 0 {
-			fmt.Fprintf(&b, "; by its stored points %s walked %.2g times its distance, %s %.2g times", q.Short, q.Length/q.Displacement, p.Short, p.Length/p.Displacement)
-		}
-		b.WriteString(". ")
+		fmt.Fprintf(&b, "%s and %s end %.3g apart; %s, %s. ", q.Short, p.Short, r.Apart[0].Distance, q.walked(), p.walked())
 	case len(r.Paths) == 1:
-		p := &r.Paths[0]
-		fmt.Fprintf(&b, "%s ends %.3g from where it began", p.Short, p.Displacement)
-		if p.Displacement > 0 {
-			fmt.Fprintf(&b, " and by its stored points walked %.2g times that", p.Length/p.Displacement)
-		}
-		b.WriteString(". ")
+		fmt.Fprintf(&b, "%s. ", r.Paths[0].walked())
 	}
 	if share, ok := r.Share.Get(); ok {
 		fmt.Fprintf(&b, "The %s holds %.3g %% of the squared distances of the points from %s.", r.shape(), 100*share, r.About)
@@ -274,6 +265,14 @@ func (r *Result) answer() string {
 	}
 	b.WriteString(".")
 	return b.String()
+}
+
+// walked says how far the path went and how straight, by its stored points.
+func (p *Path) walked() string {
+	if p.Displacement == 0 {
+		return p.Short + " ends where it began"
+	}
+	return fmt.Sprintf("%s walked %.2g times the %.3g from its start to its end", p.Short, p.Length/p.Displacement, p.Displacement)
 }
 
 // shape is what the slice is.
