@@ -211,6 +211,11 @@ func removeCheckpointsAfter(dir string, step int) error {
 	return nil
 }
 
+// finalFiles are what a run leaves beside its checkpoints.
+var finalFiles = []string{
+	weightsFile, varianceFile, filepath.Base(AveragePath("", EMA)), filepath.Base(AveragePath("", SWA)),
+}
+
 // clearCheckpoints removes a run's files from the folder at path, and then
 // the folder if nothing is left in it.
 func clearCheckpoints(path string) error {
@@ -221,7 +226,8 @@ func clearCheckpoints(path string) error {
 	left := 0
 	for _, entry := range entries {
 		name := entry.Name()
-		if _, ok := checkpointStep(name); !ok && name != weightsFile && !isTemp(name) {
+		_, ok := checkpointStep(name)
+		if !ok && !slices.Contains(finalFiles, name) && !isTemp(name) {
 			left++
 			continue
 		}

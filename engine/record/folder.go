@@ -18,6 +18,7 @@ const (
 	eventsPrefix  = "events.out.tfevents."
 	checkpointDir = "checkpoints"
 	weightsFile   = "weights.safetensors"
+	varianceFile  = "variance.safetensors"
 )
 
 // The files of a trajectory in a run folder, which package trajectory writes.

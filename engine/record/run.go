@@ -52,7 +52,8 @@ type Summary struct {
 	TrainAccuracy Opt     `json:"train_accuracy,omitzero"`
 	TestLoss      Opt     `json:"test_loss,omitzero"`
 	TestAccuracy  Opt     `json:"test_accuracy,omitzero"`
-	Params        int     `json:"params"`
+	Averaged
+	Params int `json:"params"`
 	// Reached says whether the target of a run that had one was met; nil where
 	// there was none.
 	Reached *bool  `json:"reached,omitempty"`

@@ -36,12 +36,13 @@ type Epoch struct {
 	// Step is the number of the epoch's last step, counted from 0 over the
 	// run: Resume keeps the line if that step is kept. Log an epoch before
 	// the checkpoint that follows it.
-	Step          int     `json:"step"`
-	TrainLoss     Opt     `json:"train_loss,omitzero"`
-	TrainAccuracy Opt     `json:"train_accuracy,omitzero"`
-	TestLoss      Opt     `json:"test_loss,omitzero"`
-	TestAccuracy  Opt     `json:"test_accuracy,omitzero"`
-	Seconds       float64 `json:"seconds"`
+	Step          int `json:"step"`
+	TrainLoss     Opt `json:"train_loss,omitzero"`
+	TrainAccuracy Opt `json:"train_accuracy,omitzero"`
+	TestLoss      Opt `json:"test_loss,omitzero"`
+	TestAccuracy  Opt `json:"test_accuracy,omitzero"`
+	Averaged
+	Seconds float64 `json:"seconds"`
 }
 
 // scalar is one number of a line with the tag TensorBoard shows it under; the
@@ -72,12 +73,16 @@ type group struct {
 
 func (s *Step) groups() [2]group { return [...]group{{"noise", s.Noise}, {"flatness", s.Flatness}} }
 
-func (e *Epoch) scalars() [5]scalar {
+func (e *Epoch) scalars() [9]scalar {
 	return [...]scalar{
 		{"epoch/train_loss", e.TrainLoss},
 		{"epoch/train_accuracy", e.TrainAccuracy},
 		{"epoch/test_loss", e.TestLoss},
 		{"epoch/test_accuracy", e.TestAccuracy},
+		{"epoch/ema_test_loss", e.EMATestLoss},
+		{"epoch/ema_test_accuracy", e.EMATestAccuracy},
+		{"epoch/swa_test_loss", e.SWATestLoss},
+		{"epoch/swa_test_accuracy", e.SWATestAccuracy},
 		{"epoch/seconds", Some(e.Seconds)},
 	}
 }

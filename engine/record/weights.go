@@ -74,8 +74,19 @@ func (f *Folder) SaveWeights(params []Tensor) error {
 	return saveTensors(WeightsPath(f.dir), params, nil)
 }
 
+// AveragePath returns where the run folder dir has an average of its weights, EMA
+// or SWA.
+func AveragePath(dir, average string) string {
+	return filepath.Join(dir, checkpointDir, "weights-"+average+".safetensors")
+}
+
+// SaveAverage replaces an average of the run's weights, EMA or SWA, atomically.
+func (f *Folder) SaveAverage(average string, params []Tensor) error {
+	return saveTensors(AveragePath(f.dir, average), params, nil)
+}
+
 // SaveVariance replaces checkpoints/variance.safetensors atomically: what is
 // known of the gradient's variance, parameter by parameter.
 func (f *Folder) SaveVariance(tensors []Tensor) error {
-	return saveTensors(filepath.Join(filepath.Dir(WeightsPath(f.dir)), "variance.safetensors"), tensors, nil)
+	return saveTensors(filepath.Join(filepath.Dir(WeightsPath(f.dir)), varianceFile), tensors, nil)
 }

@@ -49,7 +49,7 @@ func (t *trainer[T]) save() error {
 		return fmt.Errorf("train: checkpoint: %w", err)
 	}
 	tensors = append(t.params(), tensors...)
-	for _, v := range t.updater.vectors() {
+	for _, v := range t.vectors() {
 		tensors = append(tensors, record.NewTensor(v.name, []int{len(v.of)}, v.of))
 	}
 	if err := t.folder.SaveCheckpoint(&record.Checkpoint{Step: t.at, Tensors: tensors, State: state}); err != nil {
@@ -60,12 +60,21 @@ func (t *trainer[T]) save() error {
 }
 
 // params returns the parameters as tensors that share the session's memory.
-func (t *trainer[T]) params() []record.Tensor {
+func (t *trainer[T]) params() []record.Tensor { return t.tensors(t.session.Params()) }
+
+// tensors returns a vector like the parameters as tensors that share its memory.
+func (t *trainer[T]) tensors(flat []T) []record.Tensor {
 	var tensors []record.Tensor
 	for _, p := range t.session.Program().Params {
-		tensors = append(tensors, record.NewTensor(p.Name, p.Shape, t.session.Params()[p.Offset:p.Offset+p.Size]))
+		tensors = append(tensors, record.NewTensor(p.Name, p.Shape, flat[p.Offset:p.Offset+p.Size]))
 	}
 	return tensors
+}
+
+// vectors returns what a checkpoint keeps beside the parameters and what quantities
+// remember.
+func (t *trainer[T]) vectors() []vector[T] {
+	return append(t.updater.vectors(), t.averages.vectors()...)
 }
 
 // restore puts the run where the checkpoint was taken.
@@ -90,7 +99,7 @@ func (t *trainer[T]) restore(c *record.Checkpoint) error {
 			return err
 		}
 	}
-	for _, v := range t.updater.vectors() {
+	for _, v := range t.vectors() {
 		if err := read(v.name, v.of); err != nil {
 			return err
 		}

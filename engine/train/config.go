@@ -43,7 +43,8 @@ type Config struct {
 	FlatnessIters   int     `json:"flatness-iters" help:"Most Hessian-vector products for one lambda_max (with --measure-every above 1)."`
 	FlatnessWindow  int     `json:"flatness-window" help:"Random probes that the estimate of the trace is a mean of."`
 
-	Reach `yaml:",inline"`
+	Averages `yaml:",inline"`
+	Reach    `yaml:",inline"`
 
 	Trajectory    string `json:"trajectory" help:"Keep points of the path in the run folder, for sgflow landscape: every K steps, or log (20 a decade of steps); the first and the last are always kept."`
 	TrajectoryDim int    `json:"trajectory-dim" help:"Keep a random projection of each point to this many numbers, which keeps distances only; 0 keeps points in full."`
@@ -87,6 +88,9 @@ func (c *Config) Validate() error {
 		return request.Wrap(err)
 	}
 	if _, err := parseInjection(c.Noise); err != nil {
+		return err
+	}
+	if err := c.Averages.validate(); err != nil {
 		return err
 	}
 	if err := c.validateTrajectory(); err != nil {

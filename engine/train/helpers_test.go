@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -120,6 +121,13 @@ func outcome(t testing.TB, dir string) []byte {
 			t.Fatal(err)
 		}
 		all = append(all, times.ReplaceAll(text, nil)...)
+	}
+	for _, name := range []string{record.EMA, record.SWA} {
+		text, err := os.ReadFile(record.AveragePath(dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		all = append(all, text...)
 	}
 	return all
 }

@@ -92,6 +92,9 @@ func Check(c Config, with ...problem.Option) (*data.Set, error) {
 	if _, err := c.injection(p); err != nil {
 		return nil, err
 	}
+	if _, err := c.swa(p); err != nil {
+		return nil, err
+	}
 	_, err = c.flatnessSubset(p.Train.N)
 	return p.Set, err
 }
@@ -121,6 +124,7 @@ func start[T engine.Float](ctx context.Context, c *Config, p *problem.Opened, fo
 	t.run = &record.Run{
 		Config: c, Seed: c.Seed, Versions: Versions(), Device: p.Device.String(), Data: p.Set.Hashes, Started: time.Now(),
 	}
+	t.averages.begin()
 	if err := t.beginPath(); err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ type trainer[T engine.Float] struct {
 	sampler   *data.Sampler
 	schedule  optim.Schedule
 	updater   *updater[T]
+	averages  *averages[T]
 	injector  *injector[T] // nil where gradients get no noise
 	steps     int          // in the whole run
 	until     *target      // nil where the run goes through all its steps
@@ -65,6 +66,8 @@ type progress struct {
 	Reached bool `json:"reached,omitempty"`
 	// Time is Σ η over the steps done.
 	Time float64 `json:"time,omitempty"`
+	// SWA is how far the average of equal weights is.
+	SWA swaState `json:"swa,omitzero"`
 	// Summary is as of the last epoch that ended.
 	Summary record.Summary `json:"summary"`
 }
@@ -109,11 +112,16 @@ func newTrainer[T engine.Float](c *Config, p *problem.Opened, r Reporter) (*trai
 	if err != nil {
 		return nil, err
 	}
+	swa, err := c.swa(p)
+	if err != nil {
+		return nil, err
+	}
 	t.session, err = problem.NewSession[T](p, max(t.sampler.MaxBatch(), len(subset)))
 	if err != nil {
 		return nil, err
 	}
 	t.updater = newUpdater(c, t.session)
+	t.averages = newAverages(&c.Averages, swa, t.session)
 	t.test = problem.NewObjective(p, t.session, p.Set.Test)
 	t.tests = problem.Sequence(0, p.Set.Test.N)
 	t.objective = problem.NewObjective(p, t.session, p.Train)
@@ -166,6 +174,7 @@ func (t *trainer[T]) loop(ctx context.Context) error {
 			return err
 		}
 		ended := t.at == t.steps || t.sampler.Epoch(t.at) != t.line.Epoch
+		t.averages.stepped(&t.progress.SWA, t.at, t.sampler.Epoch(t.at), t.sampler.Epoch(t.at) != t.line.Epoch)
 		if t.lookDue(ended) {
 			t.look()
 		}
@@ -274,10 +283,11 @@ func (t *trainer[T]) endEpoch() error {
 		return t.diverged(fmt.Errorf("the test loss is %g", loss))
 	}
 	s.TestLoss, s.TestAccuracy = record.Some(loss), record.Some(float64(correct)/float64(len(t.tests)))
+	s.Averaged = t.evaluate()
 	t.clock()
 	epoch := record.Epoch{
 		Epoch: t.line.Epoch, Step: t.at - 1, TrainLoss: s.TrainLoss, TrainAccuracy: s.TrainAccuracy,
-		TestLoss: s.TestLoss, TestAccuracy: s.TestAccuracy, Seconds: p.EpochSeconds,
+		TestLoss: s.TestLoss, TestAccuracy: s.TestAccuracy, Averaged: s.Averaged, Seconds: p.EpochSeconds,
 	}
 	if err := t.folder.Epoch(&epoch, time.Now()); err != nil {
 		return t.failed(err)
@@ -287,7 +297,7 @@ func (t *trainer[T]) endEpoch() error {
 			return t.failed(err)
 		}
 	}
-	*p = progress{Summary: *s, Look: p.Look, Reached: p.Reached, Time: p.Time}
+	*p = progress{Summary: *s, Look: p.Look, Reached: p.Reached, SWA: p.SWA, Time: p.Time}
 	t.r.EpochEnded(&epoch)
 	return nil
 }
@@ -304,6 +314,12 @@ func (t *trainer[T]) clock() {
 // finish writes the final weights and the summary.
 func (t *trainer[T]) finish() error {
 	if err := t.folder.SaveWeights(t.params()); err != nil {
+		return t.failed(err)
+	}
+	err := t.averages.each(&t.progress.SWA, func(name string, average []T) error {
+		return t.folder.SaveAverage(name, t.tensors(average))
+	})
+	if err != nil {
 		return t.failed(err)
 	}
 	t.progress.Summary.Out = t.folder.Dir()
