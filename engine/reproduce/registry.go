@@ -17,6 +17,7 @@ var Experiments = []*Experiment{
 	&noiseCovarianceExponent,
 	&hessianOutliers,
 	&flatnessDisputed,
+	&stationaryCovariance,
 	&noiseScaleGrowth,
 	&linearScaling,
 	&noiseOfSGD,
