@@ -19,7 +19,7 @@ import (
 type landscapeCommand struct {
 	Config landscape.Config `embed:""`
 
-	Runs runFolders `arg:"" optional:"" name:"run" help:"Run folders with trajectories (sgflow train --trajectory) to draw; without, the command trains two paths itself."`
+	Runs []string   `arg:"" optional:"" name:"run" help:"Run folders with trajectories (sgflow train --trajectory) to draw; without, the command trains two paths itself."`
 	Out  string     `default:"landscape" placeholder:"DIR" help:"Folder for landscape.json, the figures, the animation, the page and the paths that are trained."`
 	File configFile `name:"config" placeholder:"FILE" help:"Take settings from a YAML file with the flags' names as keys; flags win."`
 }
@@ -48,13 +48,16 @@ func (landscapeCommand) defaults() any {
 	return &c
 }
 
-// runFolders are arguments that name runs, whose problem is the command's.
-type runFolders []string
-
-// BeforeResolve reads the problem of the runs.
-func (runFolders) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
-	dirs, ok := ctx.Value(trace).Interface().(runFolders)
-	if !ok || len(dirs) == 0 {
+// BeforeResolve reads the problem of the runs that are named, which is the
+// command's.
+func (*landscapeCommand) BeforeResolve(ctx *kong.Context) error {
+	var dirs []string
+	for _, trace := range ctx.Path {
+		if trace.Positional != nil {
+			dirs = append(dirs, ctx.Value(trace).Interface().([]string)...)
+		}
+	}
+	if len(dirs) == 0 {
 		return nil
 	}
 	p, err := landscape.FromRuns(dirs)

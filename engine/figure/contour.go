@@ -24,8 +24,10 @@ type Contours struct {
 	Z      [][]float64
 	Name   string // of the function
 	// Log spaces the levels evenly on a logarithmic scale, for values above 0.
-	Log    bool
-	Tracks []Track
+	Log bool
+	// HighDark gives the largest values the darkest band: what is best is dark.
+	HighDark bool
+	Tracks   []Track
 }
 
 // Track is a path over contours.
@@ -37,8 +39,8 @@ type Track struct {
 // TrackPoint is where a path is at a time.
 type TrackPoint struct{ X, Y, T float64 }
 
-// The colours of the bands, of the largest values and of the smallest, of contour
-// lines and of cells without values.
+// The colours of the bands, of the largest values and of the smallest (HighDark: the
+// other way round), of contour lines and of cells without values.
 var (
 	bandHigh = color.NRGBA{0xfa, 0xfc, 0xff, 0xff}
 	bandLow  = color.NRGBA{0x5c, 0xa2, 0xcf, 0xff}
@@ -95,7 +97,7 @@ func (c *Contours) ground(title []string) (*Figure, error) {
 	legend.Add("")
 	legend.Add(c.Name)
 	for i := len(levels); i >= 0; i-- {
-		legend.Add(bandName(levels, i), swatch{band(i, len(levels))})
+		legend.Add(bandName(levels, i), swatch{c.band(i, len(levels))})
 	}
 	if g.hasGaps() {
 		legend.Add("not finite", swatch{gapInk})
@@ -202,7 +204,10 @@ func bandName(levels []float64, i int) string {
 }
 
 // band returns the colour of band i above n levels.
-func band(i, n int) color.NRGBA {
+func (c *Contours) band(i, n int) color.NRGBA {
+	if c.HighDark {
+		i = n - i
+	}
 	share := 0.0
 	if n > 0 {
 		share = float64(i) / float64(n)
@@ -275,7 +280,7 @@ func (g *surface) fill() image.Image {
 			if !g.gap(i, j) {
 				z := triangular(u, v, c.scale(c.Z[j][i]), c.scale(c.Z[j][i+1]), c.scale(c.Z[j+1][i]), c.scale(c.Z[j+1][i+1]))
 				k, _ := slices.BinarySearch(scaled, z)
-				ink = band(k, len(scaled))
+				ink = c.band(k, len(scaled))
 			}
 			picture.SetNRGBA(px, py, ink)
 		}

@@ -217,7 +217,7 @@ func TestAnimationIsTheSameEachTime(t *testing.T) {
 		}
 		return b.String()
 	}
-	if draw() != draw() {
+	if first, second := draw(), draw(); first != second {
 		t.Error("two drawings differ")
 	}
 }

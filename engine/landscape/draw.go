@@ -91,7 +91,7 @@ func (r *Result) figures() []contourFigure {
 	of := func(name, what string, z []Gapped, log bool) contourFigure {
 		c := &figure.Contours{
 			X: figure.Axis{Label: r.Directions[0].Label(0)}, Y: figure.Axis{Label: r.Directions[1].Label(1)},
-			Xs: r.X, Ys: r.Y, Name: what, Log: log, Tracks: tracks,
+			Xs: r.X, Ys: r.Y, Name: what, Log: log, HighDark: !log, Tracks: tracks,
 		}
 		for _, row := range z {
 			c.Z = append(c.Z, row)

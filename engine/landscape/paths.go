@@ -64,7 +64,7 @@ func train[T engine.Float](ctx context.Context, c *Config, p *problem.Opened, s 
 		folder, short, name string
 		flow.Path[T]
 	}{
-		{"descent", "descent", "gradient descent, full batch", descent},
+		{"descent", "descent", "descent, full batch", descent},
 		{"sgd", "SGD", fmt.Sprintf("SGD, batches of %d", c.Batch), sgd},
 	} {
 		at := filepath.Join(dir, q.folder)

@@ -162,7 +162,7 @@ func TestSaveWritesPageFiguresAndAnimation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"data:image/gif;base64,", "data:image/png;base64,", r.Answer, "gradient descent, full batch", "shares of the principal components"} {
+	for _, part := range []string{"data:image/gif;base64,", "data:image/png;base64,", r.Answer, "descent, full batch", "shares of the principal components"} {
 		if !bytes.Contains(page, []byte(part)) {
 			t.Errorf("the page lacks %q", part)
 		}
