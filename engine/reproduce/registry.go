@@ -21,6 +21,9 @@ var Experiments = []*Experiment{
 	&noiseScaleGrowth,
 	&linearScaling,
 	&noiseOfSGD,
+	&largeBatchSharpness,
+	&bestTemperature,
+	&sharpnessTemperature,
 }
 
 // Lookup returns the experiments of the names, each once, in the order of the names;
