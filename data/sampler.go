@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"sgflow/engine/nearest"
-	"sgflow/engine/rng"
 )
 
 // Sampling says how batches are drawn from the training samples.
@@ -34,7 +33,8 @@ var samplings = []string{string(Shuffle), string(Replacement), string(Full)}
 //	replacement  step t draws from stream (Batches, seed, t)
 //
 // It remembers the epoch's permutation and so is not for concurrent use; two
-// samplers made alike agree.
+// samplers made alike agree. From draws batches of other sizes
+// from the same streams.
 type Sampler struct {
 	kind     Sampling
 	n, batch int
@@ -85,28 +85,5 @@ func (s *Sampler) Epoch(step int) int { return step / s.StepsPerEpoch() }
 // MaxBatch, else to a new slice: with dst[:0] of the last call it allocates
 // nothing.
 func (s *Sampler) Batch(step int, dst []int32) (indices []int32) {
-	if cap(dst) < s.batch {
-		dst = make([]int32, 0, s.batch)
-	}
-	dst = dst[:s.batch]
-	switch s.kind {
-	case Full:
-		for i := range dst {
-			dst[i] = int32(i)
-		}
-	case Replacement:
-		stream := rng.New(rng.Batches, s.seed, uint64(step))
-		for i := range dst {
-			dst[i] = int32(stream.Uint32n(uint32(s.n)))
-		}
-	case Shuffle:
-		if epoch := s.Epoch(step); epoch != s.epoch {
-			stream := rng.New(rng.Batches, s.seed, uint64(epoch))
-			rng.Permutation(s.perm, &stream)
-			s.epoch = epoch
-		}
-		from := step % s.StepsPerEpoch() * s.batch
-		dst = dst[:copy(dst, s.perm[from:])]
-	}
-	return dst
+	return s.From(s.Place(step), step, s.batch, dst)
 }

@@ -212,8 +212,13 @@ func (c *Config) swa(p *problem.Opened) (*swa, error) {
 		perEpoch = (p.Train.N + c.Batch - 1) / c.Batch
 	}
 	steps, epochs := c.Steps, c.Steps/perEpoch
-	if steps == 0 {
+	switch {
+	case steps == 0 && c.batchesVary():
+		steps, epochs = math.MaxInt, c.Epochs
+	case steps == 0:
 		steps, epochs = c.Epochs*perEpoch, c.Epochs
+	case c.batchesVary():
+		epochs = math.MaxInt
 	}
 	return w, w.check(c.SWA, epochs, steps)
 }

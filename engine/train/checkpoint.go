@@ -108,6 +108,9 @@ func (t *trainer[T]) restore(c *record.Checkpoint) error {
 		return request.Wrap(err)
 	}
 	t.at, t.saved, t.progress = c.Step, c.Step, state.Progress
+	if !t.sizes.varies() { // which a checkpoint of an earlier version lacks
+		t.progress.Place = t.sampler.Place(t.at)
+	}
 	return nil
 }
 
@@ -119,6 +122,10 @@ func (t *trainer[T]) interrupted() error {
 			return errors.Join(ErrInterrupted, err)
 		}
 	}
-	return fmt.Errorf("train: %w after %d of %d steps, all of it saved: go on with `sgflow train --resume %s`",
-		ErrInterrupted, t.at, t.steps, t.folder.Dir())
+	steps := fmt.Sprintf("%d of %d steps", t.at, t.steps)
+	if t.steps == math.MaxInt {
+		steps = fmt.Sprintf("%d steps, in epoch %d of %d", t.at, t.progress.Place.Epoch+1, t.c.Epochs)
+	}
+	return fmt.Errorf("train: %w after %s, all of it saved: go on with `sgflow train --resume %s`",
+		ErrInterrupted, steps, t.folder.Dir())
 }

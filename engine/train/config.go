@@ -43,6 +43,7 @@ type Config struct {
 	FlatnessIters   int     `json:"flatness-iters" help:"Most Hessian-vector products for one lambda_max (with --measure-every above 1)."`
 	FlatnessWindow  int     `json:"flatness-window" help:"Random probes that the estimate of the trace is a mean of."`
 
+	Batches  `yaml:",inline"`
 	Averages `yaml:",inline"`
 	Reach    `yaml:",inline"`
 
@@ -61,6 +62,7 @@ func Default() Config {
 		Optimizer: optim.SGD, Beta1: optim.DefaultBeta1, Beta2: optim.DefaultBeta2, Epsilon: optim.DefaultEpsilon,
 		Schedule: optim.Constant, Sampling: string(data.Shuffle),
 		Measure: "all", MeasureEvery: 1, FlatnessTol: 0.01, FlatnessIters: 50, FlatnessWindow: 32,
+		Batches:         Batches{BatchSchedule: optim.Constant},
 		Reach:           defaultReach(),
 		CheckpointEvery: 30,
 	}
@@ -88,6 +90,9 @@ func (c *Config) Validate() error {
 		return request.Wrap(err)
 	}
 	if _, err := parseInjection(c.Noise); err != nil {
+		return err
+	}
+	if _, err := c.sizes(0); err != nil {
 		return err
 	}
 	if err := c.Averages.validate(); err != nil {

@@ -25,7 +25,7 @@ func (c *Config) hostOnly() (flag, value string) {
 // stepwise reports whether the host has a part in every step that c asks for, so that
 // none can be taken ahead of what is logged.
 func (c *Config) stepwise() bool {
-	return c.Noise != "" || c.EMA > 0 || c.SWA != "" || !c.optimizer().IsSGD()
+	return c.Noise != "" || c.EMA > 0 || c.SWA != "" || c.batchesVary() || !c.optimizer().IsSGD()
 }
 
 // openProblem opens the problem of c on a device that computes what c asks for:

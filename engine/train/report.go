@@ -38,5 +38,9 @@ type Info struct {
 	// First is the number of the first step: not 0 in a resumed run.
 	First         int
 	Steps         int // in the whole run
-	StepsPerEpoch int
+	Epochs        int // in the whole run, the last perhaps in part
+	StepsPerEpoch int // with batches of --batch samples
+
+	// Where sizes of batches adapt, Steps or Epochs is what it would be with batches
+	// of --batch samples.
 }

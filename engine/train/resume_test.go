@@ -41,6 +41,11 @@ var optimized = map[string]func(*Config){
 	"asam":      func(c *Config) { c.Optimizer, c.Noise = optim.ASAM, "sigma:8" },
 	"averages":  func(c *Config) { c.EMA, c.SWA = 0.9, "5:3" },
 	"swa":       func(c *Config) { c.EMA, c.SWA, c.Measure = 0.9, "1e", "none" },
+	"growing":   func(c *Config) { c.BatchSchedule, c.BatchMax, c.Schedule = "step:7:1.5", 64, "cosine" },
+	"norm-test": func(c *Config) { c.Batch, c.AdaptiveBatch, c.BatchMax, c.Measure = 8, "norm-test:0.2", 40, "none" },
+	"noise-scale": func(c *Config) {
+		c.Batch, c.AdaptiveBatch, c.BatchMax, c.Sampling = 16, "noise-scale:0.5", 40, "replacement"
+	},
 	"sigma":     func(c *Config) { c.Noise = "sigma:4" },
 	"diagonal":  func(c *Config) { c.Noise, c.Measure = "diagonal:4", "none" },
 	"isotropic": func(c *Config) { c.Noise, c.Measure = "isotropic:4", "none" },

@@ -89,6 +89,9 @@ func Check(c Config, with ...problem.Option) (*data.Set, error) {
 	if _, err := data.NewSampler(data.Sampling(c.Sampling), p.Train.N, c.Batch, c.Seed); err != nil {
 		return nil, request.Wrap(err)
 	}
+	if _, err := c.sizes(p.Train.N); err != nil {
+		return nil, err
+	}
 	if _, err := c.injection(p); err != nil {
 		return nil, err
 	}

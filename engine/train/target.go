@@ -70,7 +70,7 @@ func (t *trainer[T]) lookDue(ended bool) bool {
 	case t.c.UntilEvery == 0:
 		return ended
 	}
-	return t.at%t.c.UntilEvery == 0 || t.at == t.steps
+	return t.at%t.c.UntilEvery == 0 || t.done()
 }
 
 // look finds out whether the target is met.

@@ -29,11 +29,13 @@ type trainer[T engine.Float] struct {
 	test      *measure.Objective[T]
 	monitor   *measure.Monitor[T]
 	sampler   *data.Sampler
+	sizes     *sizes
 	schedule  optim.Schedule
 	updater   *updater[T]
 	averages  *averages[T]
 	injector  *injector[T] // nil where gradients get no noise
-	steps     int          // in the whole run
+	steps     int          // in the whole run; unknown for epochs of adaptive batches, and then more than will be taken
+	epochs    int          // of the whole run, the last perhaps in part; as steps where they are unknown
 	until     *target      // nil where the run goes through all its steps
 	ahead     *ahead[T]    // nil where steps are taken one by one
 
@@ -68,6 +70,10 @@ type progress struct {
 	Time float64 `json:"time,omitempty"`
 	// SWA is how far the average of equal weights is.
 	SWA swaState `json:"swa,omitzero"`
+	// Place is where in the training set the run is, and Size what sizes of batches
+	// that adapt remember.
+	Place data.Place `json:"place,omitzero"`
+	Size  sizeState  `json:"size,omitzero"`
 	// Summary is as of the last epoch that ended.
 	Summary record.Summary `json:"summary"`
 }
@@ -80,10 +86,10 @@ func newTrainer[T engine.Float](c *Config, p *problem.Opened, r Reporter) (*trai
 	if err != nil {
 		return nil, request.Wrap(err)
 	}
-	t.steps = c.Steps
-	if t.steps == 0 {
-		t.steps = c.Epochs * t.sampler.StepsPerEpoch()
+	if t.sizes, err = c.sizes(p.Train.N); err != nil {
+		return nil, err
 	}
+	largest := t.plan()
 	t.schedule, err = c.schedule(t.sampler.StepsPerEpoch())
 	if err != nil {
 		return nil, err
@@ -116,7 +122,7 @@ func newTrainer[T engine.Float](c *Config, p *problem.Opened, r Reporter) (*trai
 	if err != nil {
 		return nil, err
 	}
-	t.session, err = problem.NewSession[T](p, max(t.sampler.MaxBatch(), len(subset)))
+	t.session, err = problem.NewSession[T](p, max(largest, len(subset)))
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +137,7 @@ func newTrainer[T engine.Float](c *Config, p *problem.Opened, r Reporter) (*trai
 		Tol: c.FlatnessTol, MaxProducts: c.FlatnessIters, Seed: c.Seed, Subset: subset,
 		PerDecade: c.MeasureLog, Converge: selection.Converged(), Momentum: c.Momentum,
 		Plain: c.optimizer().Plain() && injection == nil, NotSGD: !c.optimizer().IsSGD() || injection != nil, Ascends: c.optimizer().IsSAM(),
-		Norms: injection.norms(), Reach: c.Reach.reach(),
+		Norms: injection.norms() || t.sizes.rule != "", Reach: c.Reach.reach(),
 	})
 	t.ahead = newAhead(t)
 	t.progress.Summary = record.Summary{Device: p.Device.Name, Params: len(t.session.Params())}
@@ -173,8 +179,9 @@ func (t *trainer[T]) loop(ctx context.Context) error {
 		if err := t.advance(ctx); err != nil {
 			return err
 		}
-		ended := t.at == t.steps || t.sampler.Epoch(t.at) != t.line.Epoch
-		t.averages.stepped(&t.progress.SWA, t.at, t.sampler.Epoch(t.at), t.sampler.Epoch(t.at) != t.line.Epoch)
+		epoch := t.progress.Place.Epoch
+		t.averages.stepped(&t.progress.SWA, t.at, epoch, epoch != t.line.Epoch)
+		ended := t.done() || epoch != t.line.Epoch
 		if t.lookDue(ended) {
 			t.look()
 		}
@@ -196,7 +203,41 @@ func (t *trainer[T]) loop(ctx context.Context) error {
 }
 
 // over reports whether there is no step left to take.
-func (t *trainer[T]) over() bool { return t.at == t.steps || t.progress.Reached }
+func (t *trainer[T]) over() bool { return t.done() || t.progress.Reached }
+
+// done reports whether as many steps or epochs as were asked for are taken.
+func (t *trainer[T]) done() bool {
+	return t.at == t.steps || t.c.Steps == 0 && t.progress.Place.Epoch == t.c.Epochs
+}
+
+// plan sets how many steps the run takes and returns the largest of its batches.
+func (t *trainer[T]) plan() (largest int) {
+	epochs := t.c.Epochs
+	if t.c.Steps > 0 {
+		epochs = 0
+	}
+	var ok bool
+	t.steps, t.epochs, largest, ok = t.sizes.plan(t.sampler, t.c.Steps, epochs)
+	if !ok && t.steps == 0 {
+		t.steps = math.MaxInt
+	}
+	if !ok && t.epochs == 0 {
+		t.epochs = math.MaxInt
+	}
+	return largest
+}
+
+// rate returns the learning rate of the next step. Where batch sizes change, a run
+// of epochs counts samples instead of steps, and so do periods of epochs: as many
+// samples as --batch has are a step of the schedule.
+func (t *trainer[T]) rate() float64 {
+	step, steps := t.at, t.steps
+	if t.sizes.varies() && (t.c.Steps == 0 || t.schedule.EveryEpochs) {
+		per, p := t.sampler.StepsPerEpoch(), t.progress.Place
+		step, steps = p.Epoch*per+p.Seen/t.c.Batch, t.c.Epochs*per
+	}
+	return t.schedule.LR(t.c.LR, step, steps)
+}
 
 // advance takes one step: measure, update, log. It allocates nothing.
 func (t *trainer[T]) advance(ctx context.Context) error {
@@ -207,11 +248,18 @@ func (t *trainer[T]) advance(ctx context.Context) error {
 		return t.log(time.Now())
 	}
 	began := time.Now()
-	t.indices = t.sampler.Batch(t.at, t.indices)
-	lr := t.schedule.LR(t.c.LR, t.at, t.steps)
-	t.line.Step, t.line.Epoch, t.line.LR = t.at, t.sampler.Epoch(t.at), lr
+	place := t.progress.Place
+	size := t.sizes.at(t.at, place, &t.progress.Size)
+	t.indices = t.sampler.From(place, t.at, size, t.indices)
+	lr := t.rate()
+	t.line.Step, t.line.Epoch, t.line.LR = t.at, place.Epoch, lr
 	err := t.monitor.Step(t.at, t.indices, &t.line)
 	if err == nil {
+		if t.sizes.rule != "" {
+			if noise, ok := t.monitor.Noise(); ok {
+				t.sizes.learn(&t.progress.Size, size, noise)
+			}
+		}
 		t.update(lr)
 		err = t.monitor.Updated(&t.line)
 	}
@@ -254,6 +302,7 @@ func (t *trainer[T]) log(now time.Time) error {
 		return t.failed(err)
 	}
 	t.progress.add(&t.line)
+	t.progress.Place = t.sampler.After(t.progress.Place, t.line.Samples)
 	t.at++
 	t.r.Stepped(&t.line)
 	return nil
@@ -297,7 +346,7 @@ func (t *trainer[T]) endEpoch() error {
 			return t.failed(err)
 		}
 	}
-	*p = progress{Summary: *s, Look: p.Look, Reached: p.Reached, SWA: p.SWA, Time: p.Time}
+	*p = progress{Summary: *s, Look: p.Look, Reached: p.Reached, SWA: p.SWA, Place: p.Place, Size: p.Size, Time: p.Time}
 	t.r.EpochEnded(&epoch)
 	return nil
 }
@@ -352,7 +401,13 @@ func (t *trainer[T]) info() *Info {
 	i := &Info{
 		Config: t.c, Classes: t.p.Set.Classes, Train: t.p.Train.N, Test: t.p.Set.Test.N, Params: len(t.session.Params()),
 		Spec: t.p.Spec.String(), Device: t.p.Device, Why: t.p.Why, Threads: t.p.Threads(),
-		Out: t.folder.Dir(), First: t.at, Steps: t.steps, StepsPerEpoch: t.sampler.StepsPerEpoch(),
+		Out: t.folder.Dir(), First: t.at, Steps: t.steps, Epochs: t.epochs, StepsPerEpoch: t.sampler.StepsPerEpoch(),
+	}
+	if t.steps == math.MaxInt {
+		i.Steps = t.c.Epochs * i.StepsPerEpoch
+	}
+	if t.epochs == math.MaxInt {
+		i.Epochs = (i.Steps + i.StepsPerEpoch - 1) / i.StepsPerEpoch
 	}
 	for _, l := range t.p.Layers {
 		i.Layers = append(i.Layers, fmt.Sprintf("%-16s %s", l.Layer, l.Out))
