@@ -18,6 +18,8 @@ var Experiments = []*Experiment{
 	&hessianOutliers,
 	&flatnessDisputed,
 	&stationaryCovariance,
+	&svag,
+	&saddleEscape,
 	&noiseScaleGrowth,
 	&linearScaling,
 	&noiseOfSGD,
