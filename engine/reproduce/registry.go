@@ -26,6 +26,7 @@ var Experiments = []*Experiment{
 	&largeBatchSharpness,
 	&bestTemperature,
 	&sharpnessTemperature,
+	&criticalBatchSize,
 }
 
 // Lookup returns the experiments of the names, each once, in the order of the names;
