@@ -67,6 +67,7 @@ func (c *reproduceCommand) Run(a *app) error {
 	}
 	var results []*reproduce.Result
 	var failed error
+	failures := 0
 	for i, e := range experiments {
 		at = fmt.Sprintf("%d/%d %s", i+1, len(experiments), e.Name)
 		if !progress.terminal() {
@@ -75,12 +76,16 @@ func (c *reproduceCommand) Run(a *app) error {
 		r, err := e.Check(a.ctx, lab)
 		progress.end()
 		if a.ctx.Err() != nil {
-			failed = fmt.Errorf("reproduce: %w", a.ctx.Err())
+			failed = fmt.Errorf("reproduce: interrupted after %d of %d experiments, whose pages are in %s: %w", len(results), len(experiments), c.Out, a.ctx.Err())
 			break
 		}
-		if err != nil {
+		if err != nil && len(experiments) == 1 {
+			return err
+		}
+		if err != nil { // the others may do
 			progress.line("sgflow: %v", err)
-			failed = errors.Join(failed, err)
+			failures++
+			failed = fmt.Errorf("reproduce: %d of %d experiments failed", failures, len(experiments))
 			continue
 		}
 		path, err := r.Save(c.Out)

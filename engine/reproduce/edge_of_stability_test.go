@@ -49,7 +49,7 @@ func TestEdgeFollowsLambdaMaxOfTheFullLoss(t *testing.T) {
 	if late := (r.lambda.y[2] + r.lambda.y[3]) / 2; math.Abs(r.late-late) > 1e-12 || r.start != r.lambda.y[0] {
 		t.Errorf("start %v, late %v, want %v, %v", r.start, r.late, r.lambda.y[0], late)
 	}
-	if fall := r.loss.y[29] / r.loss.y[20]; r.fall != fall {
+	if fall := r.loss.y[29] / r.loss.y[20]; r.fall != fall { // a tenth of ten steps is one
 		t.Errorf("the loss falls to %v, want %v", r.fall, fall)
 	}
 	if _, accuracy := n.Evaluate(n.Train, n.All); math.Abs(r.accuracy-accuracy) > 1.5/60 { // float32 may flip a sample

@@ -190,3 +190,28 @@ func TestRandomLabelsAreTheAskedShareAndTheTestSetIsLeftAlone(t *testing.T) {
 		t.Errorf("%.4f of the labels changed, want 0.45", share)
 	}
 }
+
+// Networks opened and trained side by side are those made one after the other.
+func TestNetworksSideBySideDoNotDisturbEachOther(t *testing.T) {
+	train := func(threads int) [][]float32 {
+		l := smallLab(t, threads)
+		all, err := Map(context.Background(), l, 6, func(ctx context.Context, l *Lab, i int) ([]float32, error) {
+			c := smallSetup([]string{"mlp:16-5-3", "mlp:16-4-4-3,act=tanh", "cnn:conv2k3,relu,fc3"}[i%3])
+			c.Seed = uint64(i)
+			n, err := Open[float32](l, c)
+			if err != nil {
+				return nil, err
+			}
+			defer n.Close()
+			err = n.Take(ctx, Course{Batch: 8, LR: 0.1, Steps: 10})
+			return slices.Clone(n.Session.Params()), err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if one, many := train(1), train(6); !slices.EqualFunc(one, many, slices.Equal) {
+		t.Error("the weights differ")
+	}
+}

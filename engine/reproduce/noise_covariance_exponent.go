@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/stat"
 
@@ -144,6 +145,7 @@ func judgeExponents(seeds []uint64, crossEntropy, squared [][]*exponentFit) *Out
 		first := crossEntropy[0][k]
 		points := marked(fmt.Sprintf("step %d", step), first.values, first.variances)
 		points.Line = false
+		slices.Reverse(points.Points) // ascending
 		variances.Series = append(variances.Series, points)
 	}
 	for k, step := range covarianceSteps {
