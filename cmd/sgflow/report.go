@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"sgflow/engine/optim"
 	"sgflow/engine/record"
 	"sgflow/engine/train"
 )
@@ -21,6 +22,7 @@ type report struct {
 	steps, perEpoch, epochs int // of the run
 	first                   int // step of this process
 	momentum                float64
+	sgd                     bool // the optimizer has the edge of gradient descent
 	began, shown            time.Time
 	samples                 int // since shown
 	rate                    float64
@@ -32,8 +34,8 @@ func newReport(w io.Writer) *report { return &report{console: newConsole(w), now
 // Started prints the header.
 func (r *report) Started(i *train.Info) {
 	r.steps, r.perEpoch, r.first = i.Steps, i.StepsPerEpoch, i.First
-	r.epochs = (i.Steps + i.StepsPerEpoch - 1) / i.StepsPerEpoch
-	r.momentum = i.Config.Momentum
+	r.epochs = i.Epochs
+	r.momentum, r.sgd = i.Config.Momentum, i.Config.IsSGD()
 	r.began = r.now()
 	r.shown = r.began
 	c := i.Config
@@ -47,7 +49,13 @@ func (r *report) Started(i *train.Info) {
 	}
 	r.field("data", "%s: %s training and %s test samples, %d classes", c.Data, grouped(i.Train), grouped(i.Test), i.Classes)
 	r.field("device", "%s (%s)", i.Device.Describe(i.Threads), i.Why)
-	r.field("steps", "%s of %s, learning rate %g", grouped(i.Steps), batch(i), c.LR)
+	r.field("steps", "%s of %s, %s, learning rate %g", grouped(i.Steps), batch(i), c.Optimizer, c.LR)
+	if text := sizes(c); text != "" {
+		r.field("batches", "%s", text)
+	}
+	if c.Noise != "" {
+		r.field("noise", "%s is added to gradients", c.Noise)
+	}
 	r.field("measure", "%s", measures(c))
 	r.field("folder", "%s", i.Out)
 	if i.First > 0 {
@@ -66,6 +74,17 @@ func batch(i *train.Info) string {
 		return "the whole training set"
 	}
 	return fmt.Sprintf("%d samples, %s an epoch", i.Config.Batch, grouped(i.StepsPerEpoch))
+}
+
+// sizes says how the sizes of batches change, "" where they don't.
+func sizes(c *train.Config) string {
+	switch {
+	case c.AdaptiveBatch != "":
+		return "adapted by " + c.AdaptiveBatch + ": the number of steps is what it would be without"
+	case c.BatchSchedule != "" && c.BatchSchedule != optim.Constant:
+		return c.BatchSchedule
+	}
+	return ""
 }
 
 // measures says what is measured how often.
@@ -131,12 +150,12 @@ func (r *report) fields(s *record.Step, now time.Time, l labels) []string {
 	}
 	if x, ok := r.flatness.Get("lambda_max").Get(); ok {
 		text := l.lambda + short(x)
-		if x > r.edge(s.LR) {
+		if r.sgd && x > r.edge(s.LR) {
 			text += l.unstable
 		}
 		fields = append(fields, text)
 	}
-	left := now.Sub(r.began).Seconds() / float64(done-r.first) * float64(r.steps-done)
+	left := now.Sub(r.began).Seconds() / float64(done-r.first) * float64(max(r.steps-done, 0))
 	return append(fields, thousands(r.rate)+l.rate, clock(left)+l.left)
 }
 
@@ -159,8 +178,23 @@ func (r *report) EpochEnded(e *record.Epoch) {
 	if r.perEpoch == 1 {
 		return
 	}
-	r.console.line("epoch %d/%d  train loss %s, accuracy %s  test loss %s, accuracy %s  %s",
-		e.Epoch+1, r.epochs, number(e.TrainLoss), percent(e.TrainAccuracy), number(e.TestLoss), percent(e.TestAccuracy), clock(e.Seconds))
+	r.console.line("epoch %d/%d  train loss %s, accuracy %s  test loss %s, accuracy %s%s  %s",
+		e.Epoch+1, r.epochs, number(e.TrainLoss), percent(e.TrainAccuracy), number(e.TestLoss), percent(e.TestAccuracy),
+		averaged(&e.Averaged, " (%s %s)"), clock(e.Seconds))
+}
+
+// averaged prints the test accuracies of the averages that there are, each with its
+// name in the given form.
+func averaged(a *record.Averaged, form string) (text string) {
+	for _, average := range []struct {
+		name     string
+		accuracy record.Opt
+	}{{"EMA", a.EMATestAccuracy}, {"SWA", a.SWATestAccuracy}} {
+		if !average.accuracy.IsZero() {
+			text += fmt.Sprintf(form, average.name, percent(average.accuracy))
+		}
+	}
+	return text
 }
 
 // Measured prints what each quantity cost.
@@ -213,6 +247,12 @@ func (r *report) table(s *record.Summary) string {
 	}
 	row("train", "loss %s, accuracy %s (mean over the last epoch)", number(s.TrainLoss), percent(s.TrainAccuracy))
 	row("test", "loss %s, accuracy %s", number(s.TestLoss), percent(s.TestAccuracy))
+	if !s.EMATestLoss.IsZero() {
+		row("test, EMA", "loss %s, accuracy %s", number(s.EMATestLoss), percent(s.EMATestAccuracy))
+	}
+	if !s.SWATestLoss.IsZero() {
+		row("test, SWA", "loss %s, accuracy %s", number(s.SWATestLoss), percent(s.SWATestAccuracy))
+	}
 	if x, ok := r.noiseScale(); ok {
 		row("noise scale", "%s samples", short(x))
 	}

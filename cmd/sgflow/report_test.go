@@ -41,7 +41,7 @@ func progressOf(width int) string {
 	clock := time.Unix(0, 0)
 	r := &report{console: c, now: func() time.Time { return clock }}
 	config := train.Default()
-	r.Started(&train.Info{Config: &config, Steps: 100, StepsPerEpoch: 50})
+	r.Started(&train.Info{Config: &config, Steps: 100, StepsPerEpoch: 50, Epochs: 2})
 	b.Reset()
 	for i := range 100 {
 		clock = clock.Add(100 * time.Millisecond)
@@ -59,7 +59,7 @@ func TestProgressFits80Columns(t *testing.T) {
 	clock := time.Unix(0, 0)
 	r := &report{console: c, now: func() time.Time { return clock }}
 	config := train.Default()
-	r.Started(&train.Info{Config: &config, Steps: 4690, StepsPerEpoch: 938})
+	r.Started(&train.Info{Config: &config, Steps: 4690, StepsPerEpoch: 938, Epochs: 5})
 	b.Reset()
 	clock = clock.Add(time.Minute)
 	r.Stepped(&record.Step{Step: 3999, Epoch: 4, Samples: 64e4, Loss: 0.12345, Accuracy: record.Some(0.984),
@@ -80,7 +80,7 @@ func TestProgressWarnsAboveTheEdgeOfStability(t *testing.T) {
 		c, b := screen(200)
 		clock := time.Unix(0, 0)
 		r := &report{console: c, now: func() time.Time { return clock }}
-		r.Started(&train.Info{Config: &config, Steps: 100, StepsPerEpoch: 100})
+		r.Started(&train.Info{Config: &config, Steps: 100, StepsPerEpoch: 100, Epochs: 1})
 		clock = clock.Add(time.Minute)
 		r.Stepped(&record.Step{Step: 3, Samples: 64, LR: 0.1, Flatness: record.Numbers{{Name: "lambda_max", X: test.lambda}}})
 		if !strings.Contains(b.String(), test.want) {

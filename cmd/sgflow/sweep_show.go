@@ -136,9 +136,9 @@ func printRows(a *app, rows []store.Row) error {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "run\tmodel\tbatch\tlr\tmomentum\tseed\tsteps\ttrain loss\ttest accuracy\tnoise scale\tlambda_max\ttemperature\t")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%.4g\t%.4g\t%d\t%s\t%s\t%s\t%s\t%s\t%.3g\t%s\n", r.ID, r.Model, r.Batch, r.LR, r.Momentum, r.Seed,
+		fmt.Fprintf(w, "%s\t%s\t%d\t%.4g\t%.4g\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Model, r.Batch, r.LR, r.Momentum, r.Seed,
 			dash(r.Status == store.Done, grouped(r.Steps)), optional(r.TrainLoss, "%.4f", 1), optional(r.TestAccuracy, "%.2f%%", 100),
-			optional(r.NoiseScale, "%.4g", 1), optional(r.LambdaMax, "%.4g", 1), r.Temperature, mark(&r))
+			optional(r.NoiseScale, "%.4g", 1), optional(r.LambdaMax, "%.4g", 1), optional(r.Temperature, "%.3g", 1), mark(&r))
 	}
 	_ = w.Flush() // a strings.Builder takes every write
 	return a.write(b.String())

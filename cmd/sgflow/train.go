@@ -25,6 +25,9 @@ Examples:
   sgflow train
   sgflow train --model cnn --lr 0.05 --momentum 0.9 --epochs 3 --out runs/cnn
   sgflow train --model mlp:784-200-200-10,act=tanh --limit 1000 --loss mse --sampling full --steps 500
+  sgflow train --optimizer adamw --lr 0.001 --weight-decay 0.01 --ema 0.999
+  sgflow train --optimizer sam --momentum 0.9 --swa 3e
+  sgflow train --batch 512 --noise sigma:64 --batch-schedule step:2e:2
   sgflow train --resume runs/cnn`
 }
 

@@ -27,7 +27,10 @@ func (s *Section) bestCard() Card {
 	c := Card{
 		Title:  "Best setting",
 		Value:  s.settingWords(best.Group.Setting),
-		Detail: fmt.Sprintf("%s %s; temperature %s", s.Goal.Name, s.goalWords(best.Estimate), number(best.Group.Setting.Temperature())),
+		Detail: s.Goal.Name + " " + s.goalWords(best.Estimate),
+	}
+	if s.thermal() {
+		c.Detail += "; temperature " + number(best.Group.Setting.Temperature())
 	}
 	switch equals := s.equals(); {
 	case len(s.Ranking) == 1:
@@ -115,7 +118,7 @@ func (s *Section) noiseCard() Card {
 }
 
 func (s *Section) temperatureCard() Card {
-	if s.Goal.Name != analysis.Goals[0].Name || len(s.Ranking) < 2 {
+	if s.Goal.Name != analysis.Goals[0].Name || len(s.Ranking) < 2 || !s.thermal() {
 		return Card{}
 	}
 	c := Card{Title: "Best temperature"}

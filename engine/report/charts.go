@@ -180,8 +180,11 @@ func (s *Section) point(x float64, e analysis.Estimate, scale float64, what stri
 }
 
 // against draws a quantity against an abscissa, a series for each family; nil
-// where there are not two abscissas.
+// where there are not two abscissas, or the runs have no temperature.
 func (s *Section) against(x abscissa, q quantity) *Chart {
+	if x.name == byHeat.name && !s.thermal() {
+		return nil
+	}
 	c := &Chart{Name: q.name + "-" + x.name, Topic: q.topic, Title: q.title + " against " + x.name, How: q.how, Source: q.source}
 	c.X, c.Y = figure.Axis{Label: x.label, Log: true}, figure.Axis{Label: q.label, Log: q.log}
 	if x.name == byBatch.name {

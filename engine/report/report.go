@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"sgflow/engine/analysis"
+	"sgflow/engine/optim"
 	"sgflow/engine/record"
 )
 
@@ -142,8 +143,19 @@ func (s *Section) fitTradeOff(asked *analysis.Target) {
 	s.TradeOff = fit
 }
 
+// thermal reports whether the runs of the section have the temperature of SGD.
+func (s *Section) thermal() bool {
+	optimizer, schedule := value(s.Problem.Fixed, "optimizer"), value(s.Problem.Fixed, "batch-schedule")
+	return (optimizer == "" || optimizer == optim.SGD || optimizer == optim.SGDW) && (schedule == "" || schedule == optim.Constant) &&
+		value(s.Problem.Fixed, "adaptive-batch") == "" && value(s.Problem.Fixed, "noise") == ""
+}
+
 // fitPeak finds the best temperature.
 func (s *Section) fitPeak() {
+	if !s.thermal() {
+		s.NoPeak = "lr/(batch·(1 − momentum)) is the temperature of SGD with batches of one size, and these runs are of another optimizer, with noise added or with batches that change"
+		return
+	}
 	var list []analysis.Sampled
 	for _, g := range s.Problem.Groups {
 		if len(g.Unfinished) > 0 {

@@ -7,6 +7,7 @@ import (
 	"sgflow/engine/measure"
 	"sgflow/engine/optim"
 	"sgflow/engine/problem"
+	"sgflow/engine/record"
 	"sgflow/engine/request"
 )
 
@@ -14,23 +15,23 @@ import (
 type Config struct {
 	problem.Problem `yaml:",inline"`
 
-	Batch       int     `json:"batch" help:"Samples in a step."`
-	Epochs      int     `json:"epochs" help:"Passes through the training set."`
-	Steps       int     `json:"steps" help:"Steps in all; wins over --epochs where above 0."`
-	LR          float64 `json:"lr" name:"lr" help:"Learning rate."`
-	Momentum    float64 `json:"momentum" help:"Momentum of sgd, sgdw, sam and asam, at least 0 and below 1."`
-	Nesterov    bool    `json:"nesterov" help:"Nesterov's form of momentum."`
-	WeightDecay float64 `json:"weight-decay" help:"Weight decay: beside the gradient with sgdw and adamw, added to it with the others."`
-	Optimizer   string  `json:"optimizer" help:"Optimizer: sgd, sgdw (with decoupled weight decay), adam, adamw (with decoupled weight decay), sgld (Langevin dynamics), sam or asam (sharpness-aware minimisation, adaptive)."`
-	Beta1       float64 `json:"beta1" name:"beta1" help:"What the mean of gradients keeps from step to step, of adam and adamw."`
-	Beta2       float64 `json:"beta2" name:"beta2" help:"What the mean of squared gradients keeps, of adam and adamw."`
-	Epsilon     float64 `json:"epsilon" help:"Added to the root of the mean of squared gradients, of adam and adamw."`
-	Temperature float64 `json:"sgld-temperature" name:"sgld-temperature" help:"Temperature T of sgld, whose steps add noise of variance 2·lr·T: it samples exp(−loss/T)."`
-	Rho         float64 `json:"rho" help:"Radius ρ of the ascent of sam and asam; 0 is the papers', 0.05 and 0.5."`
-	Noise       string  `json:"noise" help:"Noise added to gradients: sigma:B, diagonal:B or isotropic:B make it as large as that of batches of B samples, with the covariance of the samples' gradients, its diagonal, or the same in every direction; gaussian:S has standard deviation S."`
-	Schedule    string  `json:"schedule" help:"Learning-rate schedule: constant, step:K:F (K steps, or Ke epochs), cosine[:FINAL], linear[:FINAL] or one-cycle[:PEAK[:DIV[:FINALDIV]]]."`
-	Warmup      int     `json:"warmup" help:"Steps in which the rate rises linearly to the schedule."`
-	Sampling    string  `json:"sampling" help:"Batches: shuffle (each epoch a permutation), replacement, or full (the whole training set each step)."`
+	Batch           int     `json:"batch" help:"Samples in a step."`
+	Epochs          int     `json:"epochs" help:"Passes through the training set."`
+	Steps           int     `json:"steps" help:"Steps in all; wins over --epochs where above 0."`
+	LR              float64 `json:"lr" name:"lr" help:"Learning rate."`
+	Momentum        float64 `json:"momentum" help:"Momentum of sgd, sgdw, sam and asam, at least 0 and below 1."`
+	Nesterov        bool    `json:"nesterov" help:"Nesterov's form of momentum."`
+	WeightDecay     float64 `json:"weight-decay" help:"Weight decay: beside the gradient with sgdw and adamw, added to it with the others."`
+	Optimizer       string  `json:"optimizer" help:"Optimizer: sgd, sgdw (with decoupled weight decay), adam, adamw (with decoupled weight decay), sgld (Langevin dynamics), sam or asam (sharpness-aware minimisation, adaptive)."`
+	Beta1           float64 `json:"beta1" name:"beta1" help:"What the mean of gradients keeps from step to step, of adam and adamw."`
+	Beta2           float64 `json:"beta2" name:"beta2" help:"What the mean of squared gradients keeps, of adam and adamw."`
+	Epsilon         float64 `json:"epsilon" help:"Added to the root of the mean of squared gradients, of adam and adamw."`
+	SGLDTemperature float64 `json:"sgld-temperature" name:"sgld-temperature" help:"Temperature T of sgld, whose steps add noise of variance 2·lr·T: it samples exp(−loss/T)."`
+	Rho             float64 `json:"rho" help:"Radius ρ of the ascent of sam and asam; 0 is the papers', 0.05 and 0.5."`
+	Noise           string  `json:"noise" help:"Noise added to gradients: sigma:B, diagonal:B or isotropic:B make it as large as that of batches of B samples, with the covariance of the samples' gradients, its diagonal, or the same in every direction; gaussian:S has standard deviation S."`
+	Schedule        string  `json:"schedule" help:"Learning-rate schedule: constant, step:K:F (K steps, or Ke epochs), cosine[:FINAL], linear[:FINAL] or one-cycle[:PEAK[:DIV[:FINALDIV]]]."`
+	Warmup          int     `json:"warmup" help:"Steps in which the rate rises linearly to the schedule."`
+	Sampling        string  `json:"sampling" help:"Batches: shuffle (each epoch a permutation), replacement, or full (the whole training set each step)."`
 
 	Until      string `json:"until" help:"Stop once a target is met: test-loss:X, test-accuracy:X, train-loss:X or train-accuracy:X. --epochs or --steps is then the most that a run takes."`
 	UntilEvery int    `json:"until-every" help:"Look for the target of --until every K steps, train values being means since the last look; 0 is at the end of every epoch."`
@@ -143,8 +144,23 @@ func (c *Config) validateCounts() error {
 func (c *Config) optimizer() optim.Config {
 	return optim.Config{
 		Name: c.Optimizer, Momentum: c.Momentum, Nesterov: c.Nesterov, WeightDecay: c.WeightDecay,
-		Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon, Temperature: c.Temperature, Rho: c.Rho,
+		Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon, Temperature: c.SGLDTemperature, Rho: c.Rho,
 	}
+}
+
+// IsSGD reports whether steps follow the batch's gradient, with momentum or without,
+// and nothing is added to it: then the noise of training has SGD's temperature, and
+// its edge of stability is at 2(1 + momentum)/lr.
+func (c *Config) IsSGD() bool { return c.optimizer().IsSGD() && c.Noise == "" }
+
+// Temperature returns lr/(batch·(1 − momentum)), the scale of the noise of SGD's
+// stationary distribution; absent where training is not SGD, or where the sizes of
+// its batches change.
+func (c *Config) Temperature() record.Opt {
+	if !c.IsSGD() || c.batchesVary() {
+		return record.Opt{}
+	}
+	return record.Some(c.LR / (float64(c.Batch) * (1 - c.Momentum)))
 }
 
 // schedule returns the learning-rate schedule that c asks for.

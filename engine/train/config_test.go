@@ -38,7 +38,7 @@ func TestWrongSettingsAreNamedBeforeAnyWork(t *testing.T) {
 		"beta1 1 ":                          func(c *Config) { c.Optimizer, c.Momentum, c.Beta1 = "adam", 0, 1 },
 		"epsilon -1 ":                       func(c *Config) { c.Optimizer, c.Momentum, c.Epsilon = "adamw", 0, -1 },
 		"temperature 0 ":                    func(c *Config) { c.Optimizer, c.Momentum = "sgld", 0 },
-		"sgld has no momentum":              func(c *Config) { c.Optimizer, c.Temperature = "sgld", 1 },
+		"sgld has no momentum":              func(c *Config) { c.Optimizer, c.SGLDTemperature = "sgld", 1 },
 		"mean sigma":                        func(c *Config) { c.Noise = "sgima:4" },
 		"--noise sigma:32: batches have 32": func(c *Config) { c.Noise = "sigma:32" },
 		"--noise diagonal:1.5":              func(c *Config) { c.Noise = "diagonal:1.5" },

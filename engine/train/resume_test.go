@@ -36,7 +36,7 @@ func crashCopy(t *testing.T, from string) string {
 var optimized = map[string]func(*Config){
 	"adam":      func(c *Config) { c.Optimizer, c.Momentum, c.LR = optim.Adam, 0, 0.01 },
 	"adamw":     func(c *Config) { c.Optimizer, c.Momentum, c.LR, c.WeightDecay = optim.AdamW, 0, 0.01, 0.1 },
-	"sgld":      func(c *Config) { c.Optimizer, c.Momentum, c.Temperature = optim.SGLD, 0, 1e-4 },
+	"sgld":      func(c *Config) { c.Optimizer, c.Momentum, c.SGLDTemperature = optim.SGLD, 0, 1e-4 },
 	"sam":       func(c *Config) { c.Optimizer = optim.SAM },
 	"asam":      func(c *Config) { c.Optimizer, c.Noise = optim.ASAM, "sigma:8" },
 	"averages":  func(c *Config) { c.EMA, c.SWA = 0.9, "5:3" },

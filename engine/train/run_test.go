@@ -153,7 +153,7 @@ func TestSettingsChangeTheRun(t *testing.T) {
 		"schedule":         func(c *Config) { c.Schedule, c.Warmup = "cosine", 3 },
 		"decoupled decay":  func(c *Config) { c.Optimizer, c.WeightDecay = "sgdw", 0.1 },
 		"adam":             func(c *Config) { c.Optimizer, c.Momentum = "adam", 0 },
-		"sgld":             func(c *Config) { c.Optimizer, c.Momentum, c.Temperature = "sgld", 0, 1e-3 },
+		"sgld":             func(c *Config) { c.Optimizer, c.Momentum, c.SGLDTemperature = "sgld", 0, 1e-3 },
 		"sam":              func(c *Config) { c.Optimizer = "sam" },
 		"asam":             func(c *Config) { c.Optimizer = "asam" },
 		"noise":            func(c *Config) { c.Noise = "sigma:4" },

@@ -31,7 +31,7 @@ func TestSGLDsStationaryDistributionIsExact(t *testing.T) {
 	c := smallConfig(t)
 	c.Model, c.Loss, c.DType, c.Limit = "mlp:36-4", problem.MSE, problem.Float64, n
 	c.Sampling, c.Steps, c.LR, c.Momentum, c.Measure = string(data.Full), steps, eta, 0, "none"
-	c.Optimizer, c.WeightDecay, c.Temperature = optim.SGLD, decay, temperature
+	c.Optimizer, c.WeightDecay, c.SGLDTemperature = optim.SGLD, decay, temperature
 	c.CheckpointEvery = 1000
 	mustRun(t, c)
 

@@ -136,7 +136,7 @@ func newTrainer[T engine.Float](c *Config, p *problem.Opened, r Reporter) (*trai
 		Select: selection, Every: c.MeasureEvery, Window: c.FlatnessWindow,
 		Tol: c.FlatnessTol, MaxProducts: c.FlatnessIters, Seed: c.Seed, Subset: subset,
 		PerDecade: c.MeasureLog, Converge: selection.Converged(), Momentum: c.Momentum,
-		Plain: c.optimizer().Plain() && injection == nil, NotSGD: !c.optimizer().IsSGD() || injection != nil, Ascends: c.optimizer().IsSAM(),
+		Plain: c.optimizer().Plain() && injection == nil, NotSGD: !c.IsSGD(), Ascends: c.optimizer().IsSAM(),
 		Norms: injection.norms() || t.sizes.rule != "", Reach: c.Reach.reach(),
 	})
 	t.ahead = newAhead(t)

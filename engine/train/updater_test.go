@@ -164,7 +164,7 @@ func TestTemperatureIsLoggedForSGDOnly(t *testing.T) {
 	for name, want := range map[string]bool{optim.SGD: true, optim.SGDW: true, optim.Adam: false, optim.AdamW: false, optim.SGLD: false, optim.SAM: false, optim.ASAM: false} {
 		c := smallConfig(t)
 		c.Optimizer, c.Measure, c.Steps = name, "temperature,cabs,alpha,update_size", 3
-		c.Temperature = 1e-4
+		c.SGLDTemperature = 1e-4
 		if name == optim.Adam || name == optim.AdamW || name == optim.SGLD {
 			c.Momentum = 0
 		}

@@ -86,7 +86,6 @@ func fill(set func(name string, value, zero any), r *store.Run, windows []store.
 			set(name, value, reflect.Zero(reflect.TypeOf(value)).Interface())
 		}
 	}
-	set("temperature", r.Config.LR/(float64(r.Config.Batch)*(1-r.Config.Momentum)), 0.0)
 	done := r.Summary != nil
 	var s record.Summary
 	if done {
@@ -106,6 +105,7 @@ func fill(set func(name string, value, zero any), r *store.Run, windows []store.
 		}
 		set(name, value, 0.0)
 	}
+	number("temperature", r.Config.Temperature())
 	integer("steps_done", s.Steps)
 	integer("epochs_done", s.Epochs)
 	integer("params", s.Params)
@@ -118,6 +118,10 @@ func fill(set func(name string, value, zero any), r *store.Run, windows []store.
 	number("train_accuracy", s.TrainAccuracy)
 	number("test_loss", s.TestLoss)
 	number("test_accuracy", s.TestAccuracy)
+	number("ema_test_loss", s.EMATestLoss)
+	number("ema_test_accuracy", s.EMATestAccuracy)
+	number("swa_test_loss", s.SWATestLoss)
+	number("swa_test_accuracy", s.SWATestAccuracy)
 	var reached any
 	if s.Reached != nil {
 		reached = *s.Reached

@@ -22,10 +22,11 @@ type Row struct {
 	GradVarTrace record.Opt `json:"grad_var_trace,omitzero"`
 	LambdaMax    record.Opt `json:"lambda_max,omitzero"`
 	Trace        record.Opt `json:"trace,omitzero"`
-	// Temperature is lr/(batch·(1−momentum)).
-	Temperature float64 `json:"temperature"`
-	ID          string  `json:"run"`
-	Status      Status  `json:"status"`
+	// Temperature is lr/(batch·(1−momentum)), absent where training is not SGD with
+	// batches of one size (train.Config.Temperature).
+	Temperature record.Opt `json:"temperature,omitzero"`
+	ID          string     `json:"run"`
+	Status      Status     `json:"status"`
 	// Reached says whether the run's target was met, nil where it had none.
 	Reached *bool `json:"reached,omitempty"`
 	// Error says why the run failed.
@@ -58,7 +59,7 @@ func newRow(r *Run, end *Window) Row {
 	c := &r.Config
 	row := Row{
 		Model: c.Model, Data: c.Data, Batch: c.Batch, LR: c.LR, Momentum: c.Momentum, Seed: c.Seed,
-		Temperature: c.LR / (float64(c.Batch) * (1 - c.Momentum)), ID: r.ID, Status: r.Status,
+		Temperature: c.Temperature(), ID: r.ID, Status: r.Status,
 	}
 	if r.Status != Done {
 		row.Error = r.Error
