@@ -124,6 +124,9 @@ func TestResultIsPrintedAndWritten(t *testing.T) {
 	if _, ok := j.Measured[1].Stderr.Get(); ok {
 		t.Error("a single value has a standard error")
 	}
+	if table := Summary([]*Result{r, r}); strings.Count(table, "fake ") != 2 || !strings.Contains(table, "2 contradicted in ") {
+		t.Errorf("the table of two results is\n%s", table)
+	}
 	summary, err := SaveSummary(dir, []*Result{r})
 	if err != nil {
 		t.Fatal(err)

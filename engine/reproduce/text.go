@@ -86,7 +86,11 @@ func Summary(results []*Result) string {
 	fmt.Fprintln(w, "experiment\tverdict\tseconds\tsource")
 	total := 0.0
 	for _, r := range results {
-		fmt.Fprintf(w, "%s\t%s\t%.1f\t%s\n", r.Experiment.Name, r.Outcome.Verdict, r.Seconds, r.Experiment.Source)
+		source, _, more := strings.Cut(r.Experiment.Source, ";")
+		if more {
+			source += "; …"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%.1f\t%s\n", r.Experiment.Name, r.Outcome.Verdict, r.Seconds, source)
 		total += r.Seconds
 	}
 	_ = w.Flush() // a strings.Builder takes every write
