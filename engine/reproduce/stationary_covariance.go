@@ -98,7 +98,7 @@ func openBasin(l *Lab) (*basin, error) {
 		}
 		var step mat.VecDense
 		if err := step.SolveVec(b.a, mat.NewVecDense(d, grad)); err != nil {
-			return nil, fmt.Errorf("Newton's method: %w", err)
+			return nil, fmt.Errorf("solving for a step of Newton's method: %w", err)
 		}
 		for k := range d {
 			b.minimum[k] -= step.AtVec(k)

@@ -92,6 +92,9 @@ func (r *Result) Page() *page.Page {
 		s := page.Section{Title: group.title}
 		for _, q := range group.list {
 			c := page.Chart{Name: q.name, Title: q.title, How: q.how + " " + seeds, Source: q.source}
+			if q.name == "lambda_max" && r.Config.LambdaMax != lambdaAll {
+				c.How = q.how + " Of the first seed."
+			}
 			c.X, c.Y = figure.Axis{Label: "time t = Σ η"}, figure.Axis{Label: q.label, Log: q.log}
 			for _, path := range r.Paths {
 				series := figure.Series{Label: path.Name, Line: true, Marks: true}
