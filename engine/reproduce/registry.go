@@ -24,6 +24,7 @@ var Experiments = []*Experiment{
 	&linearScaling,
 	&noiseOfSGD,
 	&largeBatchSharpness,
+	&largeBatchRescued,
 	&bestTemperature,
 	&sharpnessTemperature,
 	&criticalBatchSize,
