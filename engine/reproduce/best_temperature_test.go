@@ -27,11 +27,11 @@ func TestBestTemperatureVerdicts(t *testing.T) {
 		accuracies [][]float64
 		want       Verdict
 	}{
-		"peak within":           {[][]float64{low, mid, top, mid}, Confirmed},
-		"best at the largest":   {[][]float64{low, mid, mid, top}, Contradicted},
-		"best at the smallest":  {[][]float64{top, mid, mid, low}, Contradicted},
-		"flat to the largest":   {[][]float64{low, mid, around(90, 1), {90.5, 89, 90.4}}, Undecided},
-		"flat from the smalles": {[][]float64{{90.5, 89, 90.4}, around(90, 1), mid, low}, Undecided},
+		"peak within":          {[][]float64{low, mid, top, mid}, Confirmed},
+		"best at the largest":  {[][]float64{low, mid, mid, top}, Contradicted},
+		"best at the smallest": {[][]float64{top, mid, mid, low}, Contradicted},
+		"flat to the largest":  {[][]float64{low, mid, around(90, 1), {90.5, 89, 90.4}}, Undecided},
+		"flat from the least":  {[][]float64{{90.5, 89, 90.4}, around(90, 1), mid, low}, Undecided},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantVerdict(t, judgeBest([]float64{0.1}, batches, [][][]float64{c.accuracies}), c.want)

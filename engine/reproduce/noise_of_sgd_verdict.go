@@ -128,42 +128,54 @@ func judgeSGDNoise(runs []*sgdNoiseRun) *Outcome {
 	}
 	o.Why = fmt.Sprintf("Variances have to be within %.0f %% of their exact value and plateaus within %.0f %% of what g says (95 %% intervals): the variance of gradients is %s times its exact value and goes as N/B − 1 to the power %s; the plateau goes as N/B − 1 to the power %s and as ε to the power %s%s.",
 		100*v, 100*p, spanOf(pooled), spanOf(inNoise), spanOf(plateauNoise), spanOf(plateauRate), said)
-	byCase := func(n int, of func(r *sgdNoiseRun, k int) float64) [][]float64 {
-		list := make([][]float64, n)
-		for k := range list {
-			for _, r := range runs {
-				list[k] = append(list[k], of(r, k))
-			}
+	o.Charts = []page.Chart{varianceChart(runs, noise), plateauChart(runs, plainNoise, byBatch, byMomentum)}
+	return o
+}
+
+// ascending is the series of a value of every run at each of the cases, whose x = N/B − 1
+// descend.
+func ascending(label string, x []float64, runs []*sgdNoiseRun, of func(r *sgdNoiseRun, k int) float64) figure.Series {
+	values := make([][]float64, len(x))
+	for k := range x {
+		for _, r := range runs {
+			values[k] = append(values[k], of(r, k))
 		}
-		return list
 	}
-	ascending := func(s figure.Series) figure.Series { // batches ascend, so N/B − 1 descends
-		slices.Reverse(s.Points)
-		return s
-	}
-	exact := ascending(factorSpread("exact, (N/B − 1)·tr Σ/(N − 1)", noise, byCase(len(noise), func(r *sgdNoiseRun, k int) float64 { return r.exact[k] })))
+	s := factorSpread(label, x, values)
+	slices.Reverse(s.Points)
+	return s
+}
+
+// noiseChart is a chart over N/B − 1.
+func noiseChart(y string, series ...figure.Series) figure.Chart {
+	return figure.Chart{X: figure.Axis{Label: "N/B − 1", Log: true}, Y: figure.Axis{Label: y, Log: true}, Series: series}
+}
+
+// varianceChart plots the variance of gradients against noise = N/B − 1.
+func varianceChart(runs []*sgdNoiseRun, noise []float64) page.Chart {
+	exact := ascending("exact, (N/B − 1)·tr Σ/(N − 1)", noise, runs, func(r *sgdNoiseRun, k int) float64 { return r.exact[k] })
 	exact.Marks, exact.Dashed = false, true
-	axes := func(y string) figure.Chart {
-		return figure.Chart{X: figure.Axis{Label: "N/B − 1", Log: true}, Y: figure.Axis{Label: y, Log: true}}
-	}
-	variance := page.Chart{
+	measured := ascending("measured", noise, runs, func(r *sgdNoiseRun, k int) float64 { return r.measured[k] })
+	return page.Chart{
 		Name: "variance", Title: "Variance of a mini-batch gradient",
 		How:   "mean of ‖g_B − G‖² over batches drawn without replacement; 95 % intervals over seeds",
-		Chart: axes("‖g_B − G‖²"),
+		Chart: noiseChart("‖g_B − G‖²", measured, exact),
 	}
-	variance.Series = []figure.Series{ascending(factorSpread("measured", noise, byCase(len(noise), func(r *sgdNoiseRun, k int) float64 { return r.measured[k] }))), exact}
-	heights := page.Chart{
+}
+
+// plateauChart plots the heights of the cases byBatch against their noise, and of the
+// cases with momentum.
+func plateauChart(runs []*sgdNoiseRun, noise []float64, byBatch, byMomentum []int) page.Chart {
+	series := []figure.Series{ascending("plain SGD", noise, runs, func(r *sgdNoiseRun, k int) float64 { return r.heights[byBatch[k]] })}
+	for _, k := range byMomentum {
+		c := plateauCases[k]
+		series = append(series, ascending(fmt.Sprintf("momentum %g at ε(1 − m)", c.momentum), []float64{c.noise(plateauSamples)}, runs,
+			func(r *sgdNoiseRun, _ int) float64 { return r.heights[k] }))
+	}
+	return page.Chart{
 		Name: "plateau", Title: "Height of the stationary loss above its minimum",
 		Caption: []string{"SGD at a constant rate hovers above the minimum in proportion to g."},
-		How:     fmt.Sprintf("mean over time at ε = %g; 95 %% intervals over seeds", base.rate),
-		Chart:   axes("height"),
+		How:     fmt.Sprintf("mean over time at ε = %g; 95 %% intervals over seeds", plateauCases[plateauBase].rate),
+		Chart:   noiseChart("height", series...),
 	}
-	heights.Series = []figure.Series{ascending(factorSpread("plain SGD", plainNoise, byCase(len(byBatch), func(r *sgdNoiseRun, k int) float64 { return r.heights[byBatch[k]] })))}
-	for _, k := range byMomentum {
-		x := []float64{plateauCases[k].noise(plateauSamples)}
-		y := byCase(1, func(r *sgdNoiseRun, _ int) float64 { return r.heights[k] })
-		heights.Series = append(heights.Series, factorSpread(fmt.Sprintf("momentum %g at ε(1 − m)", plateauCases[k].momentum), x, y))
-	}
-	o.Charts = []page.Chart{variance, heights}
-	return o
 }
