@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -64,6 +65,9 @@ func (c *reproduceCommand) Run(a *app) error {
 	})
 	if err != nil {
 		return err
+	}
+	if err := os.MkdirAll(c.Out, 0o777); err != nil {
+		return &request.Error{Err: fmt.Errorf("--out: %w", err)}
 	}
 	var results []*reproduce.Result
 	var failed error

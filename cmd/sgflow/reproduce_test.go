@@ -31,10 +31,15 @@ func TestReproduceListsItsExperiments(t *testing.T) {
 }
 
 func TestReproduceRefusesWrongRequests(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
+		{[]string{"flatness-disputed", "--out", file}, "--out: mkdir"},
 		{[]string{"flatness-disputd"}, "did you mean flatness-disputed?"},
 		{[]string{"list", "flatness-disputed"}, "list goes alone"},
 		{[]string{"flatness-disputed", "--seeds", "1"}, "--seeds 1"},
@@ -87,13 +92,13 @@ func TestReproducePrintsAndWritesWhatItFound(t *testing.T) {
 
 // interrupting is a writer that stops what writes to it.
 type interrupting struct {
-	strings.Builder
+	text strings.Builder
 	stop context.CancelFunc
 }
 
 func (w *interrupting) Write(p []byte) (int, error) {
 	w.stop()
-	return w.Builder.Write(p)
+	return w.text.Write(p)
 }
 
 func TestReproduceKeepsWhatWasFinishedBeforeAnInterrupt(t *testing.T) {
@@ -103,8 +108,8 @@ func TestReproduceKeepsWhatWasFinishedBeforeAnInterrupt(t *testing.T) {
 	stdout := &interrupting{stop: stop} // the first result is out, and the second experiment not begun
 	var stderr strings.Builder
 	code := run(ctx, []string{"reproduce", "flatness-disputed", "edge-of-stability", "--quick", "--seeds", "2", "--out", out, "--json"}, stdout, &stderr)
-	if code != exitInterrupted || strings.Count(stdout.String(), "\n") != 1 {
-		t.Errorf("exit %d, %q, %q", code, stdout.String(), stderr.String())
+	if code != exitInterrupted || strings.Count(stdout.text.String(), "\n") != 1 {
+		t.Errorf("exit %d, %q, %q", code, stdout.text.String(), stderr.String())
 	}
 	for _, name := range []string{"index.html", filepath.Join("flatness-disputed", "index.html")} {
 		if _, err := os.Stat(filepath.Join(out, name)); err != nil {
