@@ -262,7 +262,7 @@ func judgeStationary(b *basin, seeds []uint64, runs []*mat.SymDense) *Outcome {
 		powers = append(powers, math.Log(traces[1][i]/traces[0][i])/math.Log(ratio))
 	}
 	o.Measured = append(o.Measured, Over("power of η/B as which tr S grows, ηλmax = 0.05", powers, "1"))
-	o.Verdict = All(Decide(errors[0], 0, stationaryError), Decide(powers, stationaryLow, stationaryTop))
+	o.Verdict = All(Decide(errors[0], math.Inf(-1), stationaryError), Decide(powers, stationaryLow, stationaryTop))
 	low, high := Interval(errors[0])
 	from, to := Interval(powers)
 	o.Why = fmt.Sprintf("‖S − S*‖/‖S*‖ at ηλmax = %g and B = %d has to lie below %g: it is %.3f (%.3f to %.3f, 95 %% interval); tr S has to grow as η/B to a power of %g to %g: the power is %.3f (%.3f to %.3f).",
