@@ -19,18 +19,16 @@ import (
 // before.
 func Ascend[T engine.Float](o *Objective[T], c SAMConfig) {
 	c.setDefaults()
-	e := o.leave(context.Background())
+	e := o.depart(context.Background())
+	e.grad = o.s.Grad() // not kept: the direction is used before the gradient there is made
 	direction, norm := e.grad, math.Sqrt(o.s.NormSq(e.grad))
 	if c.Adaptive {
 		direction, norm = e.adaptive()
 	}
-	if norm == 0 {
-		e.back()
-		return
+	if norm > 0 {
+		e.move(c.Rho/norm, direction)
+		_ = e.gradient(o.s.Grad()) // fails only where its context ends
+		copy(o.s.Params(), e.theta)
 	}
-	e.move(c.Rho/norm, direction)
-	e.ascended = grow(e.ascended, len(e.grad))
-	_ = e.gradient(e.ascended) // fails only where its context ends
-	e.back()
-	copy(o.s.Grad(), e.ascended)
+	e.grad, e.ctx = nil, nil
 }

@@ -27,7 +27,6 @@ type excursion[T engine.Float] struct {
 	theta     []T // where it started
 	grad      []T // ḡ there
 	direction []T // scratch
-	ascended  []T // the gradient of Ascend
 	sums      []float64
 
 	alpha float64 // of the move in progress
@@ -38,11 +37,17 @@ type excursion[T engine.Float] struct {
 // leave starts an excursion; there is one at a time. The caller moves the
 // session's parameters.
 func (o *Objective[T]) leave(ctx context.Context) *excursion[T] {
+	e := o.depart(ctx)
+	e.grad = o.savedGrad()
+	return e
+}
+
+// depart is leave for a caller that needs ḡ no more.
+func (o *Objective[T]) depart(ctx context.Context) *excursion[T] {
 	e := &o.trip
 	e.ctx, e.o = ctx, o
 	e.theta = grow(e.theta, len(o.s.Params()))
 	copy(e.theta, o.s.Params())
-	e.grad = o.savedGrad()
 	return e
 }
 
