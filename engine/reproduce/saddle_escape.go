@@ -161,11 +161,12 @@ func (r *escapeRun) leaveNetwork(ctx context.Context, l *Lab, seed uint64) error
 	on := flow.NewNetwork(n.Train, len(n.All))
 	saddle := make([]float64, on.Dim())
 	// At zero weights the outputs are the last biases, and the loss is least where
-	// their softmax is the share of each class: there all derivatives are 0.
+	// their softmax is the share of each class: there all derivatives are 0. With zero
+	// biases the slope along them is the softmax, of equal parts, less these shares.
 	grad := make([]float64, on.Dim())
-	for range 2000 {
-		on.Gradient(grad, saddle, nil)
-		n.Session.Axpy(-2, grad, saddle)
+	on.Gradient(grad, saddle, nil)
+	for k := on.Dim() - n.Classes; k < on.Dim(); k++ {
+		saddle[k] = math.Log(1/float64(n.Classes) - grad[k])
 	}
 	loss := on.Gradient(grad, saddle, nil)
 	pairs, err := measure.Eigenpairs(ctx, n.Train, measure.EigenConfig{K: 1, Smallest: true, Tol: 1e-3, Seed: seed})
@@ -193,12 +194,12 @@ func (r *escapeRun) leaveNetwork(ctx context.Context, l *Lab, seed uint64) error
 		l.Report("network, temperature %g, seed %d: left at t = %.3g", heat, seed, path.Time())
 		r.network = append(r.network, path.Time())
 	}
-	return r.stay(ctx, on, saddle, rate, seed)
+	return r.stay(ctx, on, saddle, flow.SGDConfig{Rate: rate, Batch: 32, Seed: seed}, n.Classes)
 }
 
 // stay measures how far SGD moves the weights in the time that the coldest escape took.
-func (r *escapeRun) stay(ctx context.Context, on *flow.Network[float64], saddle []float64, rate float64, seed uint64) error {
-	path, err := flow.NewSGD(on, saddle, flow.SGDConfig{Rate: rate, Batch: 32, Seed: seed})
+func (r *escapeRun) stay(ctx context.Context, on *flow.Network[float64], saddle []float64, c flow.SGDConfig, classes int) error {
+	path, err := flow.NewSGD(on, saddle, c)
 	if err != nil {
 		return err
 	}
@@ -207,9 +208,8 @@ func (r *escapeRun) stay(ctx context.Context, on *flow.Network[float64], saddle 
 			return err
 		}
 	}
-	biases := on.Dim() - 10 // those of the outputs come last, and do move
 	square := 0.0
-	for _, x := range path.Theta()[:biases] {
+	for _, x := range path.Theta()[:on.Dim()-classes] { // the last biases do move
 		square += x * x
 	}
 	r.stays = math.Sqrt(square)
