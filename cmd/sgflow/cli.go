@@ -37,6 +37,7 @@ type cli struct {
 	Measures  measuresCommand  `cmd:"" help:"List the quantities that can be measured, with definitions and costs."`
 	Report    reportCommand    `cmd:"" help:"Say from runs or a sweep which batch size and rate to use, with plots."`
 	Reproduce reproduceCommand `cmd:"" help:"Check published claims about SGD: each with its verdict, error bars and a page."`
+	Guide     guideCommand     `cmd:"" help:"Read about what this program shows: from mini-batch gradients to flat minima, by commands."`
 	Bench     benchCommand     `cmd:"" help:"Time training steps of this machine, by model, batch, threads and quantities."`
 	Data      dataCommand      `cmd:"" help:"List, fetch, verify and describe data sets."`
 	Devices   devicesCommand   `cmd:"" help:"List what runs can compute on."`
