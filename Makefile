@@ -39,7 +39,7 @@ bench-sweep: ## what a sweep costs beside its runs (a few minutes, calm machine)
 	SGFLOW_BENCH=1 go test -count=1 -timeout 60m -run 'TestSweepSpeed|TestSweepOfTenThousand' -v ./cmd/sgflow
 
 test-race: ## packages that start goroutines, under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race ./engine/cpu/... ./engine/sweep/... ./engine/record ./engine/train ./engine/op ./data
+	CGO_ENABLED=1 go test -race ./engine/cpu/... ./engine/sweep/... ./engine/record ./engine/train ./engine/op ./data ./engine/reproduce
 
 lint: ## formatting, vet, staticcheck
 	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }

@@ -25,7 +25,7 @@ type reproduceCommand struct {
 func (reproduceCommand) Help() string {
 	return `Published claims, checked: each prints the claim, its source, the setting and what
 differs from the paper's, the paper's value, ours with standard errors over seeds,
-and a verdict by a criterion fixed beforehand: confirmed, contradicted or undecided.
+and a verdict by the criterion in its source: confirmed, contradicted or undecided.
 The exit code is 0 whatever the verdict. Each writes a page with its plots.
 
 Examples:
