@@ -7,7 +7,6 @@ import (
 
 	"sgflow/engine/analysis"
 	"sgflow/engine/optim"
-	"sgflow/engine/record"
 )
 
 // Report is what is shown, by all outputs alike.
@@ -93,13 +92,7 @@ func (s *Section) goals() []analysis.Goal {
 	if !s.untilTarget() {
 		return analysis.Goals
 	}
-	return []analysis.Goal{{Name: "samples to the target", Least: true, Of: func(r *analysis.Run) record.Opt {
-		steps, ok := s.steps(r).Get()
-		if !ok {
-			return record.Opt{}
-		}
-		return record.Some(steps * float64(r.Setting.Batch))
-	}}}
+	return []analysis.Goal{{Name: "samples to the target", Least: true, Of: s.samples}}
 }
 
 // untilTarget reports whether the runs stopped at the target.
@@ -145,9 +138,15 @@ func (s *Section) fitTradeOff(asked *analysis.Target) {
 
 // thermal reports whether the runs of the section have the temperature of SGD.
 func (s *Section) thermal() bool {
-	optimizer, schedule := value(s.Problem.Fixed, "optimizer"), value(s.Problem.Fixed, "batch-schedule")
-	return (optimizer == "" || optimizer == optim.SGD || optimizer == optim.SGDW) && (schedule == "" || schedule == optim.Constant) &&
-		value(s.Problem.Fixed, "adaptive-batch") == "" && value(s.Problem.Fixed, "noise") == ""
+	optimizer := value(s.Problem.Fixed, "optimizer")
+	return (optimizer == "" || optimizer == optim.SGD || optimizer == optim.SGDW) && s.oneSize() && value(s.Problem.Fixed, "noise") == ""
+}
+
+// oneSize reports whether all batches of a run of the section have the size of its
+// setting.
+func (s *Section) oneSize() bool {
+	schedule := value(s.Problem.Fixed, "batch-schedule")
+	return (schedule == "" || schedule == optim.Constant) && value(s.Problem.Fixed, "adaptive-batch") == ""
 }
 
 // fitPeak finds the best temperature.

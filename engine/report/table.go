@@ -151,9 +151,10 @@ func estimateCell(c estimated, g *analysis.Group) Cell {
 	return numberCell(e.Mean, withError(e, c.scale))
 }
 
-// samples returns the samples of a run to the target.
+// samples returns the samples of a run to the target; absent where the sizes of its
+// batches change.
 func (s *Section) samples(r *analysis.Run) record.Opt {
-	if n, ok := s.steps(r).Get(); ok {
+	if n, ok := s.steps(r).Get(); ok && s.oneSize() {
 		return record.Some(n * float64(r.Setting.Batch))
 	}
 	return record.Opt{}
