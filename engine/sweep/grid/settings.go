@@ -12,8 +12,9 @@ import (
 	"sgflow/models"
 )
 
-// fixed are the settings that a sweep sets itself.
-var fixed = []string{"out", "threads"}
+// fixed are the settings that a sweep sets itself, and those whose files it does
+// not keep.
+var fixed = []string{"out", "threads", "trajectory", "trajectory-dim"}
 
 // Settings lists the settings that a sweep can vary, in their order.
 func Settings() []string {
