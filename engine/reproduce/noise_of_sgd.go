@@ -32,7 +32,7 @@ var noiseOfSGD = Experiment{
 	Claim:   "The noise of SGD has the scale g = ε(N/B − 1): so does the variance of a mini-batch gradient drawn without replacement; and momentum m multiplies it by 1/(1 − m).",
 	Source:  "Smith & Le 2018, arXiv:1710.06451",
 	Paper:   "derived from a stochastic differential equation; shown by the best batch size growing in proportion to ε, N and 1/(1 − m)",
-	Setting: "gradients: mlp 784-32-10 after 200 steps on the first 1,000 samples of MNIST, B = 8 to 900. Plateau: mlp 784-10 (softmax regression, convex) with weight decay 0.1 on the first 400 samples, ε = 0.005 to 0.02, B = 8 to 320, m = 0.5 and 0.9; mean height of the loss above its minimum after t = Σ ε = 20 for 60 (in full 240) more",
+	Setting: "gradients: mlp 784-32-10 after 200 steps on the first 1,000 samples of MNIST, B = 8 to 900. Plateau: mlp 784-10 (softmax regression, convex) with weight decay 0.1 on the first 400 samples, ε = 0.005 to 0.02, B = 8 to 320, m = 0.5 and 0.9; mean height of the loss above its minimum after t = Σ ε = 20 for 60 (in full 240) more, four times as long at the batch size of different ε and m",
 	Differs: "the height of the stationary loss in a convex problem in place of the best test accuracy",
 	Run:     runNoiseOfSGD,
 }
@@ -84,6 +84,7 @@ type plateauCase struct {
 	rate     float64 // of plain SGD; with momentum m the rate is rate·(1 − m)
 	batch    int
 	momentum float64
+	times    float64 // as long as the plateau says, where little else steadies a ratio
 }
 
 // noise is N/B − 1.
@@ -100,12 +101,12 @@ type plateau struct {
 }
 
 // plateauHeights is how many heights a mean is of.
-const plateauHeights = 200
+const plateauHeights = 300
 
 // newPlateau finds the minimum by gradient descent with momentum.
 func newPlateau(ctx context.Context, n *Network[float32], decay, settled, length float64) (*plateau, error) {
 	p := &plateau{n: n, decay: decay, settled: settled, length: length}
-	err := p.steps(ctx, plateauCase{0.2, len(n.All), 0.9}, 600, 0, func(int) {})
+	err := p.steps(ctx, plateauCase{rate: 0.2, batch: len(n.All), momentum: 0.9}, 600, 0, func(int) {})
 	p.lowest = append([]float32(nil), n.Session.Params()...)
 	p.least = p.loss()
 	return p, err
@@ -142,7 +143,7 @@ func (p *plateau) steps(ctx context.Context, c plateauCase, steps int, seed uint
 // than without at rate·(1 − m), so that a step is time rate either way.
 func (p *plateau) height(ctx context.Context, c plateauCase, seed uint64) (float64, error) {
 	copy(p.n.Session.Params(), p.lowest)
-	settled, steps := int(p.settled/c.rate), int((p.settled+p.length)/c.rate)
+	settled, steps := int(p.settled/c.rate), int((p.settled+c.times*p.length)/c.rate)
 	every := max((steps-settled)/plateauHeights, 1)
 	var heights []float64
 	err := p.steps(ctx, c, steps, seed, func(step int) {

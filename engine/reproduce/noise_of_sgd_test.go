@@ -95,11 +95,11 @@ func TestPlateauStartsAtTheMinimum(t *testing.T) {
 	if above := norm / (2 * decay); above > 1e-6 {
 		t.Errorf("up to %g above the minimum, heights are 1e-4 and more", above)
 	}
-	low, err := p.height(context.Background(), plateauCase{0.02, 50, 0}, 1)
+	low, err := p.height(context.Background(), plateauCase{0.02, 50, 0, 1}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	high, err := p.height(context.Background(), plateauCase{0.02, 10, 0}, 1)
+	high, err := p.height(context.Background(), plateauCase{0.02, 10, 0, 1}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
