@@ -2,6 +2,7 @@ package landscape
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -101,8 +102,11 @@ func follow[T engine.Float](ctx context.Context, c *Config, p *problem.Opened, s
 		if failed := s.Err(); failed != nil {
 			return failed
 		}
-		if err != nil {
+		if errors.Is(err, flow.ErrDiverged) {
 			return fmt.Errorf("landscape: %w: try a lower --lr than %g", err, c.LR)
+		}
+		if err != nil {
+			return fmt.Errorf("landscape: %w", err)
 		}
 		if due := step * c.Points / c.Steps; due > kept {
 			kept = due
