@@ -17,7 +17,7 @@ SANITIZE = SGFLOW_LIBCUDA=libcuda.so.1 compute-sanitizer --error-exitcode 1 --re
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: run build test test-slow test-slurm bench-sweep test-race lint cross fuzz bench test-cuda bench-cuda bench-peers bench-peers-cuda bin/peers-product bench-estimators agreement generate check-cuda-header screenshots clean
+.PHONY: run build test test-slow test-guide test-verdicts test-slurm bench-sweep test-race lint cross fuzz bench test-cuda bench-cuda bench-peers bench-peers-cuda bin/peers-product bench-estimators agreement generate check-cuda-header screenshots clean
 
 run: build ## train the MLP preset on the embedded MNIST, measuring everything
 	./bin/sgflow train
@@ -26,11 +26,17 @@ build: ## bin/sgflow
 	$(CUDA_ENV) go build $(CUDA_TAGS) -trimpath -o bin/sgflow ./cmd/sgflow
 
 test: ## all quick tests; those of CUDA on an emulated device, which needs g++
-	go test ./...
-	$(if $(CUDA_ENV),$(CUDA_ENV) go test $(CUDA_TAGS) ./engine/cuda/...,@echo 'SKIP: the tests of CUDA need gcc and g++')
+	go test -timeout 30m ./...
+	$(if $(CUDA_ENV),$(CUDA_ENV) go test -timeout 30m $(CUDA_TAGS) ./engine/cuda/...,@echo 'SKIP: the tests of CUDA need gcc and g++')
 
 test-slow: ## also those that train to accuracy and to the edge of stability
 	SGFLOW_SLOW=1 go test -timeout 40m ./...
+
+test-guide: ## every command of the guide prints what the guide says, numbers aside (some minutes)
+	SGFLOW_GUIDE=1 go test -count=1 -timeout 40m -run TestGuideQuotes ./cmd/sgflow
+
+test-verdicts: ## every verdict of sgflow reproduce is the same for three base seeds (an hour)
+	SGFLOW_VERDICTS=1 go test -count=1 -timeout 3h -run TestVerdictsAreTheSame ./engine/reproduce
 
 test-slurm: ## sweeps on a Slurm that is started for it (Debian, as root)
 	engine/sweep/testdata/slurm
@@ -39,7 +45,8 @@ bench-sweep: ## what a sweep costs beside its runs (a few minutes, calm machine)
 	SGFLOW_BENCH=1 go test -count=1 -timeout 60m -run 'TestSweepSpeed|TestSweepOfTenThousand' -v ./cmd/sgflow
 
 test-race: ## packages that start goroutines, under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race ./engine/cpu/... ./engine/sweep/... ./engine/record ./engine/train ./engine/op ./data ./engine/reproduce
+	CGO_ENABLED=1 go test -race ./engine/cpu/... ./engine/sweep/... ./engine/record ./engine/train ./engine/op ./data
+	CGO_ENABLED=1 go test -race -run 'Map|Side|Threads' ./engine/reproduce
 
 lint: ## formatting, vet, staticcheck
 	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }

@@ -205,8 +205,8 @@ func skeleton(line string) string {
 }
 
 func TestGuideQuotesWhatItsCommandsPrint(t *testing.T) {
-	if os.Getenv("SGFLOW_SLOW") == "" {
-		t.Skip("runs the commands of the guide, for some minutes; set SGFLOW_SLOW=1 to run it")
+	if os.Getenv("SGFLOW_GUIDE") == "" {
+		t.Skip("runs the commands of the guide, for some minutes: make test-guide")
 	}
 	t.Chdir(t.TempDir())
 	t.Setenv(asProgram, "1") // for the workers of sweeps
