@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"sgflow/engine"
 	"sgflow/engine/flow"
+	"sgflow/engine/measure"
 	"sgflow/engine/problem"
 	"sgflow/engine/record"
 )
@@ -243,6 +245,16 @@ func (s *study[T]) explain(t *team[T], w *walker[T], err error) error {
 		t.path.Name, w.seed, err, t.path.Length(), lambda, at, 2/lambda)
 }
 
+// infinite returns measure.ErrDiverged, wrapped, for a number that is not finite.
+func infinite(v record.Numbers) error {
+	for _, x := range v {
+		if math.IsNaN(x.X) || math.IsInf(x.X, 0) {
+			return fmt.Errorf("%w: %s is %v", measure.ErrDiverged, x.Name, x.X)
+		}
+	}
+	return nil
+}
+
 // measure measures all paths at a time, and compares them.
 func (s *study[T]) measure(ctx context.Context, time float64) error {
 	for _, t := range s.teams {
@@ -252,10 +264,16 @@ func (s *study[T]) measure(ctx context.Context, time float64) error {
 				return err
 			}
 			v, err := s.place.measure(w.spec, w.path.Theta(), w.vector, w.seed)
+			if err == nil {
+				s.place.predict(w.predictions, w.path.Theta(), &v)
+				err = infinite(v)
+			}
+			if errors.Is(err, measure.ErrDiverged) {
+				return s.explain(t, w, fmt.Errorf("flow: %w at t = %.4g: %w", flow.ErrDiverged, time, err))
+			}
 			if err != nil {
 				return err
 			}
-			s.place.predict(w.predictions, w.path.Theta(), &v)
 			sample := Sample{Path: t.path.Name, Seed: w.seed, Time: time, Values: v}
 			if err := s.w.Log(sample); err != nil {
 				return err

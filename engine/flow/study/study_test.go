@@ -229,6 +229,20 @@ func TestUnstableStepsAreSaid(t *testing.T) {
 	}
 }
 
+// A path may be where nothing can be measured before a step of its own finds out.
+func TestPointsBeyondNumbersAreDivergence(t *testing.T) {
+	c := small("descent")
+	c.Loss, c.LR, c.Steps, c.MeasureEvery = problem.MSE, 50, 1000, 1
+	w := &witness{}
+	_, err := do(t.Context(), c, w)
+	if !errors.Is(err, flow.ErrDiverged) || !strings.Contains(err.Error(), "2/lambda_max") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := json.Marshal(w.samples); err != nil || len(w.samples) == 0 {
+		t.Errorf("%d lines were logged: %v", len(w.samples), err)
+	}
+}
+
 func TestInterruptedStudiesReturnWhatTheyHave(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
