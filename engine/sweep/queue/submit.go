@@ -118,11 +118,11 @@ func (q *Queue) Outcomes(ctx context.Context, sweep string, wait bool, handle fu
 			continue
 		}
 		for ctx.Err() == nil {
-			fetch := atOnce
+			fetch := q.present
 			if wait {
-				fetch = func(c jetstream.Consumer) (jetstream.Msg, error) { return next(ctx, c, 5*time.Second) }
+				fetch = func(ctx context.Context, c jetstream.Consumer) (jetstream.Msg, error) { return next(ctx, c, 5*time.Second) }
 			}
-			msg, err := fetch(consumer)
+			msg, err := fetch(ctx, consumer)
 			if isEmpty(err) {
 				if !wait {
 					return nil
@@ -159,7 +159,32 @@ func next(ctx context.Context, c jetstream.Consumer, wait time.Duration) (jetstr
 	return c.Next(jetstream.FetchContext(ctx))
 }
 
-// atOnce returns a message that is there, without waiting for one.
+// settling is how long the server may take to hand over what it has stored.
+const settling = 200 * time.Millisecond
+
+// present returns a message that is there. It does not wait for one, unless the server
+// holds some that the consumer has not been told of yet, or that were handed over and
+// may come again.
+func (q *Queue) present(ctx context.Context, c jetstream.Consumer) (jetstream.Msg, error) {
+	msg, err := atOnce(c)
+	if !isEmpty(err) {
+		return msg, err
+	}
+	stream, err := q.js.Stream(ctx, resultsStream)
+	if err != nil {
+		return nil, err
+	}
+	info, err := c.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if info.NumPending == 0 && info.NumAckPending == 0 && info.Delivered.Stream >= stream.CachedInfo().State.LastSeq {
+		return nil, jetstream.ErrNoMessages
+	}
+	return next(ctx, c, settling)
+}
+
+// atOnce returns a message that the consumer knows of, without waiting for one.
 func atOnce(c jetstream.Consumer) (jetstream.Msg, error) {
 	batch, err := c.FetchNoWait(1)
 	if err != nil {
