@@ -120,7 +120,9 @@ func (q *Queue) Outcomes(ctx context.Context, sweep string, wait bool, handle fu
 		for ctx.Err() == nil {
 			fetch := q.present
 			if wait {
-				fetch = func(ctx context.Context, c jetstream.Consumer) (jetstream.Msg, error) { return next(ctx, c, 5*time.Second) }
+				fetch = func(ctx context.Context, c jetstream.Consumer) (jetstream.Msg, error) {
+					return next(ctx, c, 5*time.Second)
+				}
 			}
 			msg, err := fetch(ctx, consumer)
 			if isEmpty(err) {
