@@ -54,7 +54,6 @@ func TestVariancesAlongEigenvectorsAreThoseOfTheCovariance(t *testing.T) {
 }
 
 func TestExponentVerdicts(t *testing.T) {
-	seeds := []uint64{0, 1, 2}
 	fits := func(exponents []float64) (runs [][]*exponentFit) {
 		for _, e := range exponents {
 			var list []*exponentFit
@@ -78,7 +77,7 @@ func TestExponentVerdicts(t *testing.T) {
 		for _, r := range runs {
 			r[0] = fitExponent(decades(1, 3)) // initial networks are not counted
 		}
-		o := judgeExponents(seeds, runs, fits(triple(2, 0.1)))
+		o := judgeExponents(runs, fits(triple(2, 0.1)))
 		if err := o.check(); err != nil || o.Verdict != c.want {
 			t.Errorf("%s: %s, want %s; %v", name, o.Verdict, c.want, err)
 		}
