@@ -64,6 +64,9 @@ func (c *flowCommand) Run(a *app) (err error) {
 			err = saved
 		}
 	}
+	if a.ctx.Err() != nil && err != nil && w.folder != nil {
+		return fmt.Errorf("flow: interrupted; what was measured is in %s: %w", w.dir, err)
+	}
 	if err != nil {
 		return err
 	}

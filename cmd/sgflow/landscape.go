@@ -85,6 +85,9 @@ func (c *landscapeCommand) Run(a *app) error {
 		err = result.Save(a.ctx, stages.at)
 	}
 	progress.end()
+	if a.ctx.Err() != nil && err != nil {
+		return fmt.Errorf("landscape: interrupted; the paths so far are in %s: %w", c.Out, err)
+	}
 	if err != nil {
 		return err
 	}
