@@ -58,11 +58,17 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPS.Z        (DX)(AX*1), K1, Z1
 	VFMADD231PS.BCST (SI), Z1, Z0
+	ADDQ             $0x08, BX
+	ADDQ             $0x04, SI
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -147,12 +153,18 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPS.Z        (DX)(AX*1), K1, Z2
 	VFMADD231PS.BCST (SI), Z2, Z0
 	VFMADD231PS.BCST (SI)(R8*1), Z2, Z1
+	ADDQ             $0x08, BX
+	ADDQ             $0x04, SI
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -251,13 +263,19 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPS.Z        (DX)(AX*1), K1, Z3
 	VFMADD231PS.BCST (SI), Z3, Z0
 	VFMADD231PS.BCST (SI)(R8*1), Z3, Z1
 	VFMADD231PS.BCST (SI)(R8*2), Z3, Z2
+	ADDQ             $0x08, BX
+	ADDQ             $0x04, SI
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -370,14 +388,20 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPS.Z        (DX)(AX*1), K1, Z4
 	VFMADD231PS.BCST (SI), Z4, Z0
 	VFMADD231PS.BCST (SI)(R8*1), Z4, Z1
 	VFMADD231PS.BCST (SI)(R8*2), Z4, Z2
 	VFMADD231PS.BCST (SI)(R9*1), Z4, Z3
+	ADDQ             $0x08, BX
+	ADDQ             $0x04, SI
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -504,8 +528,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPS.Z        (DX)(AX*1), K1, Z5
 	VFMADD231PS.BCST (SI), Z5, Z0
@@ -513,6 +539,10 @@ rest:
 	VFMADD231PS.BCST (SI)(R8*2), Z5, Z2
 	VFMADD231PS.BCST (SI)(R9*1), Z5, Z3
 	VFMADD231PS.BCST (SI)(R8*4), Z5, Z4
+	ADDQ             $0x08, BX
+	ADDQ             $0x04, SI
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -656,8 +686,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPS.Z        (DX)(AX*1), K1, Z6
 	VFMADD231PS.BCST (SI), Z6, Z0
@@ -666,6 +698,11 @@ rest:
 	VFMADD231PS.BCST (SI)(R9*1), Z6, Z3
 	VFMADD231PS.BCST (SI)(R8*4), Z6, Z4
 	VFMADD231PS.BCST (R10), Z6, Z5
+	ADDQ             $0x08, BX
+	ADDQ             $0x04, SI
+	ADDQ             $0x04, R10
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -823,8 +860,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPS.Z        (DX)(AX*1), K1, Z7
 	VFMADD231PS.BCST (SI), Z7, Z0
@@ -834,6 +873,11 @@ rest:
 	VFMADD231PS.BCST (SI)(R8*4), Z7, Z4
 	VFMADD231PS.BCST (R10), Z7, Z5
 	VFMADD231PS.BCST (R10)(R8*1), Z7, Z6
+	ADDQ             $0x08, BX
+	ADDQ             $0x04, SI
+	ADDQ             $0x04, R10
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -1005,8 +1049,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPS.Z        (DX)(AX*1), K1, Z8
 	VFMADD231PS.BCST (SI), Z8, Z0
@@ -1017,6 +1063,11 @@ rest:
 	VFMADD231PS.BCST (R10), Z8, Z5
 	VFMADD231PS.BCST (R10)(R8*1), Z8, Z6
 	VFMADD231PS.BCST (R10)(R8*2), Z8, Z7
+	ADDQ             $0x08, BX
+	ADDQ             $0x04, SI
+	ADDQ             $0x04, R10
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -1202,8 +1253,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPS.Z        (DX)(AX*1), K1, Z9
 	VFMADD231PS.BCST (SI), Z9, Z0
@@ -1215,6 +1268,11 @@ rest:
 	VFMADD231PS.BCST (R10)(R8*1), Z9, Z6
 	VFMADD231PS.BCST (R10)(R8*2), Z9, Z7
 	VFMADD231PS.BCST (R10)(R9*1), Z9, Z8
+	ADDQ             $0x08, BX
+	ADDQ             $0x04, SI
+	ADDQ             $0x04, R10
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -1414,8 +1472,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPS.Z        (DX)(AX*1), K1, Z10
 	VFMADD231PS.BCST (SI), Z10, Z0
@@ -1428,6 +1488,11 @@ rest:
 	VFMADD231PS.BCST (R10)(R8*2), Z10, Z7
 	VFMADD231PS.BCST (R10)(R9*1), Z10, Z8
 	VFMADD231PS.BCST (R10)(R8*4), Z10, Z9
+	ADDQ             $0x08, BX
+	ADDQ             $0x04, SI
+	ADDQ             $0x04, R10
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -1644,8 +1709,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPS.Z        (DX)(AX*1), K1, Z11
 	VFMADD231PS.BCST (SI), Z11, Z0
@@ -1659,6 +1726,12 @@ rest:
 	VFMADD231PS.BCST (R10)(R9*1), Z11, Z8
 	VFMADD231PS.BCST (R10)(R8*4), Z11, Z9
 	VFMADD231PS.BCST (R11), Z11, Z10
+	ADDQ             $0x08, BX
+	ADDQ             $0x04, SI
+	ADDQ             $0x04, R10
+	ADDQ             $0x04, R11
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -1889,8 +1962,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPS.Z        (DX)(AX*1), K1, Z12
 	VFMADD231PS.BCST (SI), Z12, Z0
@@ -1905,6 +1980,12 @@ rest:
 	VFMADD231PS.BCST (R10)(R8*4), Z12, Z9
 	VFMADD231PS.BCST (R11), Z12, Z10
 	VFMADD231PS.BCST (R11)(R8*1), Z12, Z11
+	ADDQ             $0x08, BX
+	ADDQ             $0x04, SI
+	ADDQ             $0x04, R10
+	ADDQ             $0x04, R11
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -2149,8 +2230,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPS.Z        (DX)(AX*1), K1, Z13
 	VFMADD231PS.BCST (SI), Z13, Z0
@@ -2166,6 +2249,12 @@ rest:
 	VFMADD231PS.BCST (R11), Z13, Z10
 	VFMADD231PS.BCST (R11)(R8*1), Z13, Z11
 	VFMADD231PS.BCST (R11)(R8*2), Z13, Z12
+	ADDQ             $0x08, BX
+	ADDQ             $0x04, SI
+	ADDQ             $0x04, R10
+	ADDQ             $0x04, R11
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -2424,8 +2513,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPS.Z        (DX)(AX*1), K1, Z14
 	VFMADD231PS.BCST (SI), Z14, Z0
@@ -2442,6 +2533,12 @@ rest:
 	VFMADD231PS.BCST (R11)(R8*1), Z14, Z11
 	VFMADD231PS.BCST (R11)(R8*2), Z14, Z12
 	VFMADD231PS.BCST (R11)(R9*1), Z14, Z13
+	ADDQ             $0x08, BX
+	ADDQ             $0x04, SI
+	ADDQ             $0x04, R10
+	ADDQ             $0x04, R11
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -2607,14 +2704,20 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z2
 	VMOVUPS.Z    64(DX)(AX*1), K1, Z3
 	VBROADCASTSS (SI), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -2721,8 +2824,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z4
 	VMOVUPS.Z    64(DX)(AX*1), K1, Z5
@@ -2732,6 +2837,10 @@ rest:
 	VBROADCASTSS (SI)(R8*1), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -2863,8 +2972,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z6
 	VMOVUPS.Z    64(DX)(AX*1), K1, Z7
@@ -2877,6 +2988,10 @@ rest:
 	VBROADCASTSS (SI)(R8*2), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -3033,8 +3148,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z8
 	VMOVUPS.Z    64(DX)(AX*1), K1, Z9
@@ -3050,6 +3167,10 @@ rest:
 	VBROADCASTSS (SI)(R9*1), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -3231,8 +3352,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z10
 	VMOVUPS.Z    64(DX)(AX*1), K1, Z11
@@ -3251,6 +3374,10 @@ rest:
 	VBROADCASTSS (SI)(R8*4), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -3460,8 +3587,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z12
 	VMOVUPS.Z    64(DX)(AX*1), K1, Z13
@@ -3483,6 +3612,11 @@ rest:
 	VBROADCASTSS (R10), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -3717,8 +3851,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z14
 	VMOVUPS.Z    64(DX)(AX*1), K1, Z15
@@ -3743,6 +3879,11 @@ rest:
 	VBROADCASTSS (R10)(R8*1), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -4002,8 +4143,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z16
 	VMOVUPS.Z    64(DX)(AX*1), K1, Z17
@@ -4031,6 +4174,11 @@ rest:
 	VBROADCASTSS (R10)(R8*2), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -4315,8 +4463,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z18
 	VMOVUPS.Z    64(DX)(AX*1), K1, Z19
@@ -4347,6 +4497,11 @@ rest:
 	VBROADCASTSS (R10)(R9*1), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -4656,8 +4811,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z20
 	VMOVUPS.Z    64(DX)(AX*1), K1, Z21
@@ -4691,6 +4848,11 @@ rest:
 	VBROADCASTSS (R10)(R8*4), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -5028,8 +5190,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z22
 	VMOVUPS.Z    64(DX)(AX*1), K1, Z23
@@ -5066,6 +5230,12 @@ rest:
 	VBROADCASTSS (R11), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -5428,8 +5598,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z24
 	VMOVUPS.Z    64(DX)(AX*1), K1, Z25
@@ -5469,6 +5641,12 @@ rest:
 	VBROADCASTSS (R11)(R8*1), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -5856,8 +6034,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z26
 	VMOVUPS.Z    64(DX)(AX*1), K1, Z27
@@ -5900,6 +6080,12 @@ rest:
 	VBROADCASTSS (R11)(R8*2), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -6312,8 +6498,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z28
 	VMOVUPS.Z    64(DX)(AX*1), K1, Z29
@@ -6359,6 +6547,12 @@ rest:
 	VBROADCASTSS (R11)(R9*1), Z30
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -6575,8 +6769,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z3
 	VMOVUPS      64(DX)(AX*1), Z4
@@ -6585,6 +6781,10 @@ rest:
 	VFMADD231PS  Z3, Z6, Z0
 	VFMADD231PS  Z4, Z6, Z1
 	VFMADD231PS  Z5, Z6, Z2
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -6709,8 +6909,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z6
 	VMOVUPS      64(DX)(AX*1), Z7
@@ -6723,6 +6925,10 @@ rest:
 	VFMADD231PS  Z6, Z9, Z3
 	VFMADD231PS  Z7, Z9, Z4
 	VFMADD231PS  Z8, Z9, Z5
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -6881,8 +7087,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z9
 	VMOVUPS      64(DX)(AX*1), Z10
@@ -6899,6 +7107,10 @@ rest:
 	VFMADD231PS  Z9, Z12, Z6
 	VFMADD231PS  Z10, Z12, Z7
 	VFMADD231PS  Z11, Z12, Z8
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -7091,8 +7303,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z12
 	VMOVUPS      64(DX)(AX*1), Z13
@@ -7113,6 +7327,10 @@ rest:
 	VFMADD231PS  Z12, Z15, Z9
 	VFMADD231PS  Z13, Z15, Z10
 	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -7339,8 +7557,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z15
 	VMOVUPS      64(DX)(AX*1), Z16
@@ -7365,6 +7585,10 @@ rest:
 	VFMADD231PS  Z15, Z18, Z12
 	VFMADD231PS  Z16, Z18, Z13
 	VFMADD231PS  Z17, Z18, Z14
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -7628,8 +7852,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z18
 	VMOVUPS      64(DX)(AX*1), Z19
@@ -7658,6 +7884,11 @@ rest:
 	VFMADD231PS  Z18, Z21, Z15
 	VFMADD231PS  Z19, Z21, Z16
 	VFMADD231PS  Z20, Z21, Z17
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -7955,8 +8186,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z21
 	VMOVUPS      64(DX)(AX*1), Z22
@@ -7989,6 +8222,11 @@ rest:
 	VFMADD231PS  Z21, Z24, Z18
 	VFMADD231PS  Z22, Z24, Z19
 	VFMADD231PS  Z23, Z24, Z20
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -8320,8 +8558,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z24
 	VMOVUPS      64(DX)(AX*1), Z25
@@ -8358,6 +8598,11 @@ rest:
 	VFMADD231PS  Z24, Z27, Z21
 	VFMADD231PS  Z25, Z27, Z22
 	VFMADD231PS  Z26, Z27, Z23
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -8723,8 +8968,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z27
 	VMOVUPS      64(DX)(AX*1), Z28
@@ -8765,6 +9012,11 @@ rest:
 	VFMADD231PS  Z27, Z30, Z24
 	VFMADD231PS  Z28, Z30, Z25
 	VFMADD231PS  Z29, Z30, Z26
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -8972,8 +9224,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z4
 	VMOVUPS      64(DX)(AX*1), Z5
@@ -8984,6 +9238,10 @@ rest:
 	VFMADD231PS  Z5, Z8, Z1
 	VFMADD231PS  Z6, Z8, Z2
 	VFMADD231PS  Z7, Z8, Z3
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -9126,8 +9384,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z8
 	VMOVUPS      64(DX)(AX*1), Z9
@@ -9143,6 +9403,10 @@ rest:
 	VFMADD231PS  Z9, Z12, Z5
 	VFMADD231PS  Z10, Z12, Z6
 	VFMADD231PS  Z11, Z12, Z7
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -9328,8 +9592,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z12
 	VMOVUPS      64(DX)(AX*1), Z13
@@ -9350,6 +9616,10 @@ rest:
 	VFMADD231PS  Z13, Z16, Z9
 	VFMADD231PS  Z14, Z16, Z10
 	VFMADD231PS  Z15, Z16, Z11
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -9578,8 +9848,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z16
 	VMOVUPS      64(DX)(AX*1), Z17
@@ -9605,6 +9877,10 @@ rest:
 	VFMADD231PS  Z17, Z20, Z13
 	VFMADD231PS  Z18, Z20, Z14
 	VFMADD231PS  Z19, Z20, Z15
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -9876,8 +10152,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z20
 	VMOVUPS      64(DX)(AX*1), Z21
@@ -9908,6 +10186,10 @@ rest:
 	VFMADD231PS  Z21, Z24, Z17
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -10225,8 +10507,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPS      (DX)(AX*1), Z24
 	VMOVUPS      64(DX)(AX*1), Z25
@@ -10262,6 +10546,11 @@ rest:
 	VFMADD231PS  Z25, Z28, Z21
 	VFMADD231PS  Z26, Z28, Z22
 	VFMADD231PS  Z27, Z28, Z23
+	ADDQ         $0x08, BX
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -10425,13 +10714,19 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
 	VMOVUPS.Z        (DX)(AX*1), K1, Z1
 	VFMADD231PS.BCST (R9), Z1, Z0
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -10519,14 +10814,20 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
 	VMOVUPS.Z        (DX)(AX*1), K1, Z2
 	VFMADD231PS.BCST (R9), Z2, Z0
 	VFMADD231PS.BCST 4(R9), Z2, Z1
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -10628,8 +10929,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -10637,6 +10940,10 @@ rest:
 	VFMADD231PS.BCST (R9), Z3, Z0
 	VFMADD231PS.BCST 4(R9), Z3, Z1
 	VFMADD231PS.BCST 8(R9), Z3, Z2
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -10752,8 +11059,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -10762,6 +11071,10 @@ rest:
 	VFMADD231PS.BCST 4(R9), Z4, Z1
 	VFMADD231PS.BCST 8(R9), Z4, Z2
 	VFMADD231PS.BCST 12(R9), Z4, Z3
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -10891,8 +11204,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -10902,6 +11217,10 @@ rest:
 	VFMADD231PS.BCST 8(R9), Z5, Z2
 	VFMADD231PS.BCST 12(R9), Z5, Z3
 	VFMADD231PS.BCST 16(R9), Z5, Z4
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -11045,8 +11364,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -11057,6 +11378,10 @@ rest:
 	VFMADD231PS.BCST 12(R9), Z6, Z3
 	VFMADD231PS.BCST 16(R9), Z6, Z4
 	VFMADD231PS.BCST 20(R9), Z6, Z5
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -11214,8 +11539,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -11227,6 +11554,10 @@ rest:
 	VFMADD231PS.BCST 16(R9), Z7, Z4
 	VFMADD231PS.BCST 20(R9), Z7, Z5
 	VFMADD231PS.BCST 24(R9), Z7, Z6
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -11398,8 +11729,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -11412,6 +11745,10 @@ rest:
 	VFMADD231PS.BCST 20(R9), Z8, Z5
 	VFMADD231PS.BCST 24(R9), Z8, Z6
 	VFMADD231PS.BCST 28(R9), Z8, Z7
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -11597,8 +11934,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -11612,6 +11951,10 @@ rest:
 	VFMADD231PS.BCST 24(R9), Z9, Z6
 	VFMADD231PS.BCST 28(R9), Z9, Z7
 	VFMADD231PS.BCST 32(R9), Z9, Z8
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -11811,8 +12154,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -11827,6 +12172,10 @@ rest:
 	VFMADD231PS.BCST 28(R9), Z10, Z7
 	VFMADD231PS.BCST 32(R9), Z10, Z8
 	VFMADD231PS.BCST 36(R9), Z10, Z9
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -12040,8 +12389,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -12057,6 +12408,10 @@ rest:
 	VFMADD231PS.BCST 32(R9), Z11, Z8
 	VFMADD231PS.BCST 36(R9), Z11, Z9
 	VFMADD231PS.BCST 40(R9), Z11, Z10
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -12284,8 +12639,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -12302,6 +12659,10 @@ rest:
 	VFMADD231PS.BCST 36(R9), Z12, Z9
 	VFMADD231PS.BCST 40(R9), Z12, Z10
 	VFMADD231PS.BCST 44(R9), Z12, Z11
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -12543,8 +12904,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -12562,6 +12925,10 @@ rest:
 	VFMADD231PS.BCST 40(R9), Z13, Z10
 	VFMADD231PS.BCST 44(R9), Z13, Z11
 	VFMADD231PS.BCST 48(R9), Z13, Z12
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -12817,8 +13184,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -12837,6 +13206,10 @@ rest:
 	VFMADD231PS.BCST 44(R9), Z14, Z11
 	VFMADD231PS.BCST 48(R9), Z14, Z12
 	VFMADD231PS.BCST 52(R9), Z14, Z13
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -13005,8 +13378,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -13015,6 +13390,10 @@ rest:
 	VBROADCASTSS (R9), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -13124,8 +13503,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -13137,6 +13518,10 @@ rest:
 	VBROADCASTSS 4(R9), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -13271,8 +13656,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -13287,6 +13674,10 @@ rest:
 	VBROADCASTSS 8(R9), Z8
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -13446,8 +13837,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -13465,6 +13858,10 @@ rest:
 	VBROADCASTSS 12(R9), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -13649,8 +14046,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -13671,6 +14070,10 @@ rest:
 	VBROADCASTSS 16(R9), Z12
 	VFMADD231PS  Z10, Z12, Z8
 	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -13880,8 +14283,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -13905,6 +14310,10 @@ rest:
 	VBROADCASTSS 20(R9), Z14
 	VFMADD231PS  Z12, Z14, Z10
 	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -14139,8 +14548,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -14167,6 +14578,10 @@ rest:
 	VBROADCASTSS 24(R9), Z16
 	VFMADD231PS  Z14, Z16, Z12
 	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -14426,8 +14841,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -14457,6 +14874,10 @@ rest:
 	VBROADCASTSS 28(R9), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -14741,8 +15162,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -14775,6 +15198,10 @@ rest:
 	VBROADCASTSS 32(R9), Z20
 	VFMADD231PS  Z18, Z20, Z16
 	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -15084,8 +15511,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -15121,6 +15550,10 @@ rest:
 	VBROADCASTSS 36(R9), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -15455,8 +15888,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -15495,6 +15930,10 @@ rest:
 	VBROADCASTSS 40(R9), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -15854,8 +16293,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -15897,6 +16338,10 @@ rest:
 	VBROADCASTSS 44(R9), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -16281,8 +16726,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -16327,6 +16774,10 @@ rest:
 	VBROADCASTSS 48(R9), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -16736,8 +17187,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -16785,6 +17238,10 @@ rest:
 	VBROADCASTSS 52(R9), Z30
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -20642,11 +21099,17 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPD.Z        (DX)(AX*1), K1, Z1
 	VFMADD231PD.BCST (SI), Z1, Z0
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, SI
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -20731,12 +21194,18 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPD.Z        (DX)(AX*1), K1, Z2
 	VFMADD231PD.BCST (SI), Z2, Z0
 	VFMADD231PD.BCST (SI)(R8*1), Z2, Z1
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, SI
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -20835,13 +21304,19 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPD.Z        (DX)(AX*1), K1, Z3
 	VFMADD231PD.BCST (SI), Z3, Z0
 	VFMADD231PD.BCST (SI)(R8*1), Z3, Z1
 	VFMADD231PD.BCST (SI)(R8*2), Z3, Z2
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, SI
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -20954,14 +21429,20 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPD.Z        (DX)(AX*1), K1, Z4
 	VFMADD231PD.BCST (SI), Z4, Z0
 	VFMADD231PD.BCST (SI)(R8*1), Z4, Z1
 	VFMADD231PD.BCST (SI)(R8*2), Z4, Z2
 	VFMADD231PD.BCST (SI)(R9*1), Z4, Z3
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, SI
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -21088,8 +21569,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPD.Z        (DX)(AX*1), K1, Z5
 	VFMADD231PD.BCST (SI), Z5, Z0
@@ -21097,6 +21580,10 @@ rest:
 	VFMADD231PD.BCST (SI)(R8*2), Z5, Z2
 	VFMADD231PD.BCST (SI)(R9*1), Z5, Z3
 	VFMADD231PD.BCST (SI)(R8*4), Z5, Z4
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, SI
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -21240,8 +21727,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPD.Z        (DX)(AX*1), K1, Z6
 	VFMADD231PD.BCST (SI), Z6, Z0
@@ -21250,6 +21739,11 @@ rest:
 	VFMADD231PD.BCST (SI)(R9*1), Z6, Z3
 	VFMADD231PD.BCST (SI)(R8*4), Z6, Z4
 	VFMADD231PD.BCST (R10), Z6, Z5
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, SI
+	ADDQ             $0x08, R10
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -21407,8 +21901,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPD.Z        (DX)(AX*1), K1, Z7
 	VFMADD231PD.BCST (SI), Z7, Z0
@@ -21418,6 +21914,11 @@ rest:
 	VFMADD231PD.BCST (SI)(R8*4), Z7, Z4
 	VFMADD231PD.BCST (R10), Z7, Z5
 	VFMADD231PD.BCST (R10)(R8*1), Z7, Z6
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, SI
+	ADDQ             $0x08, R10
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -21589,8 +22090,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPD.Z        (DX)(AX*1), K1, Z8
 	VFMADD231PD.BCST (SI), Z8, Z0
@@ -21601,6 +22104,11 @@ rest:
 	VFMADD231PD.BCST (R10), Z8, Z5
 	VFMADD231PD.BCST (R10)(R8*1), Z8, Z6
 	VFMADD231PD.BCST (R10)(R8*2), Z8, Z7
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, SI
+	ADDQ             $0x08, R10
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -21786,8 +22294,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPD.Z        (DX)(AX*1), K1, Z9
 	VFMADD231PD.BCST (SI), Z9, Z0
@@ -21799,6 +22309,11 @@ rest:
 	VFMADD231PD.BCST (R10)(R8*1), Z9, Z6
 	VFMADD231PD.BCST (R10)(R8*2), Z9, Z7
 	VFMADD231PD.BCST (R10)(R9*1), Z9, Z8
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, SI
+	ADDQ             $0x08, R10
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -21998,8 +22513,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPD.Z        (DX)(AX*1), K1, Z10
 	VFMADD231PD.BCST (SI), Z10, Z0
@@ -22012,6 +22529,11 @@ rest:
 	VFMADD231PD.BCST (R10)(R8*2), Z10, Z7
 	VFMADD231PD.BCST (R10)(R9*1), Z10, Z8
 	VFMADD231PD.BCST (R10)(R8*4), Z10, Z9
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, SI
+	ADDQ             $0x08, R10
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -22228,8 +22750,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPD.Z        (DX)(AX*1), K1, Z11
 	VFMADD231PD.BCST (SI), Z11, Z0
@@ -22243,6 +22767,12 @@ rest:
 	VFMADD231PD.BCST (R10)(R9*1), Z11, Z8
 	VFMADD231PD.BCST (R10)(R8*4), Z11, Z9
 	VFMADD231PD.BCST (R11), Z11, Z10
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, SI
+	ADDQ             $0x08, R10
+	ADDQ             $0x08, R11
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -22473,8 +23003,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPD.Z        (DX)(AX*1), K1, Z12
 	VFMADD231PD.BCST (SI), Z12, Z0
@@ -22489,6 +23021,12 @@ rest:
 	VFMADD231PD.BCST (R10)(R8*4), Z12, Z9
 	VFMADD231PD.BCST (R11), Z12, Z10
 	VFMADD231PD.BCST (R11)(R8*1), Z12, Z11
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, SI
+	ADDQ             $0x08, R10
+	ADDQ             $0x08, R11
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -22733,8 +23271,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPD.Z        (DX)(AX*1), K1, Z13
 	VFMADD231PD.BCST (SI), Z13, Z0
@@ -22750,6 +23290,12 @@ rest:
 	VFMADD231PD.BCST (R11), Z13, Z10
 	VFMADD231PD.BCST (R11)(R8*1), Z13, Z11
 	VFMADD231PD.BCST (R11)(R8*2), Z13, Z12
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, SI
+	ADDQ             $0x08, R10
+	ADDQ             $0x08, R11
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -23008,8 +23554,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	VMOVUPD.Z        (DX)(AX*1), K1, Z14
 	VFMADD231PD.BCST (SI), Z14, Z0
@@ -23026,6 +23574,12 @@ rest:
 	VFMADD231PD.BCST (R11)(R8*1), Z14, Z11
 	VFMADD231PD.BCST (R11)(R8*2), Z14, Z12
 	VFMADD231PD.BCST (R11)(R9*1), Z14, Z13
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, SI
+	ADDQ             $0x08, R10
+	ADDQ             $0x08, R11
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -23191,14 +23745,20 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z2
 	VMOVUPD.Z    64(DX)(AX*1), K1, Z3
 	VBROADCASTSD (SI), Z4
 	VFMADD231PD  Z2, Z4, Z0
 	VFMADD231PD  Z3, Z4, Z1
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -23305,8 +23865,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z4
 	VMOVUPD.Z    64(DX)(AX*1), K1, Z5
@@ -23316,6 +23878,10 @@ rest:
 	VBROADCASTSD (SI)(R8*1), Z6
 	VFMADD231PD  Z4, Z6, Z2
 	VFMADD231PD  Z5, Z6, Z3
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -23447,8 +24013,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z6
 	VMOVUPD.Z    64(DX)(AX*1), K1, Z7
@@ -23461,6 +24029,10 @@ rest:
 	VBROADCASTSD (SI)(R8*2), Z8
 	VFMADD231PD  Z6, Z8, Z4
 	VFMADD231PD  Z7, Z8, Z5
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -23617,8 +24189,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z8
 	VMOVUPD.Z    64(DX)(AX*1), K1, Z9
@@ -23634,6 +24208,10 @@ rest:
 	VBROADCASTSD (SI)(R9*1), Z10
 	VFMADD231PD  Z8, Z10, Z6
 	VFMADD231PD  Z9, Z10, Z7
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -23815,8 +24393,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z10
 	VMOVUPD.Z    64(DX)(AX*1), K1, Z11
@@ -23835,6 +24415,10 @@ rest:
 	VBROADCASTSD (SI)(R8*4), Z12
 	VFMADD231PD  Z10, Z12, Z8
 	VFMADD231PD  Z11, Z12, Z9
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -24044,8 +24628,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z12
 	VMOVUPD.Z    64(DX)(AX*1), K1, Z13
@@ -24067,6 +24653,11 @@ rest:
 	VBROADCASTSD (R10), Z14
 	VFMADD231PD  Z12, Z14, Z10
 	VFMADD231PD  Z13, Z14, Z11
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -24301,8 +24892,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z14
 	VMOVUPD.Z    64(DX)(AX*1), K1, Z15
@@ -24327,6 +24920,11 @@ rest:
 	VBROADCASTSD (R10)(R8*1), Z16
 	VFMADD231PD  Z14, Z16, Z12
 	VFMADD231PD  Z15, Z16, Z13
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -24586,8 +25184,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z16
 	VMOVUPD.Z    64(DX)(AX*1), K1, Z17
@@ -24615,6 +25215,11 @@ rest:
 	VBROADCASTSD (R10)(R8*2), Z18
 	VFMADD231PD  Z16, Z18, Z14
 	VFMADD231PD  Z17, Z18, Z15
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -24899,8 +25504,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z18
 	VMOVUPD.Z    64(DX)(AX*1), K1, Z19
@@ -24931,6 +25538,11 @@ rest:
 	VBROADCASTSD (R10)(R9*1), Z20
 	VFMADD231PD  Z18, Z20, Z16
 	VFMADD231PD  Z19, Z20, Z17
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -25240,8 +25852,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z20
 	VMOVUPD.Z    64(DX)(AX*1), K1, Z21
@@ -25275,6 +25889,11 @@ rest:
 	VBROADCASTSD (R10)(R8*4), Z22
 	VFMADD231PD  Z20, Z22, Z18
 	VFMADD231PD  Z21, Z22, Z19
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -25612,8 +26231,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z22
 	VMOVUPD.Z    64(DX)(AX*1), K1, Z23
@@ -25650,6 +26271,12 @@ rest:
 	VBROADCASTSD (R11), Z24
 	VFMADD231PD  Z22, Z24, Z20
 	VFMADD231PD  Z23, Z24, Z21
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, R10
+	ADDQ         $0x08, R11
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -26012,8 +26639,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z24
 	VMOVUPD.Z    64(DX)(AX*1), K1, Z25
@@ -26053,6 +26682,12 @@ rest:
 	VBROADCASTSD (R11)(R8*1), Z26
 	VFMADD231PD  Z24, Z26, Z22
 	VFMADD231PD  Z25, Z26, Z23
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, R10
+	ADDQ         $0x08, R11
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -26440,8 +27075,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z26
 	VMOVUPD.Z    64(DX)(AX*1), K1, Z27
@@ -26484,6 +27121,12 @@ rest:
 	VBROADCASTSD (R11)(R8*2), Z28
 	VFMADD231PD  Z26, Z28, Z24
 	VFMADD231PD  Z27, Z28, Z25
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, R10
+	ADDQ         $0x08, R11
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -26896,8 +27539,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z28
 	VMOVUPD.Z    64(DX)(AX*1), K1, Z29
@@ -26943,6 +27588,12 @@ rest:
 	VBROADCASTSD (R11)(R9*1), Z30
 	VFMADD231PD  Z28, Z30, Z26
 	VFMADD231PD  Z29, Z30, Z27
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, R10
+	ADDQ         $0x08, R11
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -27159,8 +27810,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z3
 	VMOVUPD      64(DX)(AX*1), Z4
@@ -27169,6 +27822,10 @@ rest:
 	VFMADD231PD  Z3, Z6, Z0
 	VFMADD231PD  Z4, Z6, Z1
 	VFMADD231PD  Z5, Z6, Z2
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -27293,8 +27950,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z6
 	VMOVUPD      64(DX)(AX*1), Z7
@@ -27307,6 +27966,10 @@ rest:
 	VFMADD231PD  Z6, Z9, Z3
 	VFMADD231PD  Z7, Z9, Z4
 	VFMADD231PD  Z8, Z9, Z5
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -27465,8 +28128,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z9
 	VMOVUPD      64(DX)(AX*1), Z10
@@ -27483,6 +28148,10 @@ rest:
 	VFMADD231PD  Z9, Z12, Z6
 	VFMADD231PD  Z10, Z12, Z7
 	VFMADD231PD  Z11, Z12, Z8
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -27675,8 +28344,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z12
 	VMOVUPD      64(DX)(AX*1), Z13
@@ -27697,6 +28368,10 @@ rest:
 	VFMADD231PD  Z12, Z15, Z9
 	VFMADD231PD  Z13, Z15, Z10
 	VFMADD231PD  Z14, Z15, Z11
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -27923,8 +28598,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z15
 	VMOVUPD      64(DX)(AX*1), Z16
@@ -27949,6 +28626,10 @@ rest:
 	VFMADD231PD  Z15, Z18, Z12
 	VFMADD231PD  Z16, Z18, Z13
 	VFMADD231PD  Z17, Z18, Z14
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -28212,8 +28893,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z18
 	VMOVUPD      64(DX)(AX*1), Z19
@@ -28242,6 +28925,11 @@ rest:
 	VFMADD231PD  Z18, Z21, Z15
 	VFMADD231PD  Z19, Z21, Z16
 	VFMADD231PD  Z20, Z21, Z17
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -28539,8 +29227,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z21
 	VMOVUPD      64(DX)(AX*1), Z22
@@ -28573,6 +29263,11 @@ rest:
 	VFMADD231PD  Z21, Z24, Z18
 	VFMADD231PD  Z22, Z24, Z19
 	VFMADD231PD  Z23, Z24, Z20
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -28904,8 +29599,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z24
 	VMOVUPD      64(DX)(AX*1), Z25
@@ -28942,6 +29639,11 @@ rest:
 	VFMADD231PD  Z24, Z27, Z21
 	VFMADD231PD  Z25, Z27, Z22
 	VFMADD231PD  Z26, Z27, Z23
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -29307,8 +30009,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z27
 	VMOVUPD      64(DX)(AX*1), Z28
@@ -29349,6 +30053,11 @@ rest:
 	VFMADD231PD  Z27, Z30, Z24
 	VFMADD231PD  Z28, Z30, Z25
 	VFMADD231PD  Z29, Z30, Z26
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -29556,8 +30265,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z4
 	VMOVUPD      64(DX)(AX*1), Z5
@@ -29568,6 +30279,10 @@ rest:
 	VFMADD231PD  Z5, Z8, Z1
 	VFMADD231PD  Z6, Z8, Z2
 	VFMADD231PD  Z7, Z8, Z3
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -29710,8 +30425,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z8
 	VMOVUPD      64(DX)(AX*1), Z9
@@ -29727,6 +30444,10 @@ rest:
 	VFMADD231PD  Z9, Z12, Z5
 	VFMADD231PD  Z10, Z12, Z6
 	VFMADD231PD  Z11, Z12, Z7
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -29912,8 +30633,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z12
 	VMOVUPD      64(DX)(AX*1), Z13
@@ -29934,6 +30657,10 @@ rest:
 	VFMADD231PD  Z13, Z16, Z9
 	VFMADD231PD  Z14, Z16, Z10
 	VFMADD231PD  Z15, Z16, Z11
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -30162,8 +30889,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z16
 	VMOVUPD      64(DX)(AX*1), Z17
@@ -30189,6 +30918,10 @@ rest:
 	VFMADD231PD  Z17, Z20, Z13
 	VFMADD231PD  Z18, Z20, Z14
 	VFMADD231PD  Z19, Z20, Z15
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -30460,8 +31193,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z20
 	VMOVUPD      64(DX)(AX*1), Z21
@@ -30492,6 +31227,10 @@ rest:
 	VFMADD231PD  Z21, Z24, Z17
 	VFMADD231PD  Z22, Z24, Z18
 	VFMADD231PD  Z23, Z24, Z19
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -30809,8 +31548,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	VMOVUPD      (DX)(AX*1), Z24
 	VMOVUPD      64(DX)(AX*1), Z25
@@ -30846,6 +31587,11 @@ rest:
 	VFMADD231PD  Z25, Z28, Z21
 	VFMADD231PD  Z26, Z28, Z22
 	VFMADD231PD  Z27, Z28, Z23
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, R10
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -31009,13 +31755,19 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
 	VMOVUPD.Z        (DX)(AX*1), K1, Z1
 	VFMADD231PD.BCST (R9), Z1, Z0
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -31103,14 +31855,20 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
 	VMOVUPD.Z        (DX)(AX*1), K1, Z2
 	VFMADD231PD.BCST (R9), Z2, Z0
 	VFMADD231PD.BCST 8(R9), Z2, Z1
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -31212,8 +31970,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -31221,6 +31981,10 @@ rest:
 	VFMADD231PD.BCST (R9), Z3, Z0
 	VFMADD231PD.BCST 8(R9), Z3, Z1
 	VFMADD231PD.BCST 16(R9), Z3, Z2
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -31336,8 +32100,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -31346,6 +32112,10 @@ rest:
 	VFMADD231PD.BCST 8(R9), Z4, Z1
 	VFMADD231PD.BCST 16(R9), Z4, Z2
 	VFMADD231PD.BCST 24(R9), Z4, Z3
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -31475,8 +32245,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -31486,6 +32258,10 @@ rest:
 	VFMADD231PD.BCST 16(R9), Z5, Z2
 	VFMADD231PD.BCST 24(R9), Z5, Z3
 	VFMADD231PD.BCST 32(R9), Z5, Z4
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -31629,8 +32405,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -31641,6 +32419,10 @@ rest:
 	VFMADD231PD.BCST 24(R9), Z6, Z3
 	VFMADD231PD.BCST 32(R9), Z6, Z4
 	VFMADD231PD.BCST 40(R9), Z6, Z5
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -31798,8 +32580,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -31811,6 +32595,10 @@ rest:
 	VFMADD231PD.BCST 32(R9), Z7, Z4
 	VFMADD231PD.BCST 40(R9), Z7, Z5
 	VFMADD231PD.BCST 48(R9), Z7, Z6
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -31982,8 +32770,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -31996,6 +32786,10 @@ rest:
 	VFMADD231PD.BCST 40(R9), Z8, Z5
 	VFMADD231PD.BCST 48(R9), Z8, Z6
 	VFMADD231PD.BCST 56(R9), Z8, Z7
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -32181,8 +32975,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -32196,6 +32992,10 @@ rest:
 	VFMADD231PD.BCST 48(R9), Z9, Z6
 	VFMADD231PD.BCST 56(R9), Z9, Z7
 	VFMADD231PD.BCST 64(R9), Z9, Z8
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -32395,8 +33195,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -32411,6 +33213,10 @@ rest:
 	VFMADD231PD.BCST 56(R9), Z10, Z7
 	VFMADD231PD.BCST 64(R9), Z10, Z8
 	VFMADD231PD.BCST 72(R9), Z10, Z9
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -32624,8 +33430,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -32641,6 +33449,10 @@ rest:
 	VFMADD231PD.BCST 64(R9), Z11, Z8
 	VFMADD231PD.BCST 72(R9), Z11, Z9
 	VFMADD231PD.BCST 80(R9), Z11, Z10
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -32868,8 +33680,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -32886,6 +33700,10 @@ rest:
 	VFMADD231PD.BCST 72(R9), Z12, Z9
 	VFMADD231PD.BCST 80(R9), Z12, Z10
 	VFMADD231PD.BCST 88(R9), Z12, Z11
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -33127,8 +33945,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -33146,6 +33966,10 @@ rest:
 	VFMADD231PD.BCST 80(R9), Z13, Z10
 	VFMADD231PD.BCST 88(R9), Z13, Z11
 	VFMADD231PD.BCST 96(R9), Z13, Z12
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -33401,8 +34225,10 @@ loop:
 	JGE              loop
 
 rest:
-	ADDQ             $0x02, CX
-	JEQ              finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ             (BX), AX
 	MOVQ             (R8), R9
 	ADDQ             SI, R9
@@ -33421,6 +34247,10 @@ rest:
 	VFMADD231PD.BCST 88(R9), Z14, Z11
 	VFMADD231PD.BCST 96(R9), Z14, Z12
 	VFMADD231PD.BCST 104(R9), Z14, Z13
+	ADDQ             $0x08, BX
+	ADDQ             $0x08, R8
+	DECQ             CX
+	JNE              one
 
 finish:
 	MOVQ      88(DI), SI
@@ -33589,8 +34419,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -33599,6 +34431,10 @@ rest:
 	VBROADCASTSD (R9), Z4
 	VFMADD231PD  Z2, Z4, Z0
 	VFMADD231PD  Z3, Z4, Z1
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -33708,8 +34544,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -33721,6 +34559,10 @@ rest:
 	VBROADCASTSD 8(R9), Z6
 	VFMADD231PD  Z4, Z6, Z2
 	VFMADD231PD  Z5, Z6, Z3
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -33855,8 +34697,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -33871,6 +34715,10 @@ rest:
 	VBROADCASTSD 16(R9), Z8
 	VFMADD231PD  Z6, Z8, Z4
 	VFMADD231PD  Z7, Z8, Z5
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -34030,8 +34878,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -34049,6 +34899,10 @@ rest:
 	VBROADCASTSD 24(R9), Z10
 	VFMADD231PD  Z8, Z10, Z6
 	VFMADD231PD  Z9, Z10, Z7
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -34233,8 +35087,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -34255,6 +35111,10 @@ rest:
 	VBROADCASTSD 32(R9), Z12
 	VFMADD231PD  Z10, Z12, Z8
 	VFMADD231PD  Z11, Z12, Z9
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -34464,8 +35324,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -34489,6 +35351,10 @@ rest:
 	VBROADCASTSD 40(R9), Z14
 	VFMADD231PD  Z12, Z14, Z10
 	VFMADD231PD  Z13, Z14, Z11
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -34723,8 +35589,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -34751,6 +35619,10 @@ rest:
 	VBROADCASTSD 48(R9), Z16
 	VFMADD231PD  Z14, Z16, Z12
 	VFMADD231PD  Z15, Z16, Z13
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -35010,8 +35882,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -35041,6 +35915,10 @@ rest:
 	VBROADCASTSD 56(R9), Z18
 	VFMADD231PD  Z16, Z18, Z14
 	VFMADD231PD  Z17, Z18, Z15
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -35325,8 +36203,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -35359,6 +36239,10 @@ rest:
 	VBROADCASTSD 64(R9), Z20
 	VFMADD231PD  Z18, Z20, Z16
 	VFMADD231PD  Z19, Z20, Z17
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -35668,8 +36552,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -35705,6 +36591,10 @@ rest:
 	VBROADCASTSD 72(R9), Z22
 	VFMADD231PD  Z20, Z22, Z18
 	VFMADD231PD  Z21, Z22, Z19
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -36039,8 +36929,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -36079,6 +36971,10 @@ rest:
 	VBROADCASTSD 80(R9), Z24
 	VFMADD231PD  Z22, Z24, Z20
 	VFMADD231PD  Z23, Z24, Z21
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -36438,8 +37334,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -36481,6 +37379,10 @@ rest:
 	VBROADCASTSD 88(R9), Z26
 	VFMADD231PD  Z24, Z26, Z22
 	VFMADD231PD  Z25, Z26, Z23
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -36865,8 +37767,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -36911,6 +37815,10 @@ rest:
 	VBROADCASTSD 96(R9), Z28
 	VFMADD231PD  Z26, Z28, Z24
 	VFMADD231PD  Z27, Z28, Z25
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI
@@ -37320,8 +38228,10 @@ loop:
 	JGE          loop
 
 rest:
-	ADDQ         $0x02, CX
-	JEQ          finish
+	ADDQ $0x02, CX
+	JEQ  finish
+
+one:
 	MOVQ         (BX), AX
 	MOVQ         (R8), R9
 	ADDQ         SI, R9
@@ -37369,6 +38279,10 @@ rest:
 	VBROADCASTSD 104(R9), Z30
 	VFMADD231PD  Z28, Z30, Z26
 	VFMADD231PD  Z29, Z30, Z27
+	ADDQ         $0x08, BX
+	ADDQ         $0x08, R8
+	DECQ         CX
+	JNE          one
 
 finish:
 	MOVQ      88(DI), SI

@@ -151,7 +151,7 @@ func (s *isa) tile(byCols bool, rows, vecs int) {
 			return mem(base, ldA, i%5, at)
 		}
 	}
-	step := func(u int) {
+	step := func(u int, whole bool) {
 		MOVQ(mem(tableB, nil, 0, 8*u), rowB)
 		if byCols {
 			// One addition costs less than an index in each broadcast.
@@ -160,7 +160,7 @@ func (s *isa) tile(byCols bool, rows, vecs int) {
 		}
 		for j := range vecs {
 			m := mem(baseB, rowB, 1, j*s.width)
-			if j == vecs-1 {
+			if j == vecs-1 && !whole {
 				s.loadMasked(m, mask, b(j))
 			} else {
 				s.load(m, b(j))
@@ -187,20 +187,39 @@ func (s *isa) tile(byCols bool, rows, vecs int) {
 			ADDQ(operand.Imm(uint64(n*s.size)), basesA[g])
 		}
 	}
-	const unroll = 2
-	SUBQ(operand.Imm(unroll), argK)
-	JLT(operand.LabelRef("rest"))
-	Label("loop")
-	for u := range unroll {
-		step(u)
+	// The shorter vectors leave the processor more instructions a multiply-add.
+	unroll := 2
+	if !s.masked {
+		unroll = 4
 	}
-	advance(unroll)
-	SUBQ(operand.Imm(unroll), argK)
-	JGE(operand.LabelRef("loop"))
-	Label("rest")
-	ADDQ(operand.Imm(unroll), argK)
-	JEQ(operand.LabelRef("finish"))
-	step(0)
+	sum := func(label string, whole bool) {
+		SUBQ(operand.Imm(uint64(unroll)), argK)
+		JLT(operand.LabelRef(label + "rest"))
+		Label(label + "loop")
+		for u := range unroll {
+			step(u, whole)
+		}
+		advance(unroll)
+		SUBQ(operand.Imm(uint64(unroll)), argK)
+		JGE(operand.LabelRef(label + "loop"))
+		Label(label + "rest")
+		ADDQ(operand.Imm(uint64(unroll)), argK)
+		JEQ(operand.LabelRef("finish"))
+		Label(label + "one")
+		step(0, whole)
+		advance(1)
+		DECQ(argK)
+		JNE(operand.LabelRef(label + "one"))
+	}
+	if !s.masked {
+		// A load by a mask costs more than one without.
+		CMPQ(field(tileLast), operand.Imm(uint64(s.lanes())))
+		JNE(operand.LabelRef("part"))
+		sum("whole", true)
+		JMP(operand.LabelRef("finish"))
+		Label("part")
+	}
+	sum("", false)
 	Label("finish")
 	s.tileFinish(rows, vecs, field, acc, b(0), spare, mask)
 	ret()
