@@ -81,7 +81,7 @@ func (t *flatTask[T]) Do(i, _ int) {
 	case opDistance:
 		t.kernels.sums[i] = v.distance(x, y)
 	case opNorm:
-		t.kernels.sums[i] = v.dot(x, x)
+		t.kernels.sums[i] = v.normSq(x)
 	case opExchange:
 		t.kernels.sums[i] = v.exchange(dst, x, &t.kernels.squares[i])
 	case opSGD:

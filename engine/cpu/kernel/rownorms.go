@@ -20,7 +20,7 @@ func (s *Stream[T]) RowNormSq(dst []float64, x []T, d int) {
 func (t *rowNormTask[T]) samples(_, lo, hi, _ int) {
 	for i := lo; i < hi; i++ {
 		x := t.x[i*t.d:][:t.d]
-		t.dst[i] = t.kernels.vec.dot(x, x)
+		t.dst[i] = t.kernels.vec.normSq(x)
 	}
 }
 

@@ -59,6 +59,7 @@ func vectorsF32AVX2(v *vectorSet[float32]) {
 	v.add = addF32AVX2
 	v.sub = subF32AVX2
 	v.dot = dotF32AVX2
+	v.normSq = normSqF32AVX2
 	v.distance = distanceF32AVX2
 	v.sum = sumF32AVX2
 	v.addNorm = addNormF32AVX2
@@ -128,6 +129,7 @@ func vectorsF64AVX2(v *vectorSet[float64]) {
 	v.add = addF64AVX2
 	v.sub = subF64AVX2
 	v.dot = dotF64AVX2
+	v.normSq = normSqF64AVX2
 	v.distance = distanceF64AVX2
 	v.sum = sumF64AVX2
 	v.addNorm = addNormF64AVX2

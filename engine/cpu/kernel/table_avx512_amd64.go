@@ -122,6 +122,7 @@ func vectorsF32AVX512(v *vectorSet[float32]) {
 	v.add = addF32AVX512
 	v.sub = subF32AVX512
 	v.dot = dotF32AVX512
+	v.normSq = normSqF32AVX512
 	v.distance = distanceF32AVX512
 	v.sum = sumF32AVX512
 	v.addNorm = addNormF32AVX512
@@ -234,6 +235,7 @@ func vectorsF64AVX512(v *vectorSet[float64]) {
 	v.add = addF64AVX512
 	v.sub = subF64AVX512
 	v.dot = dotF64AVX512
+	v.normSq = normSqF64AVX512
 	v.distance = distanceF64AVX512
 	v.sum = sumF64AVX512
 	v.addNorm = addNormF64AVX512

@@ -16,6 +16,7 @@ type vectorSet[T Float] struct {
 	scale    func(dst []T, a T, x []T)            // a·x
 	axpy     func(dst []T, a T, x []T)            // dst + a·x
 	dot      func(x, y []T) float64               // Σ x·y, in float64
+	normSq   func(x []T) float64                  // Σ x², in float64
 	distance func(x, y []T) float64               // Σ (x−y)², in float64
 	sum      func(x []T) float64                  // Σ x, in float64
 	addNorm  func(dst, x []T) float64             // dst += x; Σ x², in float64
@@ -76,6 +77,7 @@ func portableVectors[T Float]() vectorSet[T] {
 			}
 		},
 		dot:      dotPortable[T],
+		normSq:   func(x []T) float64 { return dotPortable(x, x) },
 		distance: distancePortable[T],
 		sum:      sumPortable[T],
 		addNorm:  addNormPortable[T],

@@ -52,6 +52,11 @@ func axpyF32AVX2(dst []float32, x []float32, a float32)
 //go:noescape
 func dotF32AVX2(x []float32, y []float32) float64
 
+// normSqF32AVX2 is Σ x² in float64.
+//
+//go:noescape
+func normSqF32AVX2(x []float32) float64
+
 // distanceF32AVX2 is Σ (x−y)² in float64.
 //
 //go:noescape
@@ -136,6 +141,11 @@ func axpyF64AVX2(dst []float64, x []float64, a float64)
 //
 //go:noescape
 func dotF64AVX2(x []float64, y []float64) float64
+
+// normSqF64AVX2 is Σ x² in float64.
+//
+//go:noescape
+func normSqF64AVX2(x []float64) float64
 
 // distanceF64AVX2 is Σ (x−y)² in float64.
 //

@@ -513,29 +513,21 @@ TEXT ·dotF32AVX512(SB), NOSPLIT, $0-56
 	JLT    single
 
 loop:
-	VMOVUPS       (DI)(DX*1), Z0
-	VMOVUPS       (SI)(DX*1), Z1
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y0, Z0
-	VEXTRACTF64X4 $0x01, Z1, Y3
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y1, Z1
-	VFMADD231PD   Z0, Z1, Z8
-	VFMADD231PD   Z2, Z3, Z9
-	VMOVUPS       64(DI)(DX*1), Z4
-	VMOVUPS       64(SI)(DX*1), Z5
-	VEXTRACTF64X4 $0x01, Z4, Y6
-	VCVTPS2PD     Y6, Z6
-	VCVTPS2PD     Y4, Z4
-	VEXTRACTF64X4 $0x01, Z5, Y7
-	VCVTPS2PD     Y7, Z7
-	VCVTPS2PD     Y5, Z5
-	VFMADD231PD   Z4, Z5, Z10
-	VFMADD231PD   Z6, Z7, Z11
-	ADDQ          $0x80, DX
-	SUBQ          $0x20, CX
-	JGE           loop
+	VCVTPS2PD   (DI)(DX*1), Z0
+	VCVTPS2PD   32(DI)(DX*1), Z2
+	VCVTPS2PD   (SI)(DX*1), Z1
+	VCVTPS2PD   32(SI)(DX*1), Z3
+	VFMADD231PD Z0, Z1, Z8
+	VFMADD231PD Z2, Z3, Z9
+	VCVTPS2PD   64(DI)(DX*1), Z4
+	VCVTPS2PD   96(DI)(DX*1), Z6
+	VCVTPS2PD   64(SI)(DX*1), Z5
+	VCVTPS2PD   96(SI)(DX*1), Z7
+	VFMADD231PD Z4, Z5, Z10
+	VFMADD231PD Z6, Z7, Z11
+	ADDQ        $0x80, DX
+	SUBQ        $0x20, CX
+	JGE         loop
 
 single:
 	ADDQ $0x20, CX
@@ -543,19 +535,15 @@ single:
 	JLT  edge
 
 singleloop:
-	VMOVUPS       (DI)(DX*1), Z0
-	VMOVUPS       (SI)(DX*1), Z1
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y0, Z0
-	VEXTRACTF64X4 $0x01, Z1, Y3
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y1, Z1
-	VFMADD231PD   Z0, Z1, Z8
-	VFMADD231PD   Z2, Z3, Z9
-	ADDQ          $0x40, DX
-	SUBQ          $0x10, CX
-	JGE           singleloop
+	VCVTPS2PD   (DI)(DX*1), Z0
+	VCVTPS2PD   32(DI)(DX*1), Z2
+	VCVTPS2PD   (SI)(DX*1), Z1
+	VCVTPS2PD   32(SI)(DX*1), Z3
+	VFMADD231PD Z0, Z1, Z8
+	VFMADD231PD Z2, Z3, Z9
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, CX
+	JGE         singleloop
 
 edge:
 	ADDQ          $0x10, CX
@@ -564,10 +552,10 @@ edge:
 	BZHIQ         CX, AX, AX
 	KMOVW         AX, K1
 	VMOVUPS.Z     (DI)(DX*1), K1, Z0
-	VMOVUPS.Z     (SI)(DX*1), K1, Z1
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VCVTPS2PD     Y2, Z2
 	VCVTPS2PD     Y0, Z0
+	VMOVUPS.Z     (SI)(DX*1), K1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y3
 	VCVTPS2PD     Y3, Z3
 	VCVTPS2PD     Y1, Z1
@@ -587,6 +575,72 @@ end:
 	VZEROUPPER
 	RET
 
+// func normSqF32AVX512(x []float32) float64
+// Requires: AVX, AVX512F, BMI2, SSE2
+TEXT ·normSqF32AVX512(SB), NOSPLIT, $0-32
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   x_base+0(FP), DI
+	MOVQ   x_len+8(FP), CX
+	XORQ   DX, DX
+	SUBQ   $0x20, CX
+	JLT    single
+
+loop:
+	VCVTPS2PD   (DI)(DX*1), Z0
+	VCVTPS2PD   32(DI)(DX*1), Z2
+	VFMADD231PD Z0, Z0, Z8
+	VFMADD231PD Z2, Z2, Z9
+	VCVTPS2PD   64(DI)(DX*1), Z4
+	VCVTPS2PD   96(DI)(DX*1), Z6
+	VFMADD231PD Z4, Z4, Z10
+	VFMADD231PD Z6, Z6, Z11
+	ADDQ        $0x80, DX
+	SUBQ        $0x20, CX
+	JGE         loop
+
+single:
+	ADDQ $0x20, CX
+	SUBQ $0x10, CX
+	JLT  edge
+
+singleloop:
+	VCVTPS2PD   (DI)(DX*1), Z0
+	VCVTPS2PD   32(DI)(DX*1), Z2
+	VFMADD231PD Z0, Z0, Z8
+	VFMADD231PD Z2, Z2, Z9
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, CX
+	JGE         singleloop
+
+edge:
+	ADDQ          $0x10, CX
+	JEQ           end
+	MOVQ          $-1, AX
+	BZHIQ         CX, AX, AX
+	KMOVW         AX, K1
+	VMOVUPS.Z     (DI)(DX*1), K1, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y0, Z0
+	VFMADD231PD   Z0, Z0, Z8
+	VFMADD231PD   Z2, Z2, Z9
+
+end:
+	VADDPD        Z9, Z8, Z8
+	VADDPD        Z11, Z10, Z10
+	VADDPD        Z10, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y9
+	VADDPD        Y9, Y8, Y8
+	VEXTRACTF128  $0x01, Y8, X9
+	VADDPD        X9, X8, X8
+	VHADDPD       X8, X8, X8
+	MOVSD         X8, ret+24(FP)
+	VZEROUPPER
+	RET
+
 // func distanceF32AVX512(x []float32, y []float32) float64
 // Requires: AVX, AVX512F, BMI2, SSE2
 TEXT ·distanceF32AVX512(SB), NOSPLIT, $0-56
@@ -602,33 +656,25 @@ TEXT ·distanceF32AVX512(SB), NOSPLIT, $0-56
 	JLT    single
 
 loop:
-	VMOVUPS       (DI)(DX*1), Z0
-	VMOVUPS       (SI)(DX*1), Z1
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y0, Z0
-	VEXTRACTF64X4 $0x01, Z1, Y3
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y1, Z1
-	VSUBPD        Z1, Z0, Z0
-	VSUBPD        Z3, Z2, Z2
-	VFMADD231PD   Z0, Z0, Z8
-	VFMADD231PD   Z2, Z2, Z9
-	VMOVUPS       64(DI)(DX*1), Z4
-	VMOVUPS       64(SI)(DX*1), Z5
-	VEXTRACTF64X4 $0x01, Z4, Y6
-	VCVTPS2PD     Y6, Z6
-	VCVTPS2PD     Y4, Z4
-	VEXTRACTF64X4 $0x01, Z5, Y7
-	VCVTPS2PD     Y7, Z7
-	VCVTPS2PD     Y5, Z5
-	VSUBPD        Z5, Z4, Z4
-	VSUBPD        Z7, Z6, Z6
-	VFMADD231PD   Z4, Z4, Z10
-	VFMADD231PD   Z6, Z6, Z11
-	ADDQ          $0x80, DX
-	SUBQ          $0x20, CX
-	JGE           loop
+	VCVTPS2PD   (DI)(DX*1), Z0
+	VCVTPS2PD   32(DI)(DX*1), Z2
+	VCVTPS2PD   (SI)(DX*1), Z1
+	VCVTPS2PD   32(SI)(DX*1), Z3
+	VSUBPD      Z1, Z0, Z0
+	VFMADD231PD Z0, Z0, Z8
+	VSUBPD      Z3, Z2, Z2
+	VFMADD231PD Z2, Z2, Z9
+	VCVTPS2PD   64(DI)(DX*1), Z4
+	VCVTPS2PD   96(DI)(DX*1), Z6
+	VCVTPS2PD   64(SI)(DX*1), Z5
+	VCVTPS2PD   96(SI)(DX*1), Z7
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z10
+	VSUBPD      Z7, Z6, Z6
+	VFMADD231PD Z6, Z6, Z11
+	ADDQ        $0x80, DX
+	SUBQ        $0x20, CX
+	JGE         loop
 
 single:
 	ADDQ $0x20, CX
@@ -636,21 +682,17 @@ single:
 	JLT  edge
 
 singleloop:
-	VMOVUPS       (DI)(DX*1), Z0
-	VMOVUPS       (SI)(DX*1), Z1
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y0, Z0
-	VEXTRACTF64X4 $0x01, Z1, Y3
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y1, Z1
-	VSUBPD        Z1, Z0, Z0
-	VSUBPD        Z3, Z2, Z2
-	VFMADD231PD   Z0, Z0, Z8
-	VFMADD231PD   Z2, Z2, Z9
-	ADDQ          $0x40, DX
-	SUBQ          $0x10, CX
-	JGE           singleloop
+	VCVTPS2PD   (DI)(DX*1), Z0
+	VCVTPS2PD   32(DI)(DX*1), Z2
+	VCVTPS2PD   (SI)(DX*1), Z1
+	VCVTPS2PD   32(SI)(DX*1), Z3
+	VSUBPD      Z1, Z0, Z0
+	VFMADD231PD Z0, Z0, Z8
+	VSUBPD      Z3, Z2, Z2
+	VFMADD231PD Z2, Z2, Z9
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, CX
+	JGE         singleloop
 
 edge:
 	ADDQ          $0x10, CX
@@ -659,16 +701,16 @@ edge:
 	BZHIQ         CX, AX, AX
 	KMOVW         AX, K1
 	VMOVUPS.Z     (DI)(DX*1), K1, Z0
-	VMOVUPS.Z     (SI)(DX*1), K1, Z1
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VCVTPS2PD     Y2, Z2
 	VCVTPS2PD     Y0, Z0
+	VMOVUPS.Z     (SI)(DX*1), K1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y3
 	VCVTPS2PD     Y3, Z3
 	VCVTPS2PD     Y1, Z1
 	VSUBPD        Z1, Z0, Z0
-	VSUBPD        Z3, Z2, Z2
 	VFMADD231PD   Z0, Z0, Z8
+	VSUBPD        Z3, Z2, Z2
 	VFMADD231PD   Z2, Z2, Z9
 
 end:
@@ -698,21 +740,17 @@ TEXT ·sumF32AVX512(SB), NOSPLIT, $0-32
 	JLT    single
 
 loop:
-	VMOVUPS       (DI)(DX*1), Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VCVTPS2PD     Y1, Z1
-	VCVTPS2PD     Y0, Z0
-	VADDPD        Z0, Z8, Z8
-	VADDPD        Z1, Z9, Z9
-	VMOVUPS       64(DI)(DX*1), Z2
-	VEXTRACTF64X4 $0x01, Z2, Y3
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y2, Z2
-	VADDPD        Z2, Z10, Z10
-	VADDPD        Z3, Z11, Z11
-	ADDQ          $0x80, DX
-	SUBQ          $0x20, CX
-	JGE           loop
+	VCVTPS2PD (DI)(DX*1), Z0
+	VCVTPS2PD 32(DI)(DX*1), Z2
+	VADDPD    Z0, Z8, Z8
+	VADDPD    Z2, Z9, Z9
+	VCVTPS2PD 64(DI)(DX*1), Z4
+	VCVTPS2PD 96(DI)(DX*1), Z6
+	VADDPD    Z4, Z10, Z10
+	VADDPD    Z6, Z11, Z11
+	ADDQ      $0x80, DX
+	SUBQ      $0x20, CX
+	JGE       loop
 
 single:
 	ADDQ $0x20, CX
@@ -720,15 +758,13 @@ single:
 	JLT  edge
 
 singleloop:
-	VMOVUPS       (DI)(DX*1), Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VCVTPS2PD     Y1, Z1
-	VCVTPS2PD     Y0, Z0
-	VADDPD        Z0, Z8, Z8
-	VADDPD        Z1, Z9, Z9
-	ADDQ          $0x40, DX
-	SUBQ          $0x10, CX
-	JGE           singleloop
+	VCVTPS2PD (DI)(DX*1), Z0
+	VCVTPS2PD 32(DI)(DX*1), Z2
+	VADDPD    Z0, Z8, Z8
+	VADDPD    Z2, Z9, Z9
+	ADDQ      $0x40, DX
+	SUBQ      $0x10, CX
+	JGE       singleloop
 
 edge:
 	ADDQ          $0x10, CX
@@ -737,11 +773,11 @@ edge:
 	BZHIQ         CX, AX, AX
 	KMOVW         AX, K1
 	VMOVUPS.Z     (DI)(DX*1), K1, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VCVTPS2PD     Y1, Z1
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VCVTPS2PD     Y2, Z2
 	VCVTPS2PD     Y0, Z0
 	VADDPD        Z0, Z8, Z8
-	VADDPD        Z1, Z9, Z9
+	VADDPD        Z2, Z9, Z9
 
 end:
 	VADDPD        Z9, Z8, Z8
@@ -771,27 +807,25 @@ TEXT ·addNormF32AVX512(SB), NOSPLIT, $0-56
 	JLT    single
 
 loop:
-	VMOVUPS       (DI)(DX*1), Z0
-	VMOVUPS       (SI)(DX*1), Z1
-	VADDPS        Z1, Z0, Z0
-	VMOVUPS       Z0, (DI)(DX*1)
-	VEXTRACTF64X4 $0x01, Z1, Y2
-	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y1, Z1
-	VFMADD231PD   Z1, Z1, Z8
-	VFMADD231PD   Z2, Z2, Z9
-	VMOVUPS       64(DI)(DX*1), Z4
-	VMOVUPS       64(SI)(DX*1), Z5
-	VADDPS        Z5, Z4, Z4
-	VMOVUPS       Z4, 64(DI)(DX*1)
-	VEXTRACTF64X4 $0x01, Z5, Y6
-	VCVTPS2PD     Y6, Z6
-	VCVTPS2PD     Y5, Z5
-	VFMADD231PD   Z5, Z5, Z10
-	VFMADD231PD   Z6, Z6, Z11
-	ADDQ          $0x80, DX
-	SUBQ          $0x20, CX
-	JGE           loop
+	VMOVUPS     (DI)(DX*1), Z1
+	VMOVUPS     (SI)(DX*1), Z0
+	VADDPS      Z0, Z1, Z1
+	VMOVUPS     Z1, (DI)(DX*1)
+	VCVTPS2PD   (SI)(DX*1), Z0
+	VCVTPS2PD   32(SI)(DX*1), Z2
+	VFMADD231PD Z0, Z0, Z8
+	VFMADD231PD Z2, Z2, Z9
+	VMOVUPS     64(DI)(DX*1), Z5
+	VMOVUPS     64(SI)(DX*1), Z4
+	VADDPS      Z4, Z5, Z5
+	VMOVUPS     Z5, 64(DI)(DX*1)
+	VCVTPS2PD   64(SI)(DX*1), Z4
+	VCVTPS2PD   96(SI)(DX*1), Z6
+	VFMADD231PD Z4, Z4, Z10
+	VFMADD231PD Z6, Z6, Z11
+	ADDQ        $0x80, DX
+	SUBQ        $0x20, CX
+	JGE         loop
 
 single:
 	ADDQ $0x20, CX
@@ -799,18 +833,17 @@ single:
 	JLT  edge
 
 singleloop:
-	VMOVUPS       (DI)(DX*1), Z0
-	VMOVUPS       (SI)(DX*1), Z1
-	VADDPS        Z1, Z0, Z0
-	VMOVUPS       Z0, (DI)(DX*1)
-	VEXTRACTF64X4 $0x01, Z1, Y2
-	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y1, Z1
-	VFMADD231PD   Z1, Z1, Z8
-	VFMADD231PD   Z2, Z2, Z9
-	ADDQ          $0x40, DX
-	SUBQ          $0x10, CX
-	JGE           singleloop
+	VMOVUPS     (DI)(DX*1), Z1
+	VMOVUPS     (SI)(DX*1), Z0
+	VADDPS      Z0, Z1, Z1
+	VMOVUPS     Z1, (DI)(DX*1)
+	VCVTPS2PD   (SI)(DX*1), Z0
+	VCVTPS2PD   32(SI)(DX*1), Z2
+	VFMADD231PD Z0, Z0, Z8
+	VFMADD231PD Z2, Z2, Z9
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, CX
+	JGE         singleloop
 
 edge:
 	ADDQ          $0x10, CX
@@ -818,14 +851,15 @@ edge:
 	MOVQ          $-1, AX
 	BZHIQ         CX, AX, AX
 	KMOVW         AX, K1
-	VMOVUPS.Z     (DI)(DX*1), K1, Z0
-	VMOVUPS.Z     (SI)(DX*1), K1, Z1
-	VADDPS        Z1, Z0, Z0
-	VMOVUPS       Z0, K1, (DI)(DX*1)
-	VEXTRACTF64X4 $0x01, Z1, Y2
+	VMOVUPS.Z     (DI)(DX*1), K1, Z1
+	VMOVUPS.Z     (SI)(DX*1), K1, Z0
+	VADDPS        Z0, Z1, Z1
+	VMOVUPS       Z1, K1, (DI)(DX*1)
+	VMOVUPS.Z     (SI)(DX*1), K1, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y2
 	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y1, Z1
-	VFMADD231PD   Z1, Z1, Z8
+	VCVTPS2PD     Y0, Z0
+	VFMADD231PD   Z0, Z0, Z8
 	VFMADD231PD   Z2, Z2, Z9
 
 end:
@@ -856,22 +890,19 @@ TEXT ·exchangeF32AVX512(SB), NOSPLIT, $0-64
 	JLT    single
 
 loop:
-	VMOVUPS       (DI)(DX*1), Z0
-	VMOVUPS       (SI)(DX*1), Z1
-	VMOVUPS       Z1, (DI)(DX*1)
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y0, Z0
-	VEXTRACTF64X4 $0x01, Z1, Y3
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y1, Z1
-	VFMADD231PD   Z0, Z1, Z8
-	VFMADD231PD   Z2, Z3, Z9
-	VFMADD231PD   Z1, Z1, Z10
-	VFMADD231PD   Z3, Z3, Z11
-	ADDQ          $0x40, DX
-	SUBQ          $0x10, CX
-	JGE           loop
+	VCVTPS2PD   (DI)(DX*1), Z0
+	VCVTPS2PD   32(DI)(DX*1), Z2
+	VCVTPS2PD   (SI)(DX*1), Z1
+	VCVTPS2PD   32(SI)(DX*1), Z3
+	VMOVUPS     (SI)(DX*1), Z4
+	VMOVUPS     Z4, (DI)(DX*1)
+	VFMADD231PD Z0, Z1, Z8
+	VFMADD231PD Z1, Z1, Z10
+	VFMADD231PD Z2, Z3, Z9
+	VFMADD231PD Z3, Z3, Z11
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, CX
+	JGE         loop
 
 single:
 	ADDQ $0x10, CX
@@ -879,22 +910,19 @@ single:
 	JLT  edge
 
 singleloop:
-	VMOVUPS       (DI)(DX*1), Z0
-	VMOVUPS       (SI)(DX*1), Z1
-	VMOVUPS       Z1, (DI)(DX*1)
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y0, Z0
-	VEXTRACTF64X4 $0x01, Z1, Y3
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y1, Z1
-	VFMADD231PD   Z0, Z1, Z8
-	VFMADD231PD   Z2, Z3, Z9
-	VFMADD231PD   Z1, Z1, Z10
-	VFMADD231PD   Z3, Z3, Z11
-	ADDQ          $0x40, DX
-	SUBQ          $0x10, CX
-	JGE           singleloop
+	VCVTPS2PD   (DI)(DX*1), Z0
+	VCVTPS2PD   32(DI)(DX*1), Z2
+	VCVTPS2PD   (SI)(DX*1), Z1
+	VCVTPS2PD   32(SI)(DX*1), Z3
+	VMOVUPS     (SI)(DX*1), Z4
+	VMOVUPS     Z4, (DI)(DX*1)
+	VFMADD231PD Z0, Z1, Z8
+	VFMADD231PD Z1, Z1, Z10
+	VFMADD231PD Z2, Z3, Z9
+	VFMADD231PD Z3, Z3, Z11
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, CX
+	JGE         singleloop
 
 edge:
 	ADDQ          $0x10, CX
@@ -903,17 +931,18 @@ edge:
 	BZHIQ         CX, AX, AX
 	KMOVW         AX, K1
 	VMOVUPS.Z     (DI)(DX*1), K1, Z0
-	VMOVUPS.Z     (SI)(DX*1), K1, Z1
-	VMOVUPS       Z1, K1, (DI)(DX*1)
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VCVTPS2PD     Y2, Z2
 	VCVTPS2PD     Y0, Z0
+	VMOVUPS.Z     (SI)(DX*1), K1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y3
 	VCVTPS2PD     Y3, Z3
 	VCVTPS2PD     Y1, Z1
+	VMOVUPS.Z     (SI)(DX*1), K1, Z4
+	VMOVUPS       Z4, K1, (DI)(DX*1)
 	VFMADD231PD   Z0, Z1, Z8
-	VFMADD231PD   Z2, Z3, Z9
 	VFMADD231PD   Z1, Z1, Z10
+	VFMADD231PD   Z2, Z3, Z9
 	VFMADD231PD   Z3, Z3, Z11
 
 end:
@@ -1685,7 +1714,7 @@ loop:
 	VFMADD231PD Z0, Z1, Z8
 	VMOVUPD     64(DI)(DX*1), Z4
 	VMOVUPD     64(SI)(DX*1), Z5
-	VFMADD231PD Z4, Z5, Z9
+	VFMADD231PD Z4, Z5, Z10
 	ADDQ        $0x80, DX
 	SUBQ        $0x10, CX
 	JGE         loop
@@ -1726,6 +1755,62 @@ end:
 	VZEROUPPER
 	RET
 
+// func normSqF64AVX512(x []float64) float64
+// Requires: AVX, AVX512F, BMI2, SSE2
+TEXT ·normSqF64AVX512(SB), NOSPLIT, $0-32
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   x_base+0(FP), DI
+	MOVQ   x_len+8(FP), CX
+	XORQ   DX, DX
+	SUBQ   $0x10, CX
+	JLT    single
+
+loop:
+	VMOVUPD     (DI)(DX*1), Z0
+	VFMADD231PD Z0, Z0, Z8
+	VMOVUPD     64(DI)(DX*1), Z4
+	VFMADD231PD Z4, Z4, Z10
+	ADDQ        $0x80, DX
+	SUBQ        $0x10, CX
+	JGE         loop
+
+single:
+	ADDQ $0x10, CX
+	SUBQ $0x08, CX
+	JLT  edge
+
+singleloop:
+	VMOVUPD     (DI)(DX*1), Z0
+	VFMADD231PD Z0, Z0, Z8
+	ADDQ        $0x40, DX
+	SUBQ        $0x08, CX
+	JGE         singleloop
+
+edge:
+	ADDQ        $0x08, CX
+	JEQ         end
+	MOVQ        $-1, AX
+	BZHIQ       CX, AX, AX
+	KMOVW       AX, K1
+	VMOVUPD.Z   (DI)(DX*1), K1, Z0
+	VFMADD231PD Z0, Z0, Z8
+
+end:
+	VADDPD        Z9, Z8, Z8
+	VADDPD        Z11, Z10, Z10
+	VADDPD        Z10, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y9
+	VADDPD        Y9, Y8, Y8
+	VEXTRACTF128  $0x01, Y8, X9
+	VADDPD        X9, X8, X8
+	VHADDPD       X8, X8, X8
+	MOVSD         X8, ret+24(FP)
+	VZEROUPPER
+	RET
+
 // func distanceF64AVX512(x []float64, y []float64) float64
 // Requires: AVX, AVX512F, BMI2, SSE2
 TEXT ·distanceF64AVX512(SB), NOSPLIT, $0-56
@@ -1748,7 +1833,7 @@ loop:
 	VMOVUPD     64(DI)(DX*1), Z4
 	VMOVUPD     64(SI)(DX*1), Z5
 	VSUBPD      Z5, Z4, Z4
-	VFMADD231PD Z4, Z4, Z9
+	VFMADD231PD Z4, Z4, Z10
 	ADDQ        $0x80, DX
 	SUBQ        $0x10, CX
 	JGE         loop
@@ -1807,8 +1892,8 @@ TEXT ·sumF64AVX512(SB), NOSPLIT, $0-32
 loop:
 	VMOVUPD (DI)(DX*1), Z0
 	VADDPD  Z0, Z8, Z8
-	VMOVUPD 64(DI)(DX*1), Z2
-	VADDPD  Z2, Z9, Z9
+	VMOVUPD 64(DI)(DX*1), Z4
+	VADDPD  Z4, Z10, Z10
 	ADDQ    $0x80, DX
 	SUBQ    $0x10, CX
 	JGE     loop
@@ -1862,16 +1947,18 @@ TEXT ·addNormF64AVX512(SB), NOSPLIT, $0-56
 	JLT    single
 
 loop:
-	VMOVUPD     (DI)(DX*1), Z0
-	VMOVUPD     (SI)(DX*1), Z1
-	VADDPD      Z1, Z0, Z0
-	VMOVUPD     Z0, (DI)(DX*1)
-	VFMADD231PD Z1, Z1, Z8
-	VMOVUPD     64(DI)(DX*1), Z4
-	VMOVUPD     64(SI)(DX*1), Z5
-	VADDPD      Z5, Z4, Z4
-	VMOVUPD     Z4, 64(DI)(DX*1)
-	VFMADD231PD Z5, Z5, Z9
+	VMOVUPD     (DI)(DX*1), Z1
+	VMOVUPD     (SI)(DX*1), Z0
+	VADDPD      Z0, Z1, Z1
+	VMOVUPD     Z1, (DI)(DX*1)
+	VMOVUPD     (SI)(DX*1), Z0
+	VFMADD231PD Z0, Z0, Z8
+	VMOVUPD     64(DI)(DX*1), Z5
+	VMOVUPD     64(SI)(DX*1), Z4
+	VADDPD      Z4, Z5, Z5
+	VMOVUPD     Z5, 64(DI)(DX*1)
+	VMOVUPD     64(SI)(DX*1), Z4
+	VFMADD231PD Z4, Z4, Z10
 	ADDQ        $0x80, DX
 	SUBQ        $0x10, CX
 	JGE         loop
@@ -1882,11 +1969,12 @@ single:
 	JLT  edge
 
 singleloop:
-	VMOVUPD     (DI)(DX*1), Z0
-	VMOVUPD     (SI)(DX*1), Z1
-	VADDPD      Z1, Z0, Z0
-	VMOVUPD     Z0, (DI)(DX*1)
-	VFMADD231PD Z1, Z1, Z8
+	VMOVUPD     (DI)(DX*1), Z1
+	VMOVUPD     (SI)(DX*1), Z0
+	VADDPD      Z0, Z1, Z1
+	VMOVUPD     Z1, (DI)(DX*1)
+	VMOVUPD     (SI)(DX*1), Z0
+	VFMADD231PD Z0, Z0, Z8
 	ADDQ        $0x40, DX
 	SUBQ        $0x08, CX
 	JGE         singleloop
@@ -1897,11 +1985,12 @@ edge:
 	MOVQ        $-1, AX
 	BZHIQ       CX, AX, AX
 	KMOVW       AX, K1
-	VMOVUPD.Z   (DI)(DX*1), K1, Z0
-	VMOVUPD.Z   (SI)(DX*1), K1, Z1
-	VADDPD      Z1, Z0, Z0
-	VMOVUPD     Z0, K1, (DI)(DX*1)
-	VFMADD231PD Z1, Z1, Z8
+	VMOVUPD.Z   (DI)(DX*1), K1, Z1
+	VMOVUPD.Z   (SI)(DX*1), K1, Z0
+	VADDPD      Z0, Z1, Z1
+	VMOVUPD     Z1, K1, (DI)(DX*1)
+	VMOVUPD.Z   (SI)(DX*1), K1, Z0
+	VFMADD231PD Z0, Z0, Z8
 
 end:
 	VADDPD        Z9, Z8, Z8
@@ -1933,7 +2022,8 @@ TEXT ·exchangeF64AVX512(SB), NOSPLIT, $0-64
 loop:
 	VMOVUPD     (DI)(DX*1), Z0
 	VMOVUPD     (SI)(DX*1), Z1
-	VMOVUPD     Z1, (DI)(DX*1)
+	VMOVUPD     (SI)(DX*1), Z4
+	VMOVUPD     Z4, (DI)(DX*1)
 	VFMADD231PD Z0, Z1, Z8
 	VFMADD231PD Z1, Z1, Z10
 	ADDQ        $0x40, DX
@@ -1948,7 +2038,8 @@ single:
 singleloop:
 	VMOVUPD     (DI)(DX*1), Z0
 	VMOVUPD     (SI)(DX*1), Z1
-	VMOVUPD     Z1, (DI)(DX*1)
+	VMOVUPD     (SI)(DX*1), Z4
+	VMOVUPD     Z4, (DI)(DX*1)
 	VFMADD231PD Z0, Z1, Z8
 	VFMADD231PD Z1, Z1, Z10
 	ADDQ        $0x40, DX
@@ -1963,7 +2054,8 @@ edge:
 	KMOVW       AX, K1
 	VMOVUPD.Z   (DI)(DX*1), K1, Z0
 	VMOVUPD.Z   (SI)(DX*1), K1, Z1
-	VMOVUPD     Z1, K1, (DI)(DX*1)
+	VMOVUPD.Z   (SI)(DX*1), K1, Z4
+	VMOVUPD     Z4, K1, (DI)(DX*1)
 	VFMADD231PD Z0, Z1, Z8
 	VFMADD231PD Z1, Z1, Z10
 

@@ -81,13 +81,13 @@ func (s *isa) mathLoop(name, signature, slices, doc string, before, body func())
 	if before != nil {
 		before()
 	}
-	s.flatLoop(slices, 1, func(_ int, load, store func(int, reg.VecPhysical)) {
-		load(1, s.v(1))
+	s.flatLoop(slices, 1, func(x place) {
+		x.load(1, s.v(1))
 		if slices == "dst x y" {
-			load(2, s.v(2))
+			x.load(2, s.v(2))
 		}
 		body()
-		store(0, s.v(0))
+		x.store(0, s.v(0))
 	})
 	ret()
 }

@@ -69,7 +69,7 @@ func (s *isa) writeTable(b *bytes.Buffer) {
 		fmt.Fprintf(b, "v.activate = function(relu%s, nil, nil, nil)\n", s.suffix)
 		fmt.Fprintf(b, "v.actGrad = derivative(reluGrad%s, tanhGrad%[1]s, sigmoidGrad%[1]s, nil)\n", s.suffix)
 	}
-	for _, name := range []string{"mul", "add", "sub", "dot", "distance", "sum", "addNorm", "exchange"} {
+	for _, name := range []string{"mul", "add", "sub", "dot", "normSq", "distance", "sum", "addNorm", "exchange"} {
 		fmt.Fprintf(b, "v.%[1]s = %[1]s%[2]s\n", name, s.suffix)
 	}
 	for _, name := range []string{"scale", "axpy"} {

@@ -50,6 +50,7 @@ func vectors(s *isa) {
 	s.flat("axpy", "func(dst, x []%s, a %[1]s)", "stores dst+a·x.", 2, func() { s.bcast(operand.NewParamAddr("a", 48), s.v(constant)) },
 		func(v []reg.VecPhysical) { s.fma(v[1], s.v(constant), v[0]) })
 	s.dot64()
+	s.normSq64()
 	s.distance64()
 	s.sum64()
 	s.addNorm()
@@ -87,20 +88,63 @@ var (
 	flatN   = reg.RCX
 )
 
+// place is how a step of a flat loop reaches the vectors of its slices: whole, or
+// the lanes of the edge.
+type place struct {
+	*isa
+	u    int // in the loop's unrolling
+	edge bool
+}
+
+// at is the vector of slice p, or a part of it from a byte on.
+func (v place) at(p, from int) operand.Mem {
+	return mem(flatPtr[p], flatAt, 1, v.u*v.width+from)
+}
+
+func (v place) load(p int, to reg.VecPhysical) {
+	if v.edge {
+		v.loadMasked(v.at(p, 0), edgeMask, to)
+	} else {
+		v.isa.load(v.at(p, 0), to)
+	}
+}
+
+func (v place) store(p int, from reg.VecPhysical) {
+	if v.edge {
+		v.storeMasked(from, edgeMask, v.at(p, 0))
+	} else {
+		v.isa.store(from, v.at(p, 0))
+	}
+}
+
+// loadWide loads slice p as float64: into register to and, of float32, whose
+// second half that is, into the one two further. Converting from memory spares
+// what would part the halves.
+func (v place) loadWide(p, to int) {
+	switch {
+	case v.size == 8:
+		v.load(p, v.v(to))
+	case v.edge:
+		v.load(p, v.v(to))
+		v.widen(to, to, to+2)
+	default:
+		VCVTPS2PD(v.at(p, 0), v.v(to))
+		VCVTPS2PD(v.at(p, v.width/2), v.v(to+2))
+	}
+}
+
 // flatLoop loads the slice parameters, the first giving the length, and runs
-// step over all vectors; step gets the vectors' loader, which honours the edge.
-func (s *isa) flatLoop(slices string, unroll int, step func(u int, load func(p int, v reg.VecPhysical), store func(p int, v reg.VecPhysical))) {
+// step over all vectors.
+func (s *isa) flatLoop(slices string, unroll int, step func(place)) {
 	names := strings.Fields(slices)
 	for p, name := range names {
 		MOVQ(operand.NewParamAddr(name+"_base", 24*p), flatPtr[p])
 	}
 	MOVQ(operand.NewParamAddr(names[0]+"_len", 8), flatN)
 	XORQ(flatAt, flatAt)
-	at := func(p, u int) operand.Mem { return mem(flatPtr[p], flatAt, 1, u*s.width) }
 	whole := func(n int) {
 		for u := range n {
-			step(u, func(p int, v reg.VecPhysical) { s.load(at(p, u), v) },
-				func(p int, v reg.VecPhysical) { s.store(v, at(p, u)) })
+			step(place{isa: s, u: u})
 		}
 		ADDQ(operand.Imm(uint64(n*s.width)), flatAt)
 	}
@@ -122,8 +166,7 @@ func (s *isa) flatLoop(slices string, unroll int, step func(u int, load func(p i
 	ADDQ(operand.Imm(uint64(s.lanes())), flatN)
 	JEQ(operand.LabelRef("end"))
 	s.lastMask(flatN, edgeMask)
-	step(0, func(p int, v reg.VecPhysical) { s.loadMasked(at(p, 0), edgeMask, v) },
-		func(p int, v reg.VecPhysical) { s.storeMasked(v, edgeMask, at(p, 0)) })
+	step(place{isa: s, edge: true})
 	Label("end")
 }
 
@@ -134,15 +177,15 @@ func (s *isa) flat(name, signature, doc string, count int, before func(), body f
 	if before != nil {
 		before()
 	}
-	s.flatLoop(strings.Join([]string{"dst", "x", "y"}[:count], " "), 2, func(u int, load, store func(int, reg.VecPhysical)) {
-		v := []reg.VecPhysical{s.v(4 * u), s.v(4*u + 1), s.v(4*u + 2)}
+	s.flatLoop(strings.Join([]string{"dst", "x", "y"}[:count], " "), 2, func(x place) {
+		v := []reg.VecPhysical{s.v(4 * x.u), s.v(4*x.u + 1), s.v(4*x.u + 2)}
 		for p := range count {
 			if p > 0 || name == "axpy" {
-				load(p, v[p])
+				x.load(p, v[p])
 			}
 		}
 		body(v)
-		store(0, v[0])
+		x.store(0, v[0])
 	})
 	ret()
 }
@@ -188,23 +231,37 @@ func (s *isa) zeroSums() {
 	}
 }
 
+// wides is how many vectors of float64 a vector's elements are.
+func (s *isa) wides() int { return 8 / s.size }
+
 // dot64 writes Σ x·y in float64.
 func (s *isa) dot64() {
 	s.function("dot", fmt.Sprintf("func(x, y []%s) float64", s.scalar), "is Σ x·y in float64.")
 	s.zeroSums()
-	s.flatLoop("x y", 2, func(u int, load, _ func(int, reg.VecPhysical)) {
-		load(0, s.v(4*u))
-		load(1, s.v(4*u+1))
-		if s.size == 8 {
-			VFMADD231PD(s.v(4*u), s.v(4*u+1), s.v(8+u))
-			return
+	s.flatLoop("x y", 2, func(v place) {
+		x, y := 4*v.u, 4*v.u+1
+		v.loadWide(0, x)
+		v.loadWide(1, y)
+		for h := range s.wides() {
+			VFMADD231PD(s.v(x+2*h), s.v(y+2*h), s.v(8+2*v.u+h))
 		}
-		s.widen(4*u, 4*u, 4*u+2)
-		s.widen(4*u+1, 4*u+1, 4*u+3)
-		VFMADD231PD(s.v(4*u), s.v(4*u+1), s.v(8+2*u))
-		VFMADD231PD(s.v(4*u+2), s.v(4*u+3), s.v(9+2*u))
 	})
 	s.total(48)
+	ret()
+}
+
+// normSq64 writes Σ x² in float64, to the bits what dot64 makes of x twice.
+func (s *isa) normSq64() {
+	s.function("normSq", fmt.Sprintf("func(x []%s) float64", s.scalar), "is Σ x² in float64.")
+	s.zeroSums()
+	s.flatLoop("x", 2, func(v place) {
+		x := 4 * v.u
+		v.loadWide(0, x)
+		for h := range s.wides() {
+			VFMADD231PD(s.v(x+2*h), s.v(x+2*h), s.v(8+2*v.u+h))
+		}
+	})
+	s.total(24)
 	ret()
 }
 
@@ -212,20 +269,15 @@ func (s *isa) dot64() {
 func (s *isa) distance64() {
 	s.function("distance", fmt.Sprintf("func(x, y []%s) float64", s.scalar), "is Σ (x−y)² in float64.")
 	s.zeroSums()
-	s.flatLoop("x y", 2, func(u int, load, _ func(int, reg.VecPhysical)) {
-		load(0, s.v(4*u))
-		load(1, s.v(4*u+1))
-		if s.size == 8 {
-			VSUBPD(s.v(4*u+1), s.v(4*u), s.v(4*u))
-			VFMADD231PD(s.v(4*u), s.v(4*u), s.v(8+u))
-			return
+	s.flatLoop("x y", 2, func(v place) {
+		x, y := 4*v.u, 4*v.u+1
+		v.loadWide(0, x)
+		v.loadWide(1, y)
+		for h := range s.wides() {
+			d := s.v(x + 2*h)
+			VSUBPD(s.v(y+2*h), d, d)
+			VFMADD231PD(d, d, s.v(8+2*v.u+h))
 		}
-		s.widen(4*u, 4*u, 4*u+2)
-		s.widen(4*u+1, 4*u+1, 4*u+3)
-		VSUBPD(s.v(4*u+1), s.v(4*u), s.v(4*u))
-		VSUBPD(s.v(4*u+3), s.v(4*u+2), s.v(4*u+2))
-		VFMADD231PD(s.v(4*u), s.v(4*u), s.v(8+2*u))
-		VFMADD231PD(s.v(4*u+2), s.v(4*u+2), s.v(9+2*u))
 	})
 	s.total(48)
 	ret()
@@ -235,15 +287,13 @@ func (s *isa) distance64() {
 func (s *isa) sum64() {
 	s.function("sum", fmt.Sprintf("func(x []%s) float64", s.scalar), "is Σ x in float64.")
 	s.zeroSums()
-	s.flatLoop("x", 2, func(u int, load, _ func(int, reg.VecPhysical)) {
-		load(0, s.v(2*u))
-		if s.size == 8 {
-			VADDPD(s.v(2*u), s.v(8+u), s.v(8+u))
-			return
+	s.flatLoop("x", 2, func(v place) {
+		x := 4 * v.u
+		v.loadWide(0, x)
+		for h := range s.wides() {
+			sum := s.v(8 + 2*v.u + h)
+			VADDPD(s.v(x+2*h), sum, sum)
 		}
-		s.widen(2*u, 2*u, 2*u+1)
-		VADDPD(s.v(2*u), s.v(8+2*u), s.v(8+2*u))
-		VADDPD(s.v(2*u+1), s.v(9+2*u), s.v(9+2*u))
 	})
 	s.total(24)
 	ret()
@@ -253,18 +303,16 @@ func (s *isa) sum64() {
 func (s *isa) addNorm() {
 	s.function("addNorm", fmt.Sprintf("func(dst, x []%s) float64", s.scalar), "stores dst+x and is Σ x² in float64.")
 	s.zeroSums()
-	s.flatLoop("dst x", 2, func(u int, load, store func(int, reg.VecPhysical)) {
-		load(0, s.v(4*u))
-		load(1, s.v(4*u+1))
-		s.add(s.v(4*u+1), s.v(4*u), s.v(4*u))
-		store(0, s.v(4*u))
-		if s.size == 8 {
-			VFMADD231PD(s.v(4*u+1), s.v(4*u+1), s.v(8+u))
-			return
+	s.flatLoop("dst x", 2, func(v place) {
+		x, sum := 4*v.u, s.v(4*v.u+1)
+		v.load(0, sum)
+		v.load(1, s.v(x))
+		s.add(s.v(x), sum, sum)
+		v.store(0, sum)
+		v.loadWide(1, x)
+		for h := range s.wides() {
+			VFMADD231PD(s.v(x+2*h), s.v(x+2*h), s.v(8+2*v.u+h))
 		}
-		s.widen(4*u+1, 4*u+1, 4*u+2)
-		VFMADD231PD(s.v(4*u+1), s.v(4*u+1), s.v(8+2*u))
-		VFMADD231PD(s.v(4*u+2), s.v(4*u+2), s.v(9+2*u))
 	})
 	s.total(48)
 	ret()
@@ -275,21 +323,16 @@ func (s *isa) exchange() {
 	s.function("exchange", fmt.Sprintf("func(dst, x []%s, norm *float64) float64", s.scalar),
 		"stores x, is Σ dst·x with the old dst and sets norm to Σ x², in float64.")
 	s.zeroSums()
-	s.flatLoop("dst x", 1, func(_ int, load, store func(int, reg.VecPhysical)) {
-		load(0, s.v(0))
-		load(1, s.v(1))
-		store(0, s.v(1))
-		if s.size == 8 {
-			VFMADD231PD(s.v(0), s.v(1), s.v(8))
-			VFMADD231PD(s.v(1), s.v(1), s.v(10))
-			return
+	s.flatLoop("dst x", 1, func(v place) {
+		const old, x, moved = 0, 1, 4
+		v.loadWide(0, old)
+		v.loadWide(1, x)
+		v.load(1, s.v(moved))
+		v.store(0, s.v(moved))
+		for h := range s.wides() {
+			VFMADD231PD(s.v(old+2*h), s.v(x+2*h), s.v(8+h))
+			VFMADD231PD(s.v(x+2*h), s.v(x+2*h), s.v(10+h))
 		}
-		s.widen(0, 0, 2)
-		s.widen(1, 1, 3)
-		VFMADD231PD(s.v(0), s.v(1), s.v(8))
-		VFMADD231PD(s.v(2), s.v(3), s.v(9))
-		VFMADD231PD(s.v(1), s.v(1), s.v(10))
-		VFMADD231PD(s.v(3), s.v(3), s.v(11))
 	})
 	VADDPD(s.v(9), s.v(8), s.v(8))
 	VADDPD(s.v(11), s.v(10), s.v(10))
@@ -314,20 +357,20 @@ func (s *isa) sgd(velocity bool) {
 	for i, r := range []int{decay, momentum, shrink, rateV, rateG} {
 		s.bcast(mem(reg.RAX, nil, 0, i*s.size), s.v(r))
 	}
-	s.flatLoop(slices, 1, func(_ int, load, store func(int, reg.VecPhysical)) {
+	s.flatLoop(slices, 1, func(x place) {
 		w, g, v := s.v(0), s.v(1), s.v(2)
-		load(0, w)
-		load(1, g)
+		x.load(0, w)
+		x.load(1, g)
 		s.fma(w, s.v(decay), g) // g′
 		s.mul(w, s.v(shrink), w)
 		if velocity {
-			load(2, v)
+			x.load(2, v)
 			s.pick(VFMADD213PS, VFMADD213PD)(g, s.v(momentum), v) // v = momentum·v + g′
-			store(2, v)
+			x.store(2, v)
 			s.pick(VFNMADD231PS, VFNMADD231PD)(v, s.v(rateV), w)
 		}
 		s.pick(VFNMADD231PS, VFNMADD231PD)(g, s.v(rateG), w)
-		store(0, w)
+		x.store(0, w)
 	})
 	ret()
 }
@@ -341,26 +384,26 @@ func (s *isa) adam() {
 	for i, r := range []int{decay, shrink, move, keep, add, scale, epsilon, rate} {
 		s.bcast(mem(reg.RAX, nil, 0, i*s.size), s.v(r))
 	}
-	s.flatLoop("w g m v", 1, func(_ int, load, store func(int, reg.VecPhysical)) {
+	s.flatLoop("w g m v", 1, func(x place) {
 		w, g, m, v, t := s.v(0), s.v(1), s.v(2), s.v(3), s.v(4)
-		load(0, w)
-		load(1, g)
-		load(2, m)
-		load(3, v)
+		x.load(0, w)
+		x.load(1, g)
+		x.load(2, m)
+		x.load(3, v)
 		s.fma(w, s.v(decay), g) // g′
 		s.mul(w, s.v(shrink), w)
 		s.sub(m, g, t)
 		s.fma(t, s.v(move), m)
-		store(2, m)
+		x.store(2, m)
 		s.mul(g, g, t)
 		s.mul(v, s.v(keep), v)
 		s.fma(t, s.v(add), v)
-		store(3, v)
+		x.store(3, v)
 		s.pick(VSQRTPS, VSQRTPD)(v, t)
 		s.pick(VFMADD213PS, VFMADD213PD)(s.v(epsilon), s.v(scale), t) // t = scale·t + epsilon
 		s.pick(VDIVPS, VDIVPD)(t, m, t)
 		s.pick(VFNMADD231PS, VFNMADD231PD)(t, s.v(rate), w)
-		store(0, w)
+		x.store(0, w)
 	})
 	ret()
 }
