@@ -77,10 +77,20 @@ func (m *Machine[T]) Step(velocity []T, u optim.Update) {
 	if u.Momentum == 0 {
 		velocity = nil
 	}
-	m.kernels.SGD(kernel.SGD{
+	rule := kernel.SGD{
 		LR: u.LR, Momentum: u.Momentum, WeightDecay: u.WeightDecay,
 		Nesterov: u.Nesterov, Decoupled: u.Decoupled,
-	}, m.theta, m.grad, velocity)
+	}
+	// One parameter after the other: a worker's share of each is then what it has
+	// multiplied with and made the gradient of.
+	for _, p := range m.program.Params {
+		from, to := p.Offset, p.Offset+p.Size
+		var v []T
+		if velocity != nil {
+			v = velocity[from:to]
+		}
+		m.kernels.SGD(rule, m.theta[from:to], m.grad[from:to], v)
+	}
 }
 
 // Adam moves θ by one step of Adam along −ḡ: what optim.AdamStep does with the

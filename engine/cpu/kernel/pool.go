@@ -22,6 +22,11 @@ const spinTime = 30 * time.Microsecond
 
 // Pool is a fixed team of workers. The goroutine that calls Run is one of them.
 //
+// Each worker begins with a share of its own of the pieces that follow one another,
+// the same for every task of as many pieces, and then helps the others: what tasks do
+// to the parts of an array one after the other is mostly done where the part is in the
+// cache.
+//
 // A Pool may be shared: concurrent calls of Run follow one another. A task must
 // not call Run on the pool that runs it.
 type Pool struct {
@@ -29,10 +34,7 @@ type Pool struct {
 	run     sync.Mutex // held by the Run in progress
 	task    Task       // written by Run while no piece is claimable
 
-	// claims is n<<32 | next: the number of pieces and the first unclaimed one.
-	// Who swaps next for next+1 owns piece next; Run can't return before that
-	// piece is done, so task is safe to read by then.
-	claims   atomic.Uint64
+	shares   []share // by worker
 	done     atomic.Int64
 	sleepers atomic.Int32
 	closed   atomic.Bool
@@ -40,11 +42,39 @@ type Pool struct {
 	exited   sync.WaitGroup
 }
 
+// share is the pieces of a worker that nobody has claimed, from low to below high, as
+// high<<32 | low. Who swaps low for low+1, or high for high−1, owns the piece that
+// drops out; Run can't return before that is done, so the task is safe to read by
+// then.
+type share struct {
+	pieces atomic.Uint64
+	_      [56]byte // the rest of a cache line
+}
+
+// claim takes the first piece, or the last; false where there is none.
+func (s *share) claim(last bool) (i uint32, ok bool) {
+	for {
+		c := s.pieces.Load()
+		low, high := uint32(c), uint32(c>>32)
+		if low >= high {
+			return 0, false
+		}
+		i, c2 := low, c+1
+		if last {
+			i, c2 = high-1, c-1<<32
+		}
+		if s.pieces.CompareAndSwap(c, c2) {
+			return i, true
+		}
+	}
+}
+
 // NewPool starts threads−1 workers; fewer than one thread counts as one. The
 // caller owns the pool and must Close it.
 func NewPool(threads int) *Pool {
 	p := &Pool{threads: max(threads, 1)}
 	p.wake = make(chan struct{}, p.threads)
+	p.shares = make([]share, p.threads)
 	for w := 1; w < p.threads; w++ {
 		p.exited.Add(1)
 		go p.work(w)
@@ -84,7 +114,9 @@ func (p *Pool) Run(n int, t Task) {
 	defer p.run.Unlock()
 	p.task = t
 	p.done.Store(0)
-	p.claims.Store(uint64(n) << 32)
+	for w := range p.shares {
+		p.shares[w].pieces.Store(uint64((w+1)*n/p.threads)<<32 | uint64(w*n/p.threads))
+	}
 	for k := min(int(p.sleepers.Load()), n-1); k > 0; k-- {
 		select {
 		case p.wake <- struct{}{}:
@@ -101,18 +133,24 @@ func (p *Pool) Run(n int, t Task) {
 
 // step claims one piece and runs it; false when there was none.
 func (p *Pool) step(worker int) bool {
-	for {
-		c := p.claims.Load()
-		i, n := uint32(c), uint32(c>>32)
-		if i >= n {
-			return false
-		}
-		if p.claims.CompareAndSwap(c, c+1) {
+	for k := range p.threads {
+		if i, ok := p.shares[(worker+k)%p.threads].claim(k > 0); ok {
 			p.task.Do(int(i), worker)
 			p.done.Add(1)
 			return true
 		}
 	}
+	return false
+}
+
+// claimable reports whether there is a piece that nobody has claimed.
+func (p *Pool) claimable() bool {
+	for w := range p.shares {
+		if c := p.shares[w].pieces.Load(); uint32(c) < uint32(c>>32) {
+			return true
+		}
+	}
+	return false
 }
 
 // work is the life of a worker: run what can be claimed, spin a little, park.
@@ -136,7 +174,7 @@ func (p *Pool) work(worker int) {
 		p.sleepers.Add(1)
 		// Work published before the line above is seen here; work published
 		// after it finds this sleeper and sends a token.
-		if c := p.claims.Load(); uint32(c) >= uint32(c>>32) && !p.closed.Load() {
+		if !p.claimable() && !p.closed.Load() {
 			<-p.wake
 		}
 		p.sleepers.Add(-1)
