@@ -24,6 +24,7 @@ type backend[T Float] interface {
 	Norms(param int) []float64
 
 	Step(velocity []T, u optim.Update)
+	Adam(first, second []T, u optim.AdamUpdate)
 	Dot(a, b []T) float64
 	DistanceSq(a, b []T) float64
 	Exchange(old, x []T) (dot, normSq float64)
@@ -55,9 +56,4 @@ type device[T Float] interface {
 	NewVector(n int) []T
 	Copy(dst, src []T)
 	ExchangeParts(dots, normSqs []float64, old, x []T)
-}
-
-// adaptive is a backend that has Adam's update.
-type adaptive[T Float] interface {
-	Adam(first, second []T, u optim.AdamUpdate)
 }

@@ -121,17 +121,9 @@ func (s *Session[T]) SampleNorms(k int) []float64 { return s.machine.Norms(k) }
 // velocity has the length of Params, or is nil for an update without momentum.
 func (s *Session[T]) Update(velocity []T, u optim.Update) { s.machine.Step(velocity, u) }
 
-// HasAdam reports whether s can make steps of Adam: the processor does.
-func (s *Session[T]) HasAdam() bool {
-	_, ok := s.machine.(adaptive[T])
-	return ok
-}
-
 // Adam moves the parameters by one step of Adam along the gradient (see
-// optim.AdamStep). The moments have the length of Params. It needs HasAdam.
-func (s *Session[T]) Adam(first, second []T, u optim.AdamUpdate) {
-	s.machine.(adaptive[T]).Adam(first, second, u)
-}
+// optim.AdamStep). The moments have the length of Params.
+func (s *Session[T]) Adam(first, second []T, u optim.AdamUpdate) { s.machine.Adam(first, second, u) }
 
 // Dot returns Σ aᵢbᵢ, accumulated in float64 in a fixed order.
 func (s *Session[T]) Dot(a, b []T) float64 { return s.machine.Dot(a, b) }

@@ -14,11 +14,11 @@ type Data[T Float] struct {
 
 // Steps are training steps that need nothing from the host on their way.
 type Steps[T Float] struct {
-	Batch    int          // samples in a step
-	Indices  []int32      // into the data: Batch for each step
-	Rates    []float64    // the learning rate of each step, at most MostSteps
-	Update   optim.Update // the rest of the optimizer; LR is not read
-	Velocity []T          // as for Session.Update; a NewVector
+	Batch   int       // samples in a step
+	Indices []int32   // into the data: Batch for each step
+	Rates   []float64 // the learning rate of each step, at most MostSteps
+	// Optimizer's vectors are NewVectors; its LR is not read.
+	Optimizer optim.Optimizer[T]
 
 	// Noise asks for the norms of samples' gradients and those of parameters; it needs
 	// Session.NoisySteps. Last, a NewVector, holds the gradient of the step before and
@@ -47,7 +47,7 @@ const MostSteps = 128
 type stepper[T Float] interface {
 	SetData(pixels []uint8, labels []int32, values []T, classes int) bool
 	NoisySteps() bool
-	Start(batch int, indices []int32, rates []float64, velocity []T, u optim.Update, noise bool, last []T)
+	Start(batch int, indices []int32, rates []float64, by optim.Optimizer[T], noise bool, last []T)
 	Finish(losses []float64, correct []int, dots, normSqs, norms []float64) int
 }
 
@@ -70,7 +70,7 @@ func (s *Session[T]) NoisySteps() bool {
 // and updates the parameters, exactly as filling the inputs, Gradient and Update
 // do. It returns at once; at most two Starts may be under way. It needs SetData.
 func (s *Session[T]) Start(c Steps[T]) {
-	s.machine.(stepper[T]).Start(c.Batch, c.Indices, c.Rates, c.Velocity, c.Update, c.Noise, c.Last)
+	s.machine.(stepper[T]).Start(c.Batch, c.Indices, c.Rates, c.Optimizer, c.Noise, c.Last)
 	s.started = append(s.started, started{c.Batch, c.Noise})
 }
 

@@ -5,7 +5,9 @@ package cuda
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 
 	"sgflow/engine/optim"
 	"sgflow/engine/rng"
@@ -15,7 +17,7 @@ import (
 
 var (
 	benchSpecs   = []string{"mlp", "cnn"}
-	benchBatches = []int{64, 256, 1024}
+	benchBatches = []int{64, 256, 1024, 4096}
 	benchStream  = rng.New(rng.Probes, 1, 1)
 )
 
@@ -44,7 +46,7 @@ func benchMachine(b *testing.B, spec string, batch int) *Machine {
 	if !m.SetData(pixels, labels, values, 10) {
 		b.Fatal("MNIST does not fit")
 	}
-	m.Start(batch, make([]int32, batch), []float64{0}, nil, optim.Update{}, false, nil) // fills the inputs
+	m.Start(batch, make([]int32, batch), []float64{0}, optim.Optimizer[float32]{}, false, nil) // fills the inputs
 	m.Finish(make([]float64, 1), make([]int, 1), nil, nil, nil)
 	return m
 }
@@ -67,15 +69,74 @@ func BenchmarkStep(b *testing.B) {
 			indices[i] = int32(r.IntN(60_000))
 		}
 		losses, correct := make([]float64, mostSteps), make([]int, mostSteps)
-		m.Start(batch, indices, rates, nil, optim.Update{}, false, nil)
+		m.Start(batch, indices, rates, optim.Optimizer[float32]{}, false, nil)
 		b.ResetTimer()
 		for left := b.N; left > 0; left -= mostSteps {
 			n := min(left, mostSteps)
-			m.Start(batch, indices[:n*batch], rates[:n], nil, optim.Update{}, false, nil)
+			m.Start(batch, indices[:n*batch], rates[:n], optim.Optimizer[float32]{}, false, nil)
 			m.Finish(losses, correct, nil, nil, nil)
 		}
 		m.Finish(losses, correct, nil, nil, nil)
 	})
+}
+
+// BenchmarkIdle finds the share of training at batch 64 in which the device waits for
+// the host: what steps take that were all queued before the first of them runs, beside
+// what they take when the host queues them as in training.
+func BenchmarkIdle(b *testing.B) {
+	const batch = 64
+	for _, spec := range []string{"mlp", "cnn"} {
+		b.Run(spec, func(b *testing.B) {
+			m := benchMachine(b, spec, batch)
+			indices, rates := make([]int32, batch*mostSteps), make([]float64, mostSteps)
+			losses, correct := make([]float64, mostSteps), make([]int, mostSteps)
+			start := func() { m.Start(batch, indices, rates, optim.Optimizer[float32]{}, false, nil) }
+			finish := func() { m.Finish(losses, correct, nil, nil, nil) }
+			flag, err := pinned[uint32](m, "flag", 1)
+			if err != nil {
+				b.Fatal(err)
+			}
+			begin, err := m.ctx.NewEvent()
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer begin.Close()
+			alone := func() time.Duration {
+				m.wait()
+				flag[0] = 0
+				m.check(m.stream.Hold("a run of steps", hostAddress(flag)))
+				m.check(m.stream.Record(begin))
+				slot := m.steps.next
+				start()
+				flag[0] = 1
+				finish()
+				took, err := m.steps.events[slot].Since(begin)
+				m.check(err)
+				return took / mostSteps
+			}
+			start()
+			finish()
+			var held []time.Duration
+			for range 20 {
+				held = append(held, alone())
+			}
+			slices.Sort(held)
+			start()
+			b.ResetTimer()
+			for range b.N {
+				start()
+				finish()
+			}
+			step := b.Elapsed() / time.Duration(b.N*mostSteps)
+			finish()
+			if err := m.Err(); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(held[10].Nanoseconds())/1e3, "device-µs/step")
+			b.ReportMetric(float64(step.Nanoseconds())/1e3, "µs/step")
+			b.ReportMetric(100*max(0, 1-float64(held[10])/float64(step)), "%-idle")
+		})
+	}
 }
 
 // BenchmarkGradient times a gradient with the samples' norms, waited for.

@@ -23,6 +23,7 @@ type binder struct {
 
 	phase program.Phase // of the instruction being bound
 	place int
+	list  []bound // of the phase, up to there
 
 	// What instructions bound before have computed by the time that later ones
 	// run.
@@ -243,7 +244,7 @@ func (b *binder) overlap(x, y program.BufferID) bool {
 // bindPhase resolves the instructions of one phase; an error names the
 // instruction as the program's listing does.
 func (b *binder) bindPhase(ph program.Phase) ([]bound, error) {
-	list := make([]bound, len(b.p.Phases[ph]))
+	b.list = make([]bound, len(b.p.Phases[ph]))
 	var errs []error
 	for k, in := range b.p.Phases[ph] {
 		b.phase, b.place = ph, k
@@ -251,7 +252,7 @@ func (b *binder) bindPhase(ph program.Phase) ([]bound, error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("cuda: binding %s instruction %d (%T): %w", ph, k, in, err))
 		}
-		list[k] = r
+		b.list[k] = r
 	}
-	return list, errors.Join(errs...)
+	return b.list, errors.Join(errs...)
 }

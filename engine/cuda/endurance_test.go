@@ -53,8 +53,8 @@ func TestTenThousandSteps(t *testing.T) {
 	}
 	velocity := m.NewVector(m.program.NumParams)
 	losses, correct := make([]float64, mostSteps), make([]int, mostSteps)
-	u := optim.Update{Momentum: 0.5}
-	m.Start(4, indices, rates, velocity, u, false, nil)
+	by := optim.Optimizer[float32]{Update: optim.Update{Momentum: 0.5}, Velocity: velocity}
+	m.Start(4, indices, rates, by, false, nil)
 	m.Finish(losses, correct, nil, nil, nil)
 	m.wait()
 	before, _, err := m.ctx.MemoryInfo()
@@ -62,9 +62,9 @@ func TestTenThousandSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := losses[0]
-	m.Start(4, indices, rates, velocity, u, false, nil)
+	m.Start(4, indices, rates, by, false, nil)
 	for range runs {
-		m.Start(4, indices, rates, velocity, u, false, nil)
+		m.Start(4, indices, rates, by, false, nil)
 		m.Finish(losses, correct, nil, nil, nil)
 	}
 	m.Finish(losses, correct, nil, nil, nil)

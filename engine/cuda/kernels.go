@@ -12,11 +12,11 @@ type kernelSet struct {
 	convForward, convInput, convWeight                        driver.Kernel
 	maxPool, poolScatter, poolGather, avgPool, avgPoolAdjoint driver.Kernel
 	unary, binary, scale, fill, addBias, transpose, result    driver.Kernel
-	columnSums, columnTasks, rowTasks, reduce, repeat         driver.Kernel
+	columnSums, rowTasks, tasks, reduce, repeat               driver.Kernel
 	loss, softmaxRows, lossGrad, lossHess, softmax            driver.Kernel
 	normTasks, dotTasks, gram, addMeans, scaleRows, square    driver.Kernel
-	vectorSums, partSums, axpy, signs, update                 driver.Kernel
-	gather, record                                            driver.Kernel
+	vectorSums, partSums, axpy, signs, update, adam           driver.Kernel
+	gather                                                    driver.Kernel
 }
 
 // loadKernels finds all kernels in the module.
@@ -30,12 +30,12 @@ func loadKernels(module *driver.Module) (k kernelSet, err error) {
 		"avg_pool": &k.avgPool, "avg_pool_adjoint": &k.avgPoolAdjoint,
 		"unary": &k.unary, "binary": &k.binary, "scale": &k.scale, "fill": &k.fill, "add_bias": &k.addBias,
 		"transpose": &k.transpose, "result": &k.result,
-		"column_sums": &k.columnSums, "column_tasks": &k.columnTasks, "row_tasks": &k.rowTasks, "reduce": &k.reduce, "repeat": &k.repeat,
+		"column_sums": &k.columnSums, "row_tasks": &k.rowTasks, "tasks": &k.tasks, "reduce": &k.reduce, "repeat": &k.repeat,
 		"loss": &k.loss, "softmax_rows": &k.softmaxRows, "loss_grad": &k.lossGrad, "loss_hess": &k.lossHess, "softmax": &k.softmax,
 		"norm_tasks": &k.normTasks, "dot_tasks": &k.dotTasks, "gram": &k.gram, "add_means": &k.addMeans,
 		"scale_rows": &k.scaleRows, "square": &k.square,
-		"vector_sums": &k.vectorSums, "part_sums": &k.partSums, "axpy": &k.axpy, "signs": &k.signs, "update": &k.update,
-		"gather": &k.gather, "record": &k.record,
+		"vector_sums": &k.vectorSums, "part_sums": &k.partSums, "axpy": &k.axpy, "signs": &k.signs, "update": &k.update, "adam": &k.adam,
+		"gather": &k.gather,
 	} {
 		if *kernel, err = module.Kernel(name); err != nil {
 			return k, err

@@ -41,8 +41,8 @@ func preset(t testing.TB, spec string) *program.Program {
 func TestLaunchesOfAStep(t *testing.T) {
 	const n = 64
 	for spec, most := range map[string]struct{ step, noisy, gradient, noise, product int }{
-		"mlp": {step: 13, noisy: 15, gradient: 11, noise: 12, product: 16},
-		"cnn": {step: 18, noisy: 20, gradient: 16, noise: 17, product: 23},
+		"mlp": {step: 7, noisy: 9, gradient: 6, noise: 7, product: 13},
+		"cnn": {step: 14, noisy: 16, gradient: 13, noise: 14, product: 22},
 	} {
 		m := newMachine(t, preset(t, spec), n, 132) // as an H100
 		if !m.SetData(make([]uint8, n*784), make([]int32, n), make([]float32, 256), 10) {

@@ -49,7 +49,12 @@ func (b *binder) bindLogits() *logits {
 	l.room = b.alloc("logits", m.capacity*at.Classes*real)
 	l.saved = b.alloc("gradient", p.NumParams*real)
 	l.seed = seed{m, b.real(p.Phases[program.Gradient][at.Grad].(*program.LossGrad).Out, each(at.Classes)), l.room, at.Classes}
-	l.pullback = append(l.pullback, m.phases[program.Gradient]...)
+	for _, in := range m.phases[program.Gradient] {
+		if made, ok := in.(*afterLoss); ok { // by the loss, but not here
+			in = made.product
+		}
+		l.pullback = append(l.pullback, in)
+	}
 	l.pullback[at.Grad] = &l.seed
 	if at.Hess < 0 {
 		return l

@@ -11,7 +11,9 @@ import (
 const noLoss = 2
 
 // loss computes the mean loss, the count of correct predictions of the same
-// logits, and in a run for a gradient ∂L/∂z, in one launch.
+// logits, and in a run for a gradient ∂L/∂z, in one launch; where the logits are those
+// of a dense layer of few classes, also these and, in a run for a gradient, what goes
+// back through the layer.
 type loss struct {
 	m          *Machine
 	what       string
@@ -24,7 +26,17 @@ type loss struct {
 	p          driver.Pointer // softmax of the logits, float64; 0 for mse
 	each, hits driver.Pointer // ℓᵢ and whether i is correct, float64
 	classes    int
+
+	dense *matMul // that makes z, or nil
+	back  *matMul // of the gradient at z, through dense; or nil
 }
+
+// The dense layers that the loss takes in: what a warp does for its sample has to take
+// no longer than the launches that it spares.
+const (
+	fewClasses = 32
+	fewWeights = 1 << 15
+)
 
 // bindRows makes what all losses need.
 func bindRows(b *binder, name string, kind int, z, y program.BufferID, classes int) *loss {
@@ -60,8 +72,40 @@ func bindLoss(b *binder, in *program.Loss) bound {
 	l.scratch(b)
 	if b.phase == program.Forward && b.final(in.Z) && b.final(in.Y) {
 		b.losses[in.Z] = l
+		l.takeDense(b, in.Z)
 	}
 	return l
+}
+
+// takeDense makes the instruction before part of the loss, where that is a dense layer
+// of few classes which makes the logits.
+func (l *loss) takeDense(b *binder, z program.BufferID) {
+	if b.err != nil || b.place == 0 {
+		return
+	}
+	in, ok := b.p.Phases[b.phase][b.place-1].(*program.MatMul)
+	if !ok || in.Out != z || in.TransA || !in.TransB || in.Accumulate || in.M != each(1) || in.K.Batch ||
+		in.Func != program.Identity || in.Mask != program.None || l.classes > fewClasses || l.classes*in.K.N > fewWeights {
+		return
+	}
+	l.dense = b.list[b.place-1].(*matMul)
+	b.list[b.place-1] = nil
+}
+
+// afterLoss reports whether the loss takes in r, the product of in: that of the gradient
+// at the logits with the weights of the layer that made them.
+func (b *binder) afterLoss(in *program.MatMul, r *matMul) bool {
+	for z, l := range b.losses {
+		if l.dense == nil || l.back != nil || l.gradient.p == 0 || r.a != l.gradient || r.b != l.dense.b ||
+			in.TransA || in.TransB || in.Accumulate || in.Bias != program.None || in.Func != program.Identity {
+			continue
+		}
+		if b.freeSince(in.Out, z) && !b.overlap(in.Out, in.A) && r.out.p != l.dense.a.p {
+			l.back = r
+			return true
+		}
+	}
+	return false
 }
 
 func bindCorrect(b *binder, in *program.Correct) bound {
@@ -81,9 +125,25 @@ func (l *loss) run(n int) {
 	if !l.m.toGradient {
 		gradient = 0
 	}
-	l.m.launch(l.what, l.m.kernels.loss, warps(n), driver.Int(l.kind), driver.Ptr(l.z.p), driver.Ptr(l.y.p), driver.Ptr(l.p),
+	var x, w, bias, dx, mask, step driver.Pointer
+	terms, slope := 0, program.Identity
+	if d := l.dense; d != nil {
+		x, w, bias, terms = d.a.p, d.b.p, d.epilogue.bias.p, d.k.N
+	}
+	if d := l.back; d != nil && gradient != 0 {
+		dx, mask, slope = d.out.p, d.epilogue.mask.p, d.epilogue.df
+	}
+	if l.m.stepping && l == l.m.steps.loss {
+		step = l.m.steps.counter
+	}
+	grid := warps(n)
+	if n <= 2*l.m.multiprocessors {
+		grid = driver.Grid{Blocks: driver.Dim{X: n}, Threads: driver.Dim{X: 32}}
+	}
+	l.m.launch(l.what, l.m.kernels.loss, grid, driver.Int(l.kind), driver.Ptr(l.z.p), driver.Ptr(l.y.p), driver.Ptr(l.p),
 		driver.Ptr(l.each), driver.Ptr(l.hits), driver.Ptr(gradient), driver.Ptr(l.mean.p), driver.Ptr(l.correct.p), driver.Ptr(l.m.arrived),
-		driver.Int(n), driver.Int(l.classes))
+		driver.Int(n), driver.Int(l.classes), driver.Ptr(x), driver.Ptr(w), driver.Ptr(bias), driver.Int(terms), driver.Ptr(dx), driver.Ptr(mask), driver.Int(int(slope)),
+		driver.Ptr(step))
 }
 
 // softmaxOf returns the loss that has made the softmax of z by the time that the

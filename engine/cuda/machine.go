@@ -69,6 +69,7 @@ type Machine struct {
 
 	toGradient bool // the run in progress goes on to the gradient
 	noise      bool // and to norms
+	stepping   bool // it is a step that stays on the device
 	loaded     int  // samples of the last run
 	batch      int  // of the last backward pass, 0 when a Forward followed it
 	pulled     bool // that was a Pullback, with which there is no product

@@ -38,7 +38,7 @@ func (r *product) run(out, a, b driver.Pointer, rows, cols, k int) {
 		orientation++
 	}
 	kernel, tile, threads, splits := m.kernels.small[orientation], smallTile, smallThreads, 1
-	if blocks(rows, largeTile)*blocks(cols, largeTile) >= 2*m.multiprocessors {
+	if m.large(rows, cols) {
 		kernel, tile, threads = m.kernels.large[orientation], largeTile, largeThreads
 		if m.tf32 {
 			kernel, threads = m.kernels.tensor[orientation], tensorThreads
@@ -63,6 +63,11 @@ func (r *product) run(out, a, b driver.Pointer, rows, cols, k int) {
 		driver.Ptr(m.partial), driver.Ptr(m.arrived))
 }
 
+// large reports whether large tiles of a result are enough to keep the device busy.
+func (m *Machine) large(rows, cols int) bool {
+	return blocks(rows, largeTile)*blocks(cols, largeTile) >= 2*m.multiprocessors
+}
+
 // partialBytes is the size of the workspace for split sums: twice as many tiles
 // as multiprocessors, and one part of each more by rounding.
 func partialBytes(multiprocessors int) int { return 3 * multiprocessors * smallTile * smallTile * real }
@@ -81,15 +86,20 @@ func flag(on bool) driver.Arg {
 	return 0
 }
 
+// longestTask is the longest sum of a product that may be put off: the launch for many
+// does not split sums.
+const longestTask = 256
+
 type matMul struct {
 	product
 	out, a, b     operand
 	rows, cols, k program.Extent
+	later         bool // may wait for the end of the phase
 }
 
 func bindMatMul(b *binder, in *program.MatMul) bound {
 	size := b.extent(in.M, in.N)
-	return &matMul{
+	r := &matMul{
 		product: product{
 			m: b.m, what: b.what("matmul"), transA: in.TransA, transB: in.TransB, accumulate: in.Accumulate,
 			epilogue: bindEpilogue(b, in.Epilogue, size, in.N),
@@ -98,11 +108,29 @@ func bindMatMul(b *binder, in *program.MatMul) bound {
 		a:    b.real(in.A, b.extent(in.M, in.K)),
 		b:    b.real(in.B, b.extent(in.K, in.N)),
 		rows: in.M, cols: in.N, k: in.K,
+		later: in.TransA && !in.TransB && in.Epilogue == program.NoEpilogue && b.canWait(in.Out, in.A, in.B),
 	}
+	if b.err == nil && b.phase == program.Gradient && b.afterLoss(in, r) {
+		return &afterLoss{r}
+	}
+	return r
 }
 
+// afterLoss is a product that the loss has made on its way, in a Gradient.
+type afterLoss struct{ product *matMul }
+
+func (*afterLoss) run(int) {}
+
 func (r *matMul) run(n int) {
-	r.product.run(r.out.p, r.a.p, r.b.p, r.rows.At(n), r.cols.At(n), r.k.At(n))
+	rows, cols, k := r.rows.At(n), r.cols.At(n), r.k.At(n)
+	if r.later && k <= longestTask && !r.m.large(rows, cols) {
+		r.m.addProduct(productTask{
+			out: r.out.p, a: r.a.p, b: r.b.p, rows: int32(rows), cols: int32(cols), k: int32(k), accumulate: int32(flag(r.accumulate)),
+			vectorA: int32(flag(vector(r.a.p, rows))), vectorB: int32(flag(vector(r.b.p, cols))),
+		})
+		return
+	}
+	r.product.run(r.out.p, r.a.p, r.b.p, rows, cols, k)
 }
 
 // epilogue is a bound program.Epilogue; the kernels number functions as program

@@ -3,23 +3,23 @@
 package cuda_test
 
 import (
-	"context"
-	"errors"
 	"math"
-	"strings"
 	"testing"
 
 	"sgflow/engine/problem"
-	"sgflow/engine/request"
 	"sgflow/engine/train"
 )
 
-// Ways of training in which the host has a part in each step: on a device they are
-// those of the processor.
-func TestOptimizersOfTheHostAgreeWithTheProcessor(t *testing.T) {
+// Optimizers other than SGD, and ways of training in which the host has a part in each
+// step, are on a device what they are on the processor.
+func TestOptimizersAgreeWithTheProcessor(t *testing.T) {
 	for name, change := range map[string]func(*train.Config){
-		"sam, SWA":        func(c *train.Config) { c.Optimizer, c.SWA = "sam", "1:1" },
-		"asam, EMA":       func(c *train.Config) { c.Optimizer, c.EMA = "asam", 0.5 },
+		"sam, SWA":  func(c *train.Config) { c.Optimizer, c.SWA = "sam", "1:1" },
+		"asam, EMA": func(c *train.Config) { c.Optimizer, c.EMA = "asam", 0.5 },
+		"adam":      func(c *train.Config) { c.Optimizer, c.Momentum, c.LR = "adam", 0, 1e-3 },
+		"adamw, EMA": func(c *train.Config) {
+			c.Optimizer, c.Momentum, c.LR, c.WeightDecay, c.EMA = "adamw", 0, 1e-3, 0.1, 0.5
+		},
 		"sgld":            func(c *train.Config) { c.Optimizer, c.Momentum, c.SGLDTemperature = "sgld", 0, 1e-3 },
 		"sigma":           func(c *train.Config) { c.Noise = "sigma:4" },
 		"diagonal":        func(c *train.Config) { c.Noise = "diagonal:4" },
@@ -54,19 +54,5 @@ func TestOptimizersOfTheHostAgreeWithTheProcessor(t *testing.T) {
 				t.Errorf("%s: test losses %v, want %v", name, ends[0], ends[1])
 			}
 		}
-	}
-}
-
-func TestAdamIsRefusedWhereADeviceIsAskedForAndElseTakesTheProcessor(t *testing.T) {
-	c := config(t, "cuda")
-	c.Optimizer, c.Momentum = "adam", 0
-	_, err := train.Run(context.Background(), c, false, silent{})
-	var wrong *request.Error
-	if !errors.As(err, &wrong) || !strings.Contains(err.Error(), "--optimizer adam: it computes on the processor only: use --device cpu") {
-		t.Errorf("error %v", err)
-	}
-	c.Device = "auto"
-	if s := mustTrain(t, c); s.Device != "cpu" {
-		t.Errorf("auto took %s", s.Device)
 	}
 }

@@ -17,6 +17,10 @@ import (
 // device memory tells it which one. What steps have to tell goes to a ring that
 // is copied to the host while the next steps run.
 
+// stepNumbers is how many numbers an optimizer may have that differ from step to step:
+// SGD has its rate, Adam three.
+const stepNumbers = 3
+
 // mostSteps is how many steps a Start has at most, slots how many may be under way.
 const (
 	mostSteps = 128
@@ -30,11 +34,12 @@ type steps struct {
 	plane                  int // elements of a channel
 
 	indices driver.Pointer // slots·mostSteps·capacity
-	rates   driver.Pointer // slots·mostSteps
+	numbers driver.Pointer // slots·mostSteps·stepNumbers
 	counter driver.Pointer
+	loss    *loss // which counts the steps
 	host    struct {
 		indices []int32
-		rates   []float64
+		numbers []float64
 	}
 	plain, noisy ring // of steps without noise and with
 	events       [slots]*driver.Event
@@ -77,9 +82,24 @@ func (m *Machine) SetData(pixels []uint8, labels []int32, values []float32, clas
 	if m.err != nil {
 		return true
 	}
+	if s.loss = m.meanLoss(); s.loss == nil {
+		return false
+	}
 	s.samples, s.size, s.plane, s.classes = n, size, size/channels, classes
 	m.check(m.makeSteps(pixels, labels, values))
 	return true
+}
+
+// meanLoss returns the instruction that computes the program's loss, nil where it
+// is made of others than a Loss.
+func (m *Machine) meanLoss() *loss {
+	at := m.buffers.doubles + driver.Pointer(m.buffers.doubleAt[m.program.Loss]*double)
+	for _, in := range m.phases[program.Forward] {
+		if l, ok := in.(*loss); ok && l.mean.p == at {
+			return l
+		}
+	}
+	return nil
 }
 
 // makeSteps allocates and uploads.
@@ -92,7 +112,7 @@ func (m *Machine) makeSteps(pixels []uint8, labels []int32, values []float32) (e
 		return p
 	}
 	s.pixels, s.labels, s.values = device("data set", len(pixels)), device("labels", len(labels)*4), device("values of bytes", len(values)*real)
-	s.indices, s.rates = device("indices of batches", slots*mostSteps*m.capacity*4), device("learning rates", slots*mostSteps*double)
+	s.indices, s.numbers = device("indices of batches", slots*mostSteps*m.capacity*4), device("learning rates", slots*mostSteps*stepNumbers*double)
 	s.counter = device("counter of steps", 4)
 	if err != nil {
 		return err
@@ -106,7 +126,7 @@ func (m *Machine) makeSteps(pixels []uint8, labels []int32, values []float32) (e
 			return err
 		},
 		func() (err error) {
-			s.host.rates, err = pinned[float64](m, "learning rates", slots*mostSteps)
+			s.host.numbers, err = pinned[float64](m, "learning rates", slots*mostSteps*stepNumbers)
 			return err
 		},
 		func() (err error) {
@@ -178,10 +198,10 @@ const (
 )
 
 // Start queues len(rates) steps of training on batches of the data set: indices
-// has batch for each. velocity is as for Step, u.LR is not read. With noise, which
-// needs NoisySteps, last holds the gradient of the step before, and then that of each
+// has batch for each. The optimizer's vectors are NewVectors, as for Step and Adam; its
+// LR is not read. With noise, which needs NoisySteps, last holds the gradient of the step before, and then that of each
 // step; it is a NewVector, or nil.
-func (m *Machine) Start(batch int, indices []int32, rates []float64, velocity []float32, u optim.Update, noise bool, last []float32) {
+func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Optimizer[float32], noise bool, last []float32) {
 	s, count := &m.steps, len(rates)
 	m.checkBatch(batch)
 	switch {
@@ -191,7 +211,9 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, velocity []
 		panic(badSteps)
 	case len(s.started) == slots:
 		panic(tooMany)
-	case len(velocity) != m.program.NumParams && (velocity != nil || u.Momentum != 0):
+	case by.First == nil && len(by.Velocity) != m.program.NumParams && (by.Velocity != nil || by.Update.Momentum != 0):
+		panic(badVector)
+	case by.First != nil && (len(by.First) != m.program.NumParams || len(by.Second) != m.program.NumParams):
 		panic(badVector)
 	case noise && !m.NoisySteps():
 		panic(noNoise)
@@ -209,11 +231,11 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, velocity []
 	first := slot * mostSteps
 	// On the host each slot has its own room, as the copies of an earlier Start may
 	// still be under way; on the device they come one after the other.
-	mine, lr := s.host.indices[first*m.capacity:], s.host.rates[first:]
+	mine, numbers := s.host.indices[first*m.capacity:], s.host.numbers[first*stepNumbers:]
 	copy(mine, indices)
-	copy(lr, rates)
+	width := numbersOf(numbers, rates, &by)
 	m.copy("indices of batches", s.indices+driver.Pointer(first*batch*4), hostAddress(mine), count*batch*4)
-	m.copy("learning rates", s.rates+driver.Pointer(first*double), hostAddress(lr), count*double)
+	m.copy("learning rates", s.numbers+driver.Pointer(first*width*double), hostAddress(numbers), count*width*double)
 	if m.err == nil {
 		m.check(m.stream.Fill("counter of steps", s.counter, uint32(first), 1))
 	}
@@ -225,12 +247,20 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, velocity []
 			m.check(err)
 		}
 	}
-	if u.Momentum != 0 {
-		t.velocity = m.near(velocity)
+	var rule string
+	if by.First != nil {
+		t.first, t.second, t.adam = m.near(by.First), m.near(by.Second), by.Adam
+		t.adam.LR, t.adam.Step = 0, 1
+		rule = fmt.Sprintf("Adam %+v with moments %x and %x", t.adam, t.first, t.second)
+	} else {
+		if by.Update.Momentum != 0 {
+			t.velocity = m.near(by.Velocity)
+		}
+		t.update = by.Update
+		t.update.LR = 0
+		rule = fmt.Sprintf("%+v with velocity %x", t.update, t.velocity)
 	}
-	u.LR = 0
-	t.update = u
-	key := run{what: fmt.Sprintf("step of %+v with velocity %x and gradient %x", u, t.velocity, t.last), n: batch, noise: noise}
+	key := run{what: fmt.Sprintf("step of %s and gradient %x", rule, t.last), n: batch, noise: noise}
 	m.noise, m.toGradient = noise, true
 	for range count {
 		m.graph(key, func() { m.queueStep(&t) })
@@ -242,6 +272,21 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, velocity []
 	if m.err == nil {
 		m.check(m.stream.Record(s.events[slot]))
 	}
+}
+
+// numbersOf stores what differs from step to step of the optimizer, at most stepNumbers
+// numbers for each, and returns how many those are.
+func numbersOf(numbers, rates []float64, by *optim.Optimizer[float32]) (width int) {
+	if by.First == nil {
+		copy(numbers, rates)
+		return 1
+	}
+	for k, lr := range rates {
+		u := by.Adam
+		u.LR, u.Step = lr, u.Step+k
+		copy(numbers[3*k:], []float64{u.Rate(), u.Scale(), u.Keep()})
+	}
+	return 3
 }
 
 // near returns where the device sees x, which must be its own memory.
@@ -260,12 +305,15 @@ const farVector = "cuda: the velocity or gradient of steps is no NewVector"
 
 // step is a training step that the device takes by itself.
 type step struct {
-	n        int
-	velocity driver.Pointer
-	update   optim.Update
-	noise    bool
-	last     driver.Pointer // the gradient of the step before, 0 for none
-	ring     *ring
+	n     int
+	noise bool
+	last  driver.Pointer // the gradient of the step before, 0 for none
+	ring  *ring
+
+	// The optimizer: Adam where first is not 0.
+	update                  optim.Update
+	adam                    optim.AdamUpdate
+	velocity, first, second driver.Pointer
 }
 
 // queueStep queues one step.
@@ -274,7 +322,9 @@ func (m *Machine) queueStep(t *step) {
 	m.launch("gathering a batch", m.kernels.gather, driver.Grid{Blocks: driver.Dim{X: n, Y: blocks(s.size, 256)}, Threads: driver.Dim{X: 256}},
 		driver.Ptr(m.buffers.at[p.Inputs[0]]), driver.Ptr(m.buffers.at[p.Inputs[1]]), driver.Ptr(s.pixels), driver.Ptr(s.labels), driver.Ptr(s.values),
 		driver.Ptr(s.indices), driver.Ptr(s.counter), driver.Int(n), driver.Int(s.size), driver.Int(s.plane), driver.Int(s.classes))
+	m.stepping = true
 	m.run(program.Forward, n)
+	m.stepping = false
 	m.clear(m.buffers.grad, m.gradGaps)
 	m.runList(m.phases[program.Gradient], n)
 	planes, parts := 0, 0
@@ -283,9 +333,15 @@ func (m *Machine) queueStep(t *step) {
 		planes, parts = m.normPlanes(), 2*len(p.Params)
 		m.queuePartSums(t.last, address(m.buffers.grad), m.vectors.stepSums)
 	}
-	m.queueUpdate(t.velocity, t.update, s.rates, s.counter)
-	m.launch("results of a step", m.kernels.record, elements(1), driver.Ptr(t.ring.device), driver.Ptr(m.buffers.doubles), driver.Int(m.buffers.scalars),
-		driver.Int(planes), driver.Int(m.capacity), driver.Int(n), driver.Ptr(m.vectors.stepSums), driver.Int(parts), driver.Ptr(s.counter))
+	row := []driver.Arg{
+		driver.Ptr(t.ring.device), driver.Ptr(m.buffers.doubles), driver.Int(m.buffers.scalars),
+		driver.Int(planes), driver.Int(m.capacity), driver.Int(n), driver.Ptr(m.vectors.stepSums), driver.Int(parts),
+	}
+	if t.first != 0 {
+		m.queueAdam(t.first, t.second, t.adam, s.numbers, row)
+	} else {
+		m.queueUpdate(t.velocity, t.update, s.numbers, row)
+	}
 }
 
 // Finish waits for the steps of the earliest Start that was not finished, stores

@@ -46,12 +46,16 @@ func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 	const samples = 40
 	for k, w := range []network{networks[0], networks[3], networks[0], networks[3]} {
 		noise := k >= 2
-		for _, c := range []optim.Config{{}, {Momentum: 0.9, Nesterov: true, WeightDecay: 0.01}, {Name: optim.SGDW, WeightDecay: 0.1}} {
+		for _, c := range []optim.Config{{}, {Momentum: 0.9, Nesterov: true, WeightDecay: 0.01}, {Name: optim.SGDW, WeightDecay: 0.1}, {Name: optim.AdamW, Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8, WeightDecay: 0.1}} {
 			p, d := w.program(t), bytesOf(w, samples)
 			a, b := session[float32](t, w, p, 7, gpu(t)), session[float32](t, w, p, 7, gpu(t))
-			var va, vb []float32
-			if c.Momentum > 0 {
-				va, vb = a.NewVector(len(a.Params())), b.NewVector(len(b.Params()))
+			size := len(a.Params())
+			var va, vb, firstA, secondA, firstB, secondB []float32
+			switch {
+			case c.IsAdam():
+				firstA, secondA, firstB, secondB = a.NewVector(size), a.NewVector(size), b.NewVector(size), b.NewVector(size)
+			case c.Momentum > 0:
+				va, vb = a.NewVector(size), b.NewVector(size)
 			}
 			if !a.SetData(d) || !a.NoisySteps() {
 				t.Fatal("the data does not fit")
@@ -64,7 +68,7 @@ func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 			var wantDots, dots, wantSqs, sqs, wantNorms, norms []float64
 			var wantLoss, loss []float64
 			var wantCorrect, correct []int
-			stream := rng.New(rng.Batches, 3, 3)
+			stream, taken := rng.New(rng.Batches, 3, 3), 0
 			finish := func() {
 				a.Finish(&results)
 				loss, correct = append(loss, results.Losses[:results.Steps]...), append(correct, results.Correct[:results.Steps]...)
@@ -77,7 +81,9 @@ func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 				if k >= 2 {
 					finish()
 				}
-				o := engine.Steps[float32]{Batch: run.batch, Update: c.Update(0), Velocity: va, Noise: noise, Last: last}
+				o := engine.Steps[float32]{Batch: run.batch, Noise: noise, Last: last, Optimizer: optim.Optimizer[float32]{
+					Update: c.Update(0), Velocity: va, Adam: c.AdamUpdate(0, taken), First: firstA, Second: secondA,
+				}}
 				for i := range run.steps {
 					batch := make([]int32, run.batch)
 					for j := range batch {
@@ -96,7 +102,12 @@ func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 							wantNorms = append(wantNorms, b.SampleNorms(q)...)
 						}
 					}
-					b.Update(vb, c.Update(rate))
+					if c.IsAdam() {
+						b.Adam(firstB, secondB, c.AdamUpdate(rate, taken))
+					} else {
+						b.Update(vb, c.Update(rate))
+					}
+					taken++
 				}
 				a.Start(o)
 			}
@@ -108,7 +119,7 @@ func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 			if !slices.Equal(dots, wantDots) || !slices.Equal(sqs, wantSqs) || !slices.Equal(norms, wantNorms) {
 				t.Errorf("%s, %+v: dots %v, squares %v, norms %v; one by one %v, %v, %v", w.spec, c, dots, sqs, norms, wantDots, wantSqs, wantNorms)
 			}
-			if !slices.Equal(a.Params(), b.Params()) || !slices.Equal(va, vb) {
+			if !slices.Equal(a.Params(), b.Params()) || !slices.Equal(va, vb) || !slices.Equal(firstA, firstB) || !slices.Equal(secondA, secondB) {
 				t.Errorf("%s, %+v: other parameters than one by one", w.spec, c)
 			}
 		}

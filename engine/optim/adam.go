@@ -35,6 +35,16 @@ func (u AdamUpdate) Coupled() float64 {
 	return u.WeightDecay
 }
 
+// Optimizer is the rule of steps in a row with the vectors that it keeps from one to
+// the next: Adam's where First is not nil, else that of SGD.
+type Optimizer[T Float] struct {
+	Update   Update
+	Velocity []T // nil without momentum
+
+	Adam          AdamUpdate // of the first of the steps
+	First, Second []T        // moments
+}
+
 const badMoments = "optim: AdamStep: theta, grad and moments differ in length"
 
 // AdamStep updates the parameters theta and the moments of their gradient, first

@@ -29,6 +29,13 @@ type ahead[T engine.Float] struct {
 	rates   []float64
 }
 
+// stepwise reports whether the host has a part in every step that c asks for, so that
+// none can be taken ahead of what is logged.
+func (c *Config) stepwise() bool {
+	o := c.optimizer()
+	return c.Noise != "" || c.EMA > 0 || c.SWA != "" || c.batchesVary() || !(o.IsSGD() || o.IsAdam())
+}
+
 // newAhead returns nil where steps have to be taken one by one.
 func newAhead[T engine.Float](t *trainer[T]) *ahead[T] {
 	if t.c.stepwise() || !t.monitor.Ahead() || t.keep.Any() || t.sampler.MaxBatch() > t.session.Capacity() || !problem.SetData(t.p, t.session) {
@@ -66,7 +73,7 @@ func (t *trainer[T]) queue(ctx context.Context, must bool) {
 			return
 		}
 		a.indices, a.rates = a.indices[:0], a.rates[:0]
-		batch := 0
+		batch, first := 0, a.queued
 		for a.queued < limit && len(a.rates) < engine.MostSteps {
 			t.indices = t.sampler.Batch(a.queued, t.indices)
 			if batch != 0 && len(t.indices) != batch {
@@ -78,7 +85,7 @@ func (t *trainer[T]) queue(ctx context.Context, must bool) {
 			a.queued++
 		}
 		t.session.Start(engine.Steps[T]{
-			Batch: batch, Indices: a.indices, Rates: a.rates, Update: t.updater.Update(0), Velocity: t.updater.velocity,
+			Batch: batch, Indices: a.indices, Rates: a.rates, Optimizer: t.updater.ahead(first),
 			Noise: t.monitor.Noisy(), Last: t.monitor.LastGrad(),
 		})
 		a.starts++

@@ -107,7 +107,7 @@ func (c *Config) open(with ...problem.Option) (*problem.Opened, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return c.openProblem(with...)
+	return c.Problem.Open(with...)
 }
 
 // start begins a new run.

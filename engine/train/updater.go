@@ -48,6 +48,14 @@ func (u *updater[T]) step(step int, lr float64) {
 	}
 }
 
+// ahead returns the rule of steps from one on, with the vectors that it keeps.
+func (u *updater[T]) ahead(step int) optim.Optimizer[T] {
+	return optim.Optimizer[T]{
+		Update: u.Update(0), Velocity: u.velocity,
+		Adam: u.AdamUpdate(0, step), First: u.first, Second: u.second,
+	}
+}
+
 // vector is a vector that a checkpoint keeps.
 type vector[T engine.Float] struct {
 	name string

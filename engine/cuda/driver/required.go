@@ -12,7 +12,7 @@ var required = []string{
 	"cuFuncGetAttribute", "cuFuncSetAttribute", "cuLaunchCooperativeKernel", "cuLaunchKernel",
 	"cuModuleGetFunction", "cuModuleLoadDataEx", "cuModuleUnload", "cuOccupancyMaxActiveBlocksPerMultiprocessor",
 	"cuEventCreate", "cuEventDestroy_v2", "cuEventElapsedTime", "cuEventRecord", "cuEventSynchronize",
-	"cuStreamBeginCapture_v2", "cuStreamCreate", "cuStreamDestroy_v2", "cuStreamEndCapture", "cuStreamSynchronize", "cuStreamWaitEvent",
+	"cuStreamBeginCapture_v2", "cuStreamCreate", "cuStreamDestroy_v2", "cuStreamEndCapture", "cuStreamSynchronize", "cuStreamWaitEvent", "cuStreamWaitValue32",
 	"cuGraphDestroy", "cuGraphExecDestroy", "cuGraphGetNodes", "cuGraphInstantiateWithFlags", "cuGraphLaunch",
 	"cuMemAllocAsync", "cuMemAllocManaged", "cuMemAlloc_v2", "cuMemFreeAsync", "cuMemFreeHost", "cuMemFree_v2",
 	"cuMemGetInfo_v2", "cuMemHostAlloc", "cuMemPoolSetAttribute",

@@ -101,6 +101,16 @@ func TestAStreamWaitsForAnEventOfAnother(t *testing.T) {
 	check(t, errors.Join(done.Close(), start.Close(), other.Close()))
 }
 
+func TestAStreamIsHeldUntilTheHostLetsGo(t *testing.T) {
+	b := newBench(t)
+	flag := must[*Memory](t)(b.ctx.AllocPinned("flag", 4))
+	check(t, b.s.Hold("y", flag.Pointer))
+	check(t, b.add(b.s, 1))
+	Slice[uint32](flag)[0] = 1
+	b.want(b.s, 1)
+	check(t, flag.Free())
+}
+
 func TestAGraphDoesWhatWasCapturedEachTimeItIsLaunched(t *testing.T) {
 	b := newBench(t)
 	side, fork, join := must[*Stream](t)(b.ctx.NewStream()), must[*Event](t)(b.ctx.NewEvent()), must[*Event](t)(b.ctx.NewEvent())

@@ -5,13 +5,15 @@
 
 enum Loss { CROSS_ENTROPY, MSE, NO_LOSS };
 
+#define LOWEST -__int_as_float(0x7f800000)
+
 #define ROW                                                              \
   const int i = (blockIdx.x * blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31
 
 // softmax_row stores the softmax of z in p and returns log Σ exp z, in every lane.
 // Each lane stores what it reads again itself.
 __device__ inline double softmax_row(double *p, const float *z, int classes, int lane) {
-  float top = z[0];
+  float top = LOWEST;
   for (int c = lane; c < classes; c += 32) top = fmaxf(top, z[c]);
   top = warp_max(top);
   double sum = 0;
@@ -23,7 +25,7 @@ __device__ inline double softmax_row(double *p, const float *z, int classes, int
 
 // largest returns the place of the first largest element of x, in every lane.
 __device__ inline int largest(const float *x, int classes, int lane) {
-  float top = x[0];
+  float top = LOWEST;
   for (int c = lane; c < classes; c += 32) top = fmaxf(top, x[c]);
   top = warp_max(top);
   int best = classes;
@@ -40,20 +42,44 @@ __device__ inline int largest(const float *x, int classes, int lane) {
 //   grad[i,c] = (1/n)·∂ℓᵢ/∂z_c                   where grad is not null
 //
 // mean may be null with NO_LOSS, correct always. hits has n elements of scratch
-// memory. Grid: ⌈n/8⌉ blocks of 256.
-KERNEL loss(int kind, const float *z, const float *y, double *p, double *losses, double *hits, float *grad, double *mean,
-            double *correct, u32 *arrived, int n, int classes) {
+// memory. Where x is not null, the logits are made here, by a dense layer of at most
+// 32 classes, and where dx is not null, what goes back through it and an activation:
+//
+//   z[i,c]  = Σ_k x[i,k]·w[c,k] + bias[c]            k < terms; no bias where null
+//   dx[i,k] = Σ_c grad[i,c]·w[c,k] · f'(mask[i,k])   f' = 1 where mask is null
+//
+// *step, where not null, is counted up. Grid: a warp for each sample.
+KERNEL loss(int kind, float *z, const float *y, double *p, double *losses, double *hits, float *grad, double *mean, double *correct,
+            u32 *arrived, int n, int classes, const float *x, const float *w, const float *bias, int terms, float *dx,
+            const float *mask, int mask_func, int *step) {
   __shared__ double scratch[32];
   ROW;
   if (i < n) {
-    const float *zi = z + (u64)i * classes, *yi = y + (u64)i * classes;
+    float *zi = z + (u64)i * classes, g = 0;
+    const float *yi = y + (u64)i * classes;
+    for (int c = 0; x && c < classes; c++) {
+      float s = 0;
+      for (int k = lane; k < terms; k += 32) s = fmaf(x[(u64)i * terms + k], w[(u64)c * terms + k], s);
+      s = (float)warp_sum(s);
+      if (lane == c) zi[c] = bias ? s + bias[c] : s;
+    }
     double *pi = p + (u64)i * classes, sum = 0;
     const double lse = kind == CROSS_ENTROPY ? softmax_row(pi, zi, classes, lane) : 0;
     for (int c = lane; c < classes; c += 32) {
       const double d = (double)zi[c] - yi[c];
       if (kind == MSE) sum += 0.5 * d * d;
       else if (kind == CROSS_ENTROPY && yi[c] != 0) sum += yi[c] * (lse - zi[c]);
-      if (grad) grad[(u64)i * classes + c] = (float)((kind == MSE ? d : pi[c] - yi[c]) / n);
+      if (grad) grad[(u64)i * classes + c] = g = (float)((kind == MSE ? d : pi[c] - yi[c]) / n);
+    }
+    for (int k0 = 0; dx && k0 < terms; k0 += 32) {
+      const int k = k0 + lane;
+      float s = 0;
+      for (int c = 0; c < classes; c++) {
+        const float gc = __shfl_sync(0xffffffffu, g, c);
+        if (k < terms) s = fmaf(gc, w[(u64)c * terms + k], s);
+      }
+      const u64 at = (u64)i * terms + k;
+      if (k < terms) dx[at] = mask ? s * slope(mask_func, mask[at]) : s;
     }
     sum = warp_sum(sum);
     const bool hit = correct && largest(zi, classes, lane) == largest(yi, classes, lane);
@@ -67,6 +93,7 @@ KERNEL loss(int kind, const float *z, const float *y, double *p, double *losses,
   if (threadIdx.x) return;
   if (mean) *mean = total / n;
   if (correct) *correct = count;
+  if (step) ++*step;
 }
 
 // softmax_rows stores the softmax of each row of z in p (rows×classes).
@@ -119,3 +146,4 @@ KERNEL softmax(float *out, const float *x, int rows, int cols, int logarithm) {
 }
 
 #undef ROW
+#undef LOWEST

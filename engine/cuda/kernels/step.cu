@@ -16,15 +16,3 @@ KERNEL gather(float *x, float *y, const unsigned char *pixels, const int *labels
   if (k < size) x[(u64)r * size + k] = table[k / plane * 256 + pixels[index * size + k]];
   if (k < classes) y[(u64)r * classes + k] = labels[index] == k ? 1.f : 0.f;
 }
-
-// record stores the step's results as row *step of the ring and goes on to the next
-// step: count float64 numbers, the first n of each of planes rows of capacity numbers
-// behind them, and parts more from sums. One block.
-KERNEL record(double *ring, const double *results, int count, int planes, int capacity, int n, const double *sums, int parts, int *step) {
-  double *row = ring + (u64)*step * ((u64)count + (u64)planes * n + parts);
-  for (int k = threadIdx.x; k < count; k += blockDim.x) row[k] = results[k];
-  for (int k = threadIdx.x; k < planes * n; k += blockDim.x) row[count + k] = results[count + (u64)(k / n) * capacity + k % n];
-  for (int k = threadIdx.x; k < parts; k += blockDim.x) row[count + planes * n + k] = sums[k];
-  __syncthreads();
-  if (threadIdx.x == 0) ++*step;
-}

@@ -1,67 +1,9 @@
 // Sums over rows, over planes and over any axes, and what repeats along them.
-#include "common.cuh"
+#include "sums.cuh"
 
-// column_sums computes, for each of cols columns of x (rows×cols),
-//
-//   out[c] = Σ_r w_r·f(x[r,c])    or adds it
-//
-// with w_r = weights[r]·scale (1·scale where weights is null) and f(x) = x², where
-// square is set, else x. Sums are in float64, eight at a time by row, then in
-// order. Grid: ⌈cols/32⌉ blocks of 256.
-__device__ inline void column_sums_of(float *out, const float *x, int rows, int cols, int accumulate, const double *weights,
-                                      double scale, int square) {
-  __shared__ double part[8][33];
-  const int tx = threadIdx.x & 31, ty = threadIdx.x >> 5, c = blockIdx.x * 32 + tx;
-  double sum = 0;
-  if (c < cols)
-    for (int r = ty; r < rows; r += 8) {
-      double v = x[(u64)r * cols + c];
-      if (square) v *= v;
-      sum += weights ? weights[r] * v : v;
-    }
-  part[ty][tx] = sum;
-  __syncthreads();
-  if (ty || c >= cols) return;
-  for (int i = 1; i < 8; i++) sum += part[i][tx];
-  sum *= scale;
-  out[c] = (float)(accumulate ? (double)out[c] + sum : sum);
-}
-
+// column_sums does columns_of for all columns. Grid: ⌈cols/32⌉ blocks of 256.
 KERNEL column_sums(float *out, const float *x, int rows, int cols, int accumulate, const double *weights, double scale, int square) {
-  column_sums_of(out, x, rows, cols, accumulate, weights, scale, square);
-}
-
-// ColumnTask is sums of columns that share a launch with others.
-struct ColumnTask {
-  float *out;
-  const float *x;
-  int rows, cols, accumulate, unused;
-};
-
-// column_tasks does the column sums of the tasks. Grid: (⌈most cols/32⌉, tasks).
-KERNEL column_tasks(const ColumnTask *tasks) {
-  const ColumnTask t = tasks[blockIdx.y];
-  if ((int)blockIdx.x * 32 < t.cols) column_sums_of(t.out, t.x, t.rows, t.cols, t.accumulate, nullptr, 1, 0);
-}
-
-// RowTask is sums of rows that share a launch with others: out[r] = Σ_c x[r,c].
-struct RowTask {
-  float *out;
-  const float *x;
-  int rows, cols;
-};
-
-// row_tasks does the row sums of the tasks, one warp a row. Grid: (⌈most rows/8⌉,
-// tasks).
-KERNEL row_tasks(const RowTask *tasks) {
-  const RowTask t = tasks[blockIdx.y];
-  const int r = (blockIdx.x * blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31;
-  if (r >= t.rows) return;
-  const float *x = t.x + (u64)r * t.cols;
-  double sum = 0;
-  for (int c = lane; c < t.cols; c += 32) sum += x[c];
-  sum = warp_sum(sum);
-  if (lane == 0) t.out[r] = (float)sum;
+  columns_of(blockIdx.x * 32, out, x, rows, cols, accumulate, weights, scale, square);
 }
 
 // Axes is an array seen with axes that are kept and summed in turn, the first

@@ -119,6 +119,18 @@ API CUresult cuStreamWaitEvent(CUstream handle, CUevent e, unsigned int) {
 	});
 }
 
+// The host can store nothing while it waits for a stream, so a value that is not there
+// by then will never be.
+API CUresult cuStreamWaitValue32(CUstream handle, CUdeviceptr at, cuuint32_t value, unsigned int flags) {
+	ENTER();
+	STREAM(s, handle);
+	if (!at || at % 4) return CUDA_ERROR_INVALID_VALUE;
+	if (flags) return CUDA_ERROR_NOT_SUPPORTED;
+	return enqueue(s, [at, value] {
+		return int32_t(*(volatile uint32_t *)at - value) >= 0 ? CUDA_SUCCESS : CUDA_ERROR_LAUNCH_TIMEOUT;
+	});
+}
+
 API CUresult cuEventSynchronize(CUevent e) {
 	ENTER();
 	EVENT(e);
