@@ -105,10 +105,10 @@ func Create(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	// Writers wait up to a minute for each other, and a commit is on the disk
-	// before it returns.
+	// Writers wait up to patience for each other, and a commit is on the disk before it
+	// returns.
 	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: url.Values{
-		"_pragma": {"busy_timeout(60000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"},
+		"_pragma": {fmt.Sprintf("busy_timeout(%d)", patience.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"},
 		"_txlock": {"immediate"},
 	}.Encode()}
 	db, err := sql.Open("sqlite", dsn.String())
@@ -116,11 +116,19 @@ func Create(dir string) (*Store, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	s := &Store{db: db, dir: dir}
-	if err := s.prepare(); err != nil {
+	// While another makes a new file's journal a WAL, SQLite does not wait but fails.
+	err = s.prepare()
+	for start := time.Now(); busy(err) && time.Since(start) < patience; err = s.prepare() {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
 }
+
+// patience is how long one waits for others that have the file.
+const patience = time.Minute
 
 // prepare checks the file and makes the tables.
 func (s *Store) prepare() error {

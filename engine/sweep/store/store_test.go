@@ -158,6 +158,28 @@ func TestAddingTwiceAddsOnce(t *testing.T) {
 	}
 }
 
+// Several make a new store at once: each change of a file's journal to WAL must be
+// waited for by the others, which SQLite leaves to its caller.
+func TestManyCreateAtOnce(t *testing.T) {
+	for range 30 {
+		dir := t.TempDir()
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				s, err := Create(dir)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+	}
+}
+
 // Two stores on one file, as two processes have, write at once.
 func TestTwoWritersAtOnce(t *testing.T) {
 	ctx := context.Background()
