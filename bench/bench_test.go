@@ -92,7 +92,7 @@ func BenchmarkProduct(b *testing.B) {
 				}
 				g := kernel.Gemm[float32]{
 					M: p.m, N: p.n, K: p.k, TransA: p.transA, TransB: p.transB,
-					A: ones(p.m * p.k), B: ones(p.k * p.n), C: ones(p.m * p.n),
+					A: ones[float32](p.m * p.k), B: ones[float32](p.k * p.n), C: ones[float32](p.m * p.n),
 				}
 				k.Gemm(&g)
 				for b.Loop() {
@@ -104,16 +104,6 @@ func BenchmarkProduct(b *testing.B) {
 			})
 		}
 	}
-}
-
-// ones is n ones: memory that nobody has written would be one page many times over,
-// which is no matrix to the caches.
-func ones(n int) []float32 {
-	x := make([]float32, n)
-	for i := range x {
-		x[i] = 1
-	}
-	return x
 }
 
 // BenchmarkHessianProduct times H·v of the presets at batch 64, at a point

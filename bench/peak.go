@@ -62,16 +62,9 @@ func peakOfOne[T kernel.Float](path kernel.Path) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	ones := func(n int) []T {
-		s := make([]T, n)
-		for i := range s {
-			s[i] = 1
-		}
-		return s
-	}
 	var b kernel.Packed[T]
-	k.PackB(&b, peakK, peakN, ones(peakK*peakN), 0, false)
-	g := kernel.Gemm[T]{M: peakM, N: peakN, K: peakK, A: ones(peakM * peakK), Packed: &b, C: make([]T, peakM*peakN)}
+	k.PackB(&b, peakK, peakN, ones[T](peakK*peakN), 0, false)
+	g := kernel.Gemm[T]{M: peakM, N: peakN, K: peakK, A: ones[T](peakM * peakK), Packed: &b, C: make([]T, peakM*peakN)}
 	var rates []float64
 	for start := time.Now(); time.Since(start) < peakTime; {
 		from := time.Now()
@@ -83,3 +76,7 @@ func peakOfOne[T kernel.Float](path kernel.Path) (float64, error) {
 	slices.Sort(rates)
 	return rates[len(rates)*9/10], nil
 }
+
+// ones is n ones: memory that nobody has written would be one page many times over,
+// which is no matrix to the caches.
+func ones[T kernel.Float](n int) []T { return slices.Repeat([]T{1}, n) }

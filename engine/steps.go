@@ -53,7 +53,8 @@ type stepper[T Float] interface {
 
 // SetData gives the session the data set that Start takes its batches from, and
 // returns whether it can train by itself on it: a GPU does where the program has
-// two inputs, samples and one-hot targets, that fit the data. The data is copied.
+// two inputs, samples and one-hot targets, that fit the data, and a loss of package
+// op's. The data is copied.
 func (s *Session[T]) SetData(d Data[T]) bool {
 	m, ok := s.machine.(stepper[T])
 	return ok && m.SetData(d.Pixels, d.Labels, d.Values, d.Classes)

@@ -81,10 +81,7 @@ func (m *Machine[T]) Step(velocity []T, u optim.Update) {
 		LR: u.LR, Momentum: u.Momentum, WeightDecay: u.WeightDecay,
 		Nesterov: u.Nesterov, Decoupled: u.Decoupled,
 	}
-	// One parameter after the other: a worker's share of each is then what it has
-	// multiplied with and made the gradient of.
-	for _, p := range m.program.Params {
-		from, to := p.Offset, p.Offset+p.Size
+	for from, to := range m.eachParam {
 		var v []T
 		if velocity != nil {
 			v = velocity[from:to]
@@ -99,8 +96,21 @@ func (m *Machine[T]) Adam(first, second []T, u optim.AdamUpdate) {
 	if len(first) != len(m.theta) || len(second) != len(m.theta) {
 		panic(badVector)
 	}
-	m.kernels.Adam(kernel.Adam{
+	rule := kernel.Adam{
 		Decay: u.Coupled(), Shrink: u.Keep(), Beta1: u.Beta1, Beta2: u.Beta2,
 		Scale: u.Scale(), Epsilon: u.Epsilon, Rate: u.Rate(),
-	}, m.theta, m.grad, first, second)
+	}
+	for from, to := range m.eachParam {
+		m.kernels.Adam(rule, m.theta[from:to], m.grad[from:to], first[from:to], second[from:to])
+	}
+}
+
+// eachParam yields where each parameter is in θ. Optimizers go by them: a worker's share
+// of each is then what it has multiplied with and made the gradient of.
+func (m *Machine[T]) eachParam(yield func(from, to int) bool) {
+	for _, p := range m.program.Params {
+		if !yield(p.Offset, p.Offset+p.Size) {
+			return
+		}
+	}
 }

@@ -67,7 +67,8 @@ const mostRing = 64 << 20
 
 // SetData copies the data set to the device: samples of bytes with their labels,
 // and what each value of a byte becomes, channels×256. It returns false where the
-// program's inputs are not such samples and their one-hot classes.
+// program's inputs are not such samples and their one-hot classes, or its loss is no
+// instruction of its own, which counts the steps.
 func (m *Machine) SetData(pixels []uint8, labels []int32, values []float32, classes int) bool {
 	p, s := m.program, &m.steps
 	n, channels := len(labels), len(values)/256
@@ -284,9 +285,10 @@ func numbersOf(numbers, rates []float64, by *optim.Optimizer[float32]) (width in
 	for k, lr := range rates {
 		u := by.Adam
 		u.LR, u.Step = lr, u.Step+k
-		copy(numbers[3*k:], []float64{u.Rate(), u.Scale(), u.Keep()})
+		row := numbers[stepNumbers*k:]
+		row[0], row[1], row[2] = u.Rate(), u.Scale(), u.Keep()
 	}
-	return 3
+	return stepNumbers
 }
 
 // near returns where the device sees x, which must be its own memory.
@@ -333,7 +335,7 @@ func (m *Machine) queueStep(t *step) {
 		planes, parts = m.normPlanes(), 2*len(p.Params)
 		m.queuePartSums(t.last, address(m.buffers.grad), m.vectors.stepSums)
 	}
-	row := []driver.Arg{
+	row := rowArgs{
 		driver.Ptr(t.ring.device), driver.Ptr(m.buffers.doubles), driver.Int(m.buffers.scalars),
 		driver.Int(planes), driver.Int(m.capacity), driver.Int(n), driver.Ptr(m.vectors.stepSums), driver.Int(parts),
 	}

@@ -157,6 +157,8 @@ func BenchmarkRest(b *testing.B) {
 		}},
 		{"normsq", func(k *Kernels[float32]) { k.NormSq(big) }},
 		{"dot", func(k *Kernels[float32]) { k.Dot(big, grad) }},
+		{"exchange", func(k *Kernels[float32]) { k.Exchange(second, grad) }},
+		{"exchange32768", func(k *Kernels[float32]) { k.Exchange(second[:1<<15], grad[:1<<15]) }},
 		{"rownorms", streamed(n, func(s *Stream[float32]) { s.RowNormSq(norms, big, 784) })},
 		{"colsum", func(k *Kernels[float32]) { k.ColSum(bias, big, n, 512, 0, false) }},
 		{"channelsum", streamed(n, func(s *Stream[float32]) { s.ChannelSum(bias, conv1, 16, 576, false, norms) })},
