@@ -23,7 +23,7 @@ DATA iotaF32AVX2<>+28(SB)/4, $0x0000000e
 GLOBL iotaF32AVX2<>(SB), RODATA|NOPTR, $32
 
 // func maxPoolF32AVX2(y pointer, at pointer, x pointer, rows int, outW int, inW int)
-// Requires: AVX, AVX2, CMOV, SSE2
+// Requires: AVX, AVX2, CMOV
 TEXT ·maxPoolF32AVX2(SB), NOSPLIT, $0-48
 	MOVQ         y+0(FP), DI
 	MOVQ         at+8(FP), SI
@@ -34,10 +34,10 @@ TEXT ·maxPoolF32AVX2(SB), NOSPLIT, $0-48
 	LEAQ         iotaF32AVX2<>+0(SB), AX
 	VMOVUPS      (AX), Y8
 	MOVQ         $+1, AX
-	MOVQ         AX, X9
+	VMOVQ        AX, X9
 	VPBROADCASTD X9, Y9
 	MOVQ         R11, AX
-	MOVQ         AX, X10
+	VMOVQ        AX, X10
 	VPBROADCASTD X10, Y10
 	XORQ         R12, R12
 
@@ -46,7 +46,7 @@ row:
 
 vector:
 	MOVQ         R12, AX
-	MOVQ         AX, X4
+	VMOVQ        AX, X4
 	VPBROADCASTD X4, Y4
 	VPADDD       Y8, Y4, Y4
 	LEAQ         (R8)(R12*4), DX
@@ -172,7 +172,7 @@ next:
 	RET
 
 // func maxPoolGatherF32AVX2(y pointer, at pointer, x pointer, rows int, outW int, inW int, acc int)
-// Requires: AVX, AVX2, CMOV, SSE2
+// Requires: AVX, AVX2, CMOV
 TEXT ·maxPoolGatherF32AVX2(SB), NOSPLIT, $0-56
 	MOVQ         y+0(FP), DI
 	MOVQ         at+8(FP), SI
@@ -183,10 +183,10 @@ TEXT ·maxPoolGatherF32AVX2(SB), NOSPLIT, $0-56
 	LEAQ         iotaF32AVX2<>+0(SB), AX
 	VMOVUPS      (AX), Y8
 	MOVQ         $+1, AX
-	MOVQ         AX, X9
+	VMOVQ        AX, X9
 	VPBROADCASTD X9, Y9
 	MOVQ         R11, AX
-	MOVQ         AX, X10
+	VMOVQ        AX, X10
 	VPBROADCASTD X10, Y10
 	XORQ         R12, R12
 
@@ -195,7 +195,7 @@ row:
 
 vector:
 	MOVQ         R12, AX
-	MOVQ         AX, X4
+	VMOVQ        AX, X4
 	VPBROADCASTD X4, Y4
 	VPADDD       Y8, Y4, Y4
 	LEAQ         (R8)(R12*4), DX
@@ -315,7 +315,7 @@ next:
 	RET
 
 // func maxPoolScatterF32AVX2(y pointer, at pointer, x pointer, rows int, outW int, inW int, acc int)
-// Requires: AVX, AVX2, CMOV, SSE2
+// Requires: AVX, AVX2, CMOV
 TEXT ·maxPoolScatterF32AVX2(SB), NOSPLIT, $0-56
 	MOVQ         y+0(FP), DI
 	MOVQ         at+8(FP), SI
@@ -326,10 +326,10 @@ TEXT ·maxPoolScatterF32AVX2(SB), NOSPLIT, $0-56
 	LEAQ         iotaF32AVX2<>+0(SB), AX
 	VMOVUPS      (AX), Y8
 	MOVQ         $+1, AX
-	MOVQ         AX, X9
+	VMOVQ        AX, X9
 	VPBROADCASTD X9, Y9
 	MOVQ         R11, AX
-	MOVQ         AX, X10
+	VMOVQ        AX, X10
 	VPBROADCASTD X10, Y10
 	XORQ         R12, R12
 
@@ -338,7 +338,7 @@ row:
 
 vector:
 	MOVQ         R12, AX
-	MOVQ         AX, X4
+	VMOVQ        AX, X4
 	VPBROADCASTD X4, Y4
 	VPADDD       Y8, Y4, Y4
 	LEAQ         (R8)(R12*4), DX

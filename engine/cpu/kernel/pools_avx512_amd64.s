@@ -93,7 +93,7 @@ DATA highF32AVX512<>+60(SB)/4, $0x0000001f
 GLOBL highF32AVX512<>(SB), RODATA|NOPTR, $64
 
 // func maxPoolF32AVX512(y pointer, at pointer, x pointer, rows int, outW int, inW int)
-// Requires: AVX, AVX512F, BMI2, CMOV, SSE2
+// Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·maxPoolF32AVX512(SB), NOSPLIT, $0-48
 	MOVQ         y+0(FP), DI
 	MOVQ         at+8(FP), SI
@@ -147,10 +147,10 @@ TEXT ·maxPoolF32AVX512(SB), NOSPLIT, $0-48
 	KMOVW        AX, K1
 	KMOVW        K1, K6
 	MOVQ         $+1, AX
-	MOVQ         AX, X9
+	VMOVQ        AX, X9
 	VPBROADCASTD X9, Z9
 	MOVQ         R11, AX
-	MOVQ         AX, X10
+	VMOVQ        AX, X10
 	VPBROADCASTD X10, Z10
 	XORQ         R12, R12
 
@@ -159,7 +159,7 @@ row:
 
 vector:
 	MOVQ         R12, AX
-	MOVQ         AX, X4
+	VMOVQ        AX, X4
 	VPBROADCASTD X4, Z4
 	VPADDD       Z8, Z4, Z4
 	LEAQ         (R8)(R12*4), DX
@@ -262,7 +262,7 @@ next:
 	RET
 
 // func maxPoolGatherF32AVX512(y pointer, at pointer, x pointer, rows int, outW int, inW int, acc int)
-// Requires: AVX, AVX512F, BMI2, CMOV, SSE2
+// Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·maxPoolGatherF32AVX512(SB), NOSPLIT, $0-56
 	MOVQ         y+0(FP), DI
 	MOVQ         at+8(FP), SI
@@ -316,10 +316,10 @@ TEXT ·maxPoolGatherF32AVX512(SB), NOSPLIT, $0-56
 	KMOVW        AX, K1
 	KMOVW        K1, K6
 	MOVQ         $+1, AX
-	MOVQ         AX, X9
+	VMOVQ        AX, X9
 	VPBROADCASTD X9, Z9
 	MOVQ         R11, AX
-	MOVQ         AX, X10
+	VMOVQ        AX, X10
 	VPBROADCASTD X10, Z10
 	XORQ         R12, R12
 
@@ -328,7 +328,7 @@ row:
 
 vector:
 	MOVQ         R12, AX
-	MOVQ         AX, X4
+	VMOVQ        AX, X4
 	VPBROADCASTD X4, Z4
 	VPADDD       Z8, Z4, Z4
 	LEAQ         (R8)(R12*4), DX
@@ -425,7 +425,7 @@ next:
 	RET
 
 // func maxPoolScatterF32AVX512(y pointer, at pointer, x pointer, rows int, outW int, inW int, acc int)
-// Requires: AVX, AVX512F, BMI2, CMOV, SSE2
+// Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·maxPoolScatterF32AVX512(SB), NOSPLIT, $0-56
 	MOVQ         y+0(FP), DI
 	MOVQ         at+8(FP), SI
@@ -479,10 +479,10 @@ TEXT ·maxPoolScatterF32AVX512(SB), NOSPLIT, $0-56
 	KMOVW        AX, K1
 	KMOVW        K1, K6
 	MOVQ         $+1, AX
-	MOVQ         AX, X9
+	VMOVQ        AX, X9
 	VPBROADCASTD X9, Z9
 	MOVQ         R11, AX
-	MOVQ         AX, X10
+	VMOVQ        AX, X10
 	VPBROADCASTD X10, Z10
 	XORQ         R12, R12
 
@@ -491,7 +491,7 @@ row:
 
 vector:
 	MOVQ         R12, AX
-	MOVQ         AX, X4
+	VMOVQ        AX, X4
 	VPBROADCASTD X4, Z4
 	VPADDD       Z8, Z4, Z4
 	LEAQ         (R8)(R12*4), DX

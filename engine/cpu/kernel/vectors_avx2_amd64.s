@@ -279,10 +279,10 @@ end:
 	RET
 
 // func tanhGradF32AVX2(dst []float32, x []float32, y []float32)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·tanhGradF32AVX2(SB), NOSPLIT, $0-72
 	MOVL         $0x3f800000, AX
-	MOVD         AX, X14
+	VMOVD        AX, X14
 	VBROADCASTSS X14, Y14
 	MOVQ         dst_base+0(FP), DI
 	MOVQ         x_base+24(FP), SI
@@ -343,10 +343,10 @@ end:
 	RET
 
 // func sigmoidGradF32AVX2(dst []float32, x []float32, y []float32)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·sigmoidGradF32AVX2(SB), NOSPLIT, $0-72
 	MOVL         $0x3f800000, AX
-	MOVD         AX, X14
+	VMOVD        AX, X14
 	VBROADCASTSS X14, Y14
 	MOVQ         dst_base+0(FP), DI
 	MOVQ         x_base+24(FP), SI
@@ -509,7 +509,7 @@ end:
 	RET
 
 // func dotF32AVX2(x []float32, y []float32) float64
-// Requires: AVX, FMA3, SSE2
+// Requires: AVX, FMA3
 TEXT ·dotF32AVX2(SB), NOSPLIT, $0-56
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
@@ -579,12 +579,12 @@ end:
 	VEXTRACTF128 $0x01, Y8, X9
 	VADDPD       X9, X8, X8
 	VHADDPD      X8, X8, X8
-	MOVSD        X8, ret+48(FP)
+	VMOVSD       X8, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func normSqF32AVX2(x []float32) float64
-// Requires: AVX, FMA3, SSE2
+// Requires: AVX, FMA3
 TEXT ·normSqF32AVX2(SB), NOSPLIT, $0-32
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
@@ -643,12 +643,12 @@ end:
 	VEXTRACTF128 $0x01, Y8, X9
 	VADDPD       X9, X8, X8
 	VHADDPD      X8, X8, X8
-	MOVSD        X8, ret+24(FP)
+	VMOVSD       X8, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func distanceF32AVX2(x []float32, y []float32) float64
-// Requires: AVX, FMA3, SSE2
+// Requires: AVX, FMA3
 TEXT ·distanceF32AVX2(SB), NOSPLIT, $0-56
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
@@ -726,12 +726,12 @@ end:
 	VEXTRACTF128 $0x01, Y8, X9
 	VADDPD       X9, X8, X8
 	VHADDPD      X8, X8, X8
-	MOVSD        X8, ret+48(FP)
+	VMOVSD       X8, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func sumF32AVX2(x []float32) float64
-// Requires: AVX, SSE2
+// Requires: AVX
 TEXT ·sumF32AVX2(SB), NOSPLIT, $0-32
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
@@ -790,12 +790,12 @@ end:
 	VEXTRACTF128 $0x01, Y8, X9
 	VADDPD       X9, X8, X8
 	VHADDPD      X8, X8, X8
-	MOVSD        X8, ret+24(FP)
+	VMOVSD       X8, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func addNormF32AVX2(dst []float32, x []float32) float64
-// Requires: AVX, FMA3, SSE2
+// Requires: AVX, FMA3
 TEXT ·addNormF32AVX2(SB), NOSPLIT, $0-56
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
@@ -871,12 +871,12 @@ end:
 	VEXTRACTF128 $0x01, Y8, X9
 	VADDPD       X9, X8, X8
 	VHADDPD      X8, X8, X8
-	MOVSD        X8, ret+48(FP)
+	VMOVSD       X8, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func exchangeF32AVX2(dst []float32, x []float32, norm *float64) float64
-// Requires: AVX, FMA3, SSE2
+// Requires: AVX, FMA3
 TEXT ·exchangeF32AVX2(SB), NOSPLIT, $0-64
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
@@ -955,8 +955,8 @@ end:
 	VADDPD       X1, X10, X10
 	VHADDPD      X10, X10, X10
 	MOVQ         norm+48(FP), AX
-	MOVSD        X10, (AX)
-	MOVSD        X8, ret+56(FP)
+	VMOVSD       X10, (AX)
+	VMOVSD       X8, ret+56(FP)
 	VZEROUPPER
 	RET
 
@@ -1471,10 +1471,10 @@ end:
 	RET
 
 // func tanhGradF64AVX2(dst []float64, x []float64, y []float64)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·tanhGradF64AVX2(SB), NOSPLIT, $0-72
 	MOVQ         $0x3ff0000000000000, AX
-	MOVQ         AX, X14
+	VMOVQ        AX, X14
 	VBROADCASTSD X14, Y14
 	MOVQ         dst_base+0(FP), DI
 	MOVQ         x_base+24(FP), SI
@@ -1535,10 +1535,10 @@ end:
 	RET
 
 // func sigmoidGradF64AVX2(dst []float64, x []float64, y []float64)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·sigmoidGradF64AVX2(SB), NOSPLIT, $0-72
 	MOVQ         $0x3ff0000000000000, AX
-	MOVQ         AX, X14
+	VMOVQ        AX, X14
 	VBROADCASTSD X14, Y14
 	MOVQ         dst_base+0(FP), DI
 	MOVQ         x_base+24(FP), SI
@@ -1701,7 +1701,7 @@ end:
 	RET
 
 // func dotF64AVX2(x []float64, y []float64) float64
-// Requires: AVX, FMA3, SSE2
+// Requires: AVX, FMA3
 TEXT ·dotF64AVX2(SB), NOSPLIT, $0-56
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
@@ -1755,12 +1755,12 @@ end:
 	VEXTRACTF128 $0x01, Y8, X9
 	VADDPD       X9, X8, X8
 	VHADDPD      X8, X8, X8
-	MOVSD        X8, ret+48(FP)
+	VMOVSD       X8, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func normSqF64AVX2(x []float64) float64
-// Requires: AVX, FMA3, SSE2
+// Requires: AVX, FMA3
 TEXT ·normSqF64AVX2(SB), NOSPLIT, $0-32
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
@@ -1809,12 +1809,12 @@ end:
 	VEXTRACTF128 $0x01, Y8, X9
 	VADDPD       X9, X8, X8
 	VHADDPD      X8, X8, X8
-	MOVSD        X8, ret+24(FP)
+	VMOVSD       X8, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func distanceF64AVX2(x []float64, y []float64) float64
-// Requires: AVX, FMA3, SSE2
+// Requires: AVX, FMA3
 TEXT ·distanceF64AVX2(SB), NOSPLIT, $0-56
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
@@ -1872,12 +1872,12 @@ end:
 	VEXTRACTF128 $0x01, Y8, X9
 	VADDPD       X9, X8, X8
 	VHADDPD      X8, X8, X8
-	MOVSD        X8, ret+48(FP)
+	VMOVSD       X8, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func sumF64AVX2(x []float64) float64
-// Requires: AVX, SSE2
+// Requires: AVX
 TEXT ·sumF64AVX2(SB), NOSPLIT, $0-32
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
@@ -1926,12 +1926,12 @@ end:
 	VEXTRACTF128 $0x01, Y8, X9
 	VADDPD       X9, X8, X8
 	VHADDPD      X8, X8, X8
-	MOVSD        X8, ret+24(FP)
+	VMOVSD       X8, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func addNormF64AVX2(dst []float64, x []float64) float64
-// Requires: AVX, FMA3, SSE2
+// Requires: AVX, FMA3
 TEXT ·addNormF64AVX2(SB), NOSPLIT, $0-56
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
@@ -1997,12 +1997,12 @@ end:
 	VEXTRACTF128 $0x01, Y8, X9
 	VADDPD       X9, X8, X8
 	VHADDPD      X8, X8, X8
-	MOVSD        X8, ret+48(FP)
+	VMOVSD       X8, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func exchangeF64AVX2(dst []float64, x []float64, norm *float64) float64
-// Requires: AVX, FMA3, SSE2
+// Requires: AVX, FMA3
 TEXT ·exchangeF64AVX2(SB), NOSPLIT, $0-64
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
@@ -2065,8 +2065,8 @@ end:
 	VADDPD       X1, X10, X10
 	VHADDPD      X10, X10, X10
 	MOVQ         norm+48(FP), AX
-	MOVSD        X10, (AX)
-	MOVSD        X8, ret+56(FP)
+	VMOVSD       X10, (AX)
+	VMOVSD       X8, ret+56(FP)
 	VZEROUPPER
 	RET
 

@@ -269,10 +269,10 @@ end:
 	RET
 
 // func tanhGradF32AVX512(dst []float32, x []float32, y []float32)
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·tanhGradF32AVX512(SB), NOSPLIT, $0-72
 	MOVL         $0x3f800000, AX
-	MOVD         AX, X14
+	VMOVD        AX, X14
 	VBROADCASTSS X14, Z14
 	MOVQ         dst_base+0(FP), DI
 	MOVQ         x_base+24(FP), SI
@@ -333,10 +333,10 @@ end:
 	RET
 
 // func sigmoidGradF32AVX512(dst []float32, x []float32, y []float32)
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·sigmoidGradF32AVX512(SB), NOSPLIT, $0-72
 	MOVL         $0x3f800000, AX
-	MOVD         AX, X14
+	VMOVD        AX, X14
 	VBROADCASTSS X14, Z14
 	MOVQ         dst_base+0(FP), DI
 	MOVQ         x_base+24(FP), SI
@@ -499,7 +499,7 @@ end:
 	RET
 
 // func dotF32AVX512(x []float32, y []float32) float64
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·dotF32AVX512(SB), NOSPLIT, $0-56
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
@@ -571,12 +571,12 @@ end:
 	VEXTRACTF128  $0x01, Y8, X9
 	VADDPD        X9, X8, X8
 	VHADDPD       X8, X8, X8
-	MOVSD         X8, ret+48(FP)
+	VMOVSD        X8, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func normSqF32AVX512(x []float32) float64
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·normSqF32AVX512(SB), NOSPLIT, $0-32
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
@@ -637,12 +637,12 @@ end:
 	VEXTRACTF128  $0x01, Y8, X9
 	VADDPD        X9, X8, X8
 	VHADDPD       X8, X8, X8
-	MOVSD         X8, ret+24(FP)
+	VMOVSD        X8, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func distanceF32AVX512(x []float32, y []float32) float64
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·distanceF32AVX512(SB), NOSPLIT, $0-56
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
@@ -722,12 +722,12 @@ end:
 	VEXTRACTF128  $0x01, Y8, X9
 	VADDPD        X9, X8, X8
 	VHADDPD       X8, X8, X8
-	MOVSD         X8, ret+48(FP)
+	VMOVSD        X8, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func sumF32AVX512(x []float32) float64
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·sumF32AVX512(SB), NOSPLIT, $0-32
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
@@ -788,12 +788,12 @@ end:
 	VEXTRACTF128  $0x01, Y8, X9
 	VADDPD        X9, X8, X8
 	VHADDPD       X8, X8, X8
-	MOVSD         X8, ret+24(FP)
+	VMOVSD        X8, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func addNormF32AVX512(dst []float32, x []float32) float64
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·addNormF32AVX512(SB), NOSPLIT, $0-56
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
@@ -871,12 +871,12 @@ end:
 	VEXTRACTF128  $0x01, Y8, X9
 	VADDPD        X9, X8, X8
 	VHADDPD       X8, X8, X8
-	MOVSD         X8, ret+48(FP)
+	VMOVSD        X8, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func exchangeF32AVX512(dst []float32, x []float32, norm *float64) float64
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·exchangeF32AVX512(SB), NOSPLIT, $0-64
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
@@ -959,8 +959,8 @@ end:
 	VADDPD        X1, X10, X10
 	VHADDPD       X10, X10, X10
 	MOVQ          norm+48(FP), AX
-	MOVSD         X10, (AX)
-	MOVSD         X8, ret+56(FP)
+	VMOVSD        X10, (AX)
+	VMOVSD        X8, ret+56(FP)
 	VZEROUPPER
 	RET
 
@@ -1465,10 +1465,10 @@ end:
 	RET
 
 // func tanhGradF64AVX512(dst []float64, x []float64, y []float64)
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·tanhGradF64AVX512(SB), NOSPLIT, $0-72
 	MOVQ         $0x3ff0000000000000, AX
-	MOVQ         AX, X14
+	VMOVQ        AX, X14
 	VBROADCASTSD X14, Z14
 	MOVQ         dst_base+0(FP), DI
 	MOVQ         x_base+24(FP), SI
@@ -1529,10 +1529,10 @@ end:
 	RET
 
 // func sigmoidGradF64AVX512(dst []float64, x []float64, y []float64)
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·sigmoidGradF64AVX512(SB), NOSPLIT, $0-72
 	MOVQ         $0x3ff0000000000000, AX
-	MOVQ         AX, X14
+	VMOVQ        AX, X14
 	VBROADCASTSD X14, Z14
 	MOVQ         dst_base+0(FP), DI
 	MOVQ         x_base+24(FP), SI
@@ -1695,7 +1695,7 @@ end:
 	RET
 
 // func dotF64AVX512(x []float64, y []float64) float64
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·dotF64AVX512(SB), NOSPLIT, $0-56
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
@@ -1751,12 +1751,12 @@ end:
 	VEXTRACTF128  $0x01, Y8, X9
 	VADDPD        X9, X8, X8
 	VHADDPD       X8, X8, X8
-	MOVSD         X8, ret+48(FP)
+	VMOVSD        X8, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func normSqF64AVX512(x []float64) float64
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·normSqF64AVX512(SB), NOSPLIT, $0-32
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
@@ -1807,12 +1807,12 @@ end:
 	VEXTRACTF128  $0x01, Y8, X9
 	VADDPD        X9, X8, X8
 	VHADDPD       X8, X8, X8
-	MOVSD         X8, ret+24(FP)
+	VMOVSD        X8, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func distanceF64AVX512(x []float64, y []float64) float64
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·distanceF64AVX512(SB), NOSPLIT, $0-56
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
@@ -1872,12 +1872,12 @@ end:
 	VEXTRACTF128  $0x01, Y8, X9
 	VADDPD        X9, X8, X8
 	VHADDPD       X8, X8, X8
-	MOVSD         X8, ret+48(FP)
+	VMOVSD        X8, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func sumF64AVX512(x []float64) float64
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·sumF64AVX512(SB), NOSPLIT, $0-32
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
@@ -1928,12 +1928,12 @@ end:
 	VEXTRACTF128  $0x01, Y8, X9
 	VADDPD        X9, X8, X8
 	VHADDPD       X8, X8, X8
-	MOVSD         X8, ret+24(FP)
+	VMOVSD        X8, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func addNormF64AVX512(dst []float64, x []float64) float64
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·addNormF64AVX512(SB), NOSPLIT, $0-56
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
@@ -2001,12 +2001,12 @@ end:
 	VEXTRACTF128  $0x01, Y8, X9
 	VADDPD        X9, X8, X8
 	VHADDPD       X8, X8, X8
-	MOVSD         X8, ret+48(FP)
+	VMOVSD        X8, ret+48(FP)
 	VZEROUPPER
 	RET
 
 // func exchangeF64AVX512(dst []float64, x []float64, norm *float64) float64
-// Requires: AVX, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·exchangeF64AVX512(SB), NOSPLIT, $0-64
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
@@ -2073,8 +2073,8 @@ end:
 	VADDPD        X1, X10, X10
 	VHADDPD       X10, X10, X10
 	MOVQ          norm+48(FP), AX
-	MOVSD         X10, (AX)
-	MOVSD         X8, ret+56(FP)
+	VMOVSD        X10, (AX)
+	VMOVSD        X8, ret+56(FP)
 	VZEROUPPER
 	RET
 

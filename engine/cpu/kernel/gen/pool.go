@@ -75,7 +75,7 @@ func (s *isa) loadTable(name string, i int) {
 
 // spread broadcasts the 32-bit integer in RAX to register i.
 func (s *isa) spread(i int) {
-	MOVQ(reg.RAX, xmm[i])
+	VMOVQ(reg.RAX, xmm[i])
 	VPBROADCASTD(xmm[i], s.v(i))
 }
 

@@ -71,12 +71,12 @@ const (
 func (s *isa) loadOne(i int) {
 	if s.size == 4 {
 		MOVL(operand.U32(0x3f800000), reg.EAX)
-		MOVD(reg.EAX, xmm[i])
+		VMOVD(reg.EAX, xmm[i])
 		VBROADCASTSS(xmm[i], s.v(i))
 		return
 	}
 	MOVQ(operand.U64(0x3ff0000000000000), reg.RAX)
-	MOVQ(reg.RAX, xmm[i])
+	VMOVQ(reg.RAX, xmm[i])
 	VBROADCASTSD(xmm[i], s.v(i))
 }
 
@@ -210,7 +210,7 @@ func (s *isa) total(offset int) {
 		VADDPD(s.v(p[0]), s.v(p[1]), s.v(p[1]))
 	}
 	s.horizontal(8, 9)
-	MOVSD(xmm[8], operand.NewParamAddr("ret", offset))
+	VMOVSD(xmm[8], operand.NewParamAddr("ret", offset))
 }
 
 // horizontal adds up the float64 lanes of register i into its lowest.
@@ -339,8 +339,8 @@ func (s *isa) exchange() {
 	s.horizontal(8, 0)
 	s.horizontal(10, 1)
 	MOVQ(operand.NewParamAddr("norm", 48), reg.RAX)
-	MOVSD(xmm[10], mem(reg.RAX, nil, 0, 0))
-	MOVSD(xmm[8], operand.NewParamAddr("ret", 56))
+	VMOVSD(xmm[10], mem(reg.RAX, nil, 0, 0))
+	VMOVSD(xmm[8], operand.NewParamAddr("ret", 56))
 	ret()
 }
 
