@@ -184,8 +184,20 @@ const (
 	enoughBlocks = 16      // blocks that balance over the threads of a small machine
 	aliasBytes   = 4096    // strides that are multiples of it crowd one set of the first-level cache
 	packRows     = 1500    // rows of C from which B is read often enough to be packed; fewer read it in place
-	packAliased  = 256     // the same where the stride of B crowds the cache
+	packCrowded  = 256     // the same where the rows of B crowd the cache
+	copyCols     = 32      // vectors in a row of C from which A by columns is worth a copy by rows
 )
+
+// crowded reports whether rows that lie stride bytes apart fall on so few sets of a
+// first-level cache (64 sets of 8 lines of 64 bytes) that a line of each fills more
+// than half of them.
+func crowded(stride, rows int) bool {
+	const line, sets, ways = 64, 64, 8
+	if stride%line != 0 {
+		return false
+	}
+	return rows > sets/gcd(sets, stride/line)*ways/2
+}
 
 // depthOf cuts k into equal pieces of at most maxDepth.
 func depthOf(k int) int {
@@ -201,8 +213,8 @@ func (t *gemmTask[T]) planDirect() {
 	t.vecs = k.tiles.vecs
 	t.packed = t.Packed
 	enough := packRows
-	if t.LDB*k.size%aliasBytes == 0 {
-		enough = packAliased
+	if t.LDB*k.size%aliasBytes == 0 || t.depth > k.tiles.inPlace && crowded(t.LDB*k.size, t.depth) {
+		enough = packCrowded
 	}
 	if t.packed == nil && (t.TransB || t.M >= enough) {
 		k.PackB(&k.packedB, t.K, t.N, t.B, t.LDB, t.TransB)
@@ -231,16 +243,17 @@ func (t *gemmTask[T]) planDirect() {
 	t.colBlocks = max((t.n+blockCols-1)/blockCols, min((want+t.rowBlocks-1)/t.rowBlocks, units), 1)
 }
 
-// planA chooses how the tiles address A.
+// planA chooses how the tiles address A: in place, or where that crowds the cache
+// or is by columns in many a line, copied by rows.
 func (t *gemmTask[T]) planA() {
 	k := t.kernels
-	t.copyA = t.LDA*k.size%aliasBytes == 0 && t.K > 16 && t.N > 4*k.tiles.lanes && t.M > 1
-	if t.TransA {
-		stride := t.LDA * k.size
-		if t.copyA {
-			stride = blockRows * k.size
-		}
-		t.aoff = k.offsets.get(stride, t.depth)
+	t.copyA = t.LDA*k.size%aliasBytes == 0 && t.K > 16
+	if t.TransA && t.depth > k.tiles.inPlace {
+		t.copyA = t.copyA || t.N >= copyCols*k.tiles.lanes || crowded(t.LDA*k.size, t.depth)
+	}
+	t.copyA = t.copyA && t.N > 4*k.tiles.lanes && t.M > 1
+	if t.TransA && !t.copyA {
+		t.aoff = k.offsets.get(t.LDA*k.size, t.depth)
 	}
 }
 
@@ -362,7 +375,7 @@ func (t *gemmTask[T]) doDirect(r0, r1, c0, c1, worker int) {
 		a, lda := t.blockOfA(t.A, t.LDA, t.TransA, r0, r1, k0, x.k, worker)
 		funcs := &k.tiles.byRows
 		step := lda
-		if t.TransA {
+		if t.TransA && !t.copyA {
 			funcs, step, x.aoff = &k.tiles.byCols, 1, &t.aoff[0]
 		}
 		x.lda = lda * k.size
@@ -407,24 +420,24 @@ func (t *gemmTask[T]) panelOfB(x *tile, k0, c int) {
 }
 
 // blockOfA returns rows [r0,r1) and depth [k0,k0+depth) of the left operand: in
-// place, or copied to the worker's scratch where its stride would crowd the
-// cache.
+// place, or copied by rows to the worker's scratch.
 func (t *gemmTask[T]) blockOfA(a []T, lda int, trans bool, r0, r1, k0, depth, worker int) ([]T, int) {
 	k := t.kernels
-	rows, cols, from := r1-r0, depth, r0*lda+k0
+	rows, from := r1-r0, r0*lda+k0
 	if trans {
-		rows, cols, from = depth, r1-r0, k0*lda+r0
+		from = k0*lda + r0
 	}
 	if !t.copyA {
 		return a[from:], lda
 	}
 	// One cache line more than a multiple of four lines spreads the rows.
-	ld := (cols*k.size+255)/256*256/k.size + 64/k.size
-	if trans {
-		ld = blockRows
-	}
+	ld := (depth*k.size+255)/256*256/k.size + 64/k.size
 	dst := k.scratch(worker, 0, rows*ld)
-	k.tiles.copyRows(ptr(dst, 0), ptr(a, from), ld*k.size, lda*k.size, rows, cols)
+	if trans {
+		k.tiles.transpose(ptr(dst, 0), ptr(a, from), ld*k.size, lda*k.size, depth, rows)
+	} else {
+		k.tiles.copyRows(ptr(dst, 0), ptr(a, from), ld*k.size, lda*k.size, rows, depth)
+	}
 	return dst, ld
 }
 

@@ -3,7 +3,7 @@
 package kernel
 
 func tilesF32AVX2() tileSet {
-	s := tileSet{lanes: 8, rows: 6, vecs: 2, transpose: transposeF32AVX2, copyRows: copyRowsF32AVX2}
+	s := tileSet{lanes: 8, rows: 6, vecs: 2, inPlace: 8, transpose: transposeF32AVX2, copyRows: copyRowsF32AVX2}
 	s.byRows[1] = [maxTileRows + 1]tileFunc{
 		1: tileRows1x1F32AVX2,
 		2: tileRows2x1F32AVX2,
@@ -74,7 +74,7 @@ func vectorsF32AVX2(v *vectorSet[float32]) {
 }
 
 func tilesF64AVX2() tileSet {
-	s := tileSet{lanes: 4, rows: 6, vecs: 2, transpose: transposeF64AVX2, copyRows: copyRowsF64AVX2}
+	s := tileSet{lanes: 4, rows: 6, vecs: 2, inPlace: 8, transpose: transposeF64AVX2, copyRows: copyRowsF64AVX2}
 	s.byRows[1] = [maxTileRows + 1]tileFunc{
 		1: tileRows1x1F64AVX2,
 		2: tileRows2x1F64AVX2,

@@ -67,6 +67,10 @@ type tileSet struct {
 	rows  int // most rows of a block with vecs vectors a row
 	vecs  int // preferred vectors a row
 
+	// inPlace is the longest sum for which operands that crowd the first-level cache
+	// are read where they are: narrow tiles do little between one line and the next.
+	inPlace int
+
 	// byRows[v][m] and byCols[v][m] make blocks of m rows and v vectors a row.
 	byRows, byCols [maxTileVecs + 1][maxTileRows + 1]tileFunc
 

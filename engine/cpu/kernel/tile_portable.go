@@ -12,7 +12,7 @@ const (
 
 // portableTiles is the portable path's micro-kernels.
 func portableTiles[T Float]() tileSet {
-	s := tileSet{lanes: portableLanes, rows: portableRows, vecs: 1}
+	s := tileSet{lanes: portableLanes, rows: portableRows, vecs: 1, inPlace: 8}
 	for m := 1; m <= portableRows; m++ {
 		s.byRows[1][m] = func(t *tile) { tilePortable[T](t, m, false) }
 		s.byCols[1][m] = func(t *tile) { tilePortable[T](t, m, true) }

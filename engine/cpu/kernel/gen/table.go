@@ -28,7 +28,12 @@ func table(path, out string) error {
 // writeTable lists the kernels of one element type.
 func (s *isa) writeTable(b *bytes.Buffer) {
 	fmt.Fprintf(b, "\nfunc tiles%s() tileSet {\n", s.suffix)
-	fmt.Fprintf(b, "s := tileSet{lanes: %d, rows: %d, vecs: 2, transpose: transpose%s, copyRows: copyRows%[3]s}\n", s.lanes(), s.rows, s.suffix)
+	inPlace := 8
+	if s.masked {
+		inPlace = 256
+	}
+	fmt.Fprintf(b, "s := tileSet{lanes: %d, rows: %d, vecs: 2, inPlace: %d, transpose: transpose%s, copyRows: copyRows%[4]s}\n",
+		s.lanes(), s.rows, inPlace, s.suffix)
 	for _, form := range []string{"Rows", "Cols"} {
 		for vecs := range tileVecs(form == "Cols") {
 			fmt.Fprintf(b, "s.by%s[%d] = [maxTileRows + 1]tileFunc{\n", form, vecs)
