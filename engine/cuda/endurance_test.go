@@ -17,12 +17,24 @@ func emulated(t testing.TB) bool { return strings.Contains(testDevice(t).Name, "
 func TestTooLittleMemoryIsAnErrorThatSaysHowMuch(t *testing.T) {
 	d := testDevice(t)
 	p := preset(t, "cnn")
-	_, err := New(p, Options{Capacity: int(min(d.Memory/(1<<16), 1<<17-1)), Device: d})
-	if d.Memory > 100<<30 {
-		if err == nil {
-			t.Skip("this device has room for more than the kernels count to")
-		}
+	ctx, err := driver.Open(d)
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer ctx.Close()
+	free, _, err := ctx.MemoryInfo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const left = 1 << 30
+	if free > left {
+		ballast, err := ctx.Alloc("ballast", free-left)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ballast.Free()
+	}
+	_, err = New(p, Options{Capacity: int(min(free, left) / (1 << 14)), Device: d})
 	if err == nil || !driver.OutOfMemory(err) || !strings.Contains(err.Error(), "MiB") {
 		t.Errorf("error %v", err)
 	}

@@ -51,8 +51,8 @@ type steps struct {
 // noise also all norms, n for each parameter, and two sums for each parameter's part
 // of the gradient.
 type ring struct {
-	device driver.Pointer // slots·mostSteps rows
-	host   []float64      // the same
+	device driver.Pointer // slots·mostSteps rows, which the steps of all Starts fill one after the other
+	host   []float64      // see slotOf
 }
 
 // started is a Start under way.
@@ -154,6 +154,16 @@ func (m *Machine) makeRing(row int) (r ring, err error) {
 	}
 	r.host, err = pinned[float64](m, "results of steps", slots*mostSteps*row)
 	return r, err
+}
+
+// slotOf is where a ring has the results of a slot's Start on the host: room for the
+// largest batch, so that the results of the next Start, which may arrive while these
+// are read, lie elsewhere whatever both batches are.
+func (m *Machine) slotOf(r *ring, slot int, noise bool) []float64 {
+	if m.err != nil {
+		return nil
+	}
+	return r.host[slot*mostSteps*m.rowOfStep(m.capacity, noise):]
 }
 
 // rowOfStep is how many numbers a step of n samples leaves.
@@ -268,7 +278,7 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Op
 	}
 	if m.err == nil {
 		row := m.rowOfStep(batch, noise)
-		m.copy("results of steps", hostAddress(t.ring.host[first*row:]), t.ring.device+driver.Pointer(first*row*double), count*row*double)
+		m.copy("results of steps", hostAddress(m.slotOf(t.ring, slot, noise)), t.ring.device+driver.Pointer(first*row*double), count*row*double)
 	}
 	if m.err == nil {
 		m.check(m.stream.Record(s.events[slot]))
@@ -363,16 +373,16 @@ func (m *Machine) Finish(losses []float64, correct []int, dots, normSqs, norms [
 		m.check(s.events[slot].Synchronize("waiting for steps"))
 	}
 	p, b := m.program, &m.buffers
-	host, length := s.plain.host, m.rowOfStep(t.batch, t.noise)
+	results, length := &s.plain, m.rowOfStep(t.batch, t.noise)
 	if t.noise {
-		host = s.noisy.host
+		results = &s.noisy
 	}
 	for k := range t.count {
 		losses[k], correct[k] = math.NaN(), -1
 		if m.err != nil {
 			continue
 		}
-		row := host[(slot*mostSteps+k)*length:][:length]
+		row := m.slotOf(results, slot, t.noise)[k*length:][:length]
 		losses[k] = row[b.doubleAt[p.Loss]]
 		if p.Correct != program.None {
 			correct[k] = int(row[b.doubleAt[p.Correct]])

@@ -3,6 +3,7 @@
 package cuda_test
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
@@ -121,6 +122,43 @@ func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 			}
 			if !slices.Equal(a.Params(), b.Params()) || !slices.Equal(va, vb) || !slices.Equal(firstA, firstB) || !slices.Equal(secondA, secondB) {
 				t.Errorf("%s, %+v: other parameters than one by one", w.spec, c)
+			}
+		}
+	}
+}
+
+// What two Starts leave lies apart, whatever their batches, although the later one's
+// steps may all be over before the earlier one's results are read.
+func TestResultsOfAStartOutliveTheNextOnes(t *testing.T) {
+	t.Setenv("SGFLOW_EMULATOR_EAGER", "1")
+	const samples, most = 40, 7
+	w := networks[0]
+	d, runs := bytesOf(w, samples), []struct{ batch, steps int }{{most, 128}, {2, 30}}
+	var want []engine.Results
+	for _, ahead := range []bool{false, true} {
+		s := session[float32](t, w, w.program(t), most, gpu(t))
+		if !s.SetData(d) {
+			t.Fatal("the data does not fit")
+		}
+		stream := rng.New(rng.Batches, 3, 3)
+		start := func(batch, steps int) {
+			o := engine.Steps[float32]{Batch: batch, Noise: true, Rates: make([]float64, steps)}
+			for range batch * steps {
+				o.Indices = append(o.Indices, int32(stream.Uint32n(samples)))
+			}
+			s.Start(o)
+		}
+		for k, run := range runs {
+			start(run.batch, run.steps)
+			if !ahead {
+				want = append(want, engine.Results{})
+				s.Finish(&want[k])
+			}
+		}
+		for k := 0; ahead && k < len(runs); k++ {
+			var got engine.Results
+			if s.Finish(&got); !reflect.DeepEqual(got, want[k]) {
+				t.Errorf("run %d: results differ from those of runs that were waited for one by one", k)
 			}
 		}
 	}

@@ -48,20 +48,10 @@ func Open(d Device) (*Context, error) {
 // Device describes the device.
 func (c *Context) Device() Device { return c.device }
 
-// Close waits for the device and gives the context back. What was made in the
-// context is gone when its last user closes it.
+// Close gives the context back. Work on its streams should have been waited for;
+// what was made in the context is gone when its last user closes it.
 func (c *Context) Close() error {
-	var err error
-	if c.broken.Load() == nil {
-		err = c.Synchronize("closing the device")
-	}
-	return errors.Join(err, newError("cuDevicePrimaryCtxRelease", "closing the device", c.cu.ReleasePrimaryCtx()))
-}
-
-// Synchronize waits for everything queued on the device. The error may be that of
-// an earlier launch; what says what was waited for.
-func (c *Context) Synchronize(what string) error {
-	return c.do("cuCtxSynchronize", what, cu.Synchronize)
+	return newError("cuDevicePrimaryCtxRelease", "closing the device", c.cu.ReleasePrimaryCtx())
 }
 
 // do calls the driver with the context current. It is the one place that ties a

@@ -68,6 +68,10 @@ int extra_end_capture(CUstream stream, CUgraph *graph) {
 	return cuStreamEndCapture(stream, graph);
 }
 
+int extra_discard(CUgraph graph) {
+	return cuGraphDestroy(graph);
+}
+
 int extra_instantiate(CUgraph graph, CUgraphExec *executable, size_t *nodes) {
 	int code = cuGraphGetNodes(graph, 0, nodes);
 	if (code == CUDA_SUCCESS) code = cuGraphInstantiateWithFlags(executable, graph, 0);

@@ -24,6 +24,7 @@ int extra_launch_cooperative(uintptr_t function, const unsigned int *grid, const
 
 int extra_begin_capture(CUstream stream);
 int extra_end_capture(CUstream stream, CUgraph *graph);
+int extra_discard(CUgraph graph);
 int extra_instantiate(CUgraph graph, CUgraphExec *executable, size_t *nodes);
 int extra_launch_graph(CUgraphExec executable, CUstream stream);
 int extra_destroy_graph(CUgraphExec executable);

@@ -5,7 +5,10 @@ package driver
 // #include "extra.h"
 import "C"
 
-import "runtime"
+import (
+	"errors"
+	"runtime"
+)
 
 // Graph is captured work, launched as one.
 type Graph struct {
@@ -32,7 +35,10 @@ func (s *Stream) Capture(what string, f func() error) (*Graph, error) {
 	var captured C.CUgraph
 	err := c.code("cuStreamEndCapture", what, func() int { return int(C.extra_end_capture(s.handle(), &captured)) })
 	if failed != nil {
-		err = failed
+		if err == nil {
+			err = c.code("cuGraphDestroy", what, func() int { return int(C.extra_discard(captured)) })
+		}
+		return nil, errors.Join(failed, err)
 	}
 	if err != nil {
 		return nil, err

@@ -135,9 +135,11 @@ func At[T any](m *Memory, i int) Pointer {
 	return m.Pointer + Pointer(i)*Pointer(unsafe.Sizeof(t))
 }
 
-// Upload copies src to the device and waits for it, and for what the device does
-// else: the driver's own function returns when src may be changed, which can be
-// before the data has arrived, and streams do not wait for it.
+// Upload copies src to the device and waits for it: the driver's own function
+// returns when src may be changed, which can be before the data has arrived, and
+// streams do not wait for it. The copy is on the legacy stream, and only that is
+// waited for: waiting for the whole device would break a capture of another
+// goroutine, whose streams are independent of that one.
 func Upload[T any](c *Context, what string, dst Pointer, src []T) error {
 	if len(src) == 0 {
 		return nil
@@ -146,7 +148,7 @@ func Upload[T any](c *Context, what string, dst Pointer, src []T) error {
 		if err := cu.MemcpyHtoD(cu.DevicePtr(dst), unsafe.Pointer(&src[0]), int64(len(src))*int64(unsafe.Sizeof(src[0]))); err != nil {
 			return err
 		}
-		return cu.Synchronize()
+		return cu.NoStream.Synchronize()
 	})
 }
 

@@ -155,8 +155,8 @@ func TestRequiredFunctionsAreThoseOfThisPackage(t *testing.T) {
 		if v, ok := version[name]; ok {
 			name = v
 		}
-		if !slices.Contains(required, name) {
-			t.Errorf("%s is called and not in the list", name)
+		if !slices.Contains(required, name) && !slices.Contains(optional, name) {
+			t.Errorf("%s is called and in neither list", name)
 		}
 	}
 	if len(called) < 40 {

@@ -118,9 +118,10 @@ func (s *Stream) Fill(what string, dst Pointer, word uint32, n int64) error {
 }
 
 // Hold makes what is queued on s from now on wait until the host has stored 1 at flag,
-// which is in pinned memory.
+// which is in pinned memory. Of the driver's functions this alone may be missing: only
+// measurements need it.
 func (s *Stream) Hold(what string, flag Pointer) error {
-	return s.context.do("cuStreamWaitValue32", what, func() error { return s.s.WaitOnValue32(cu.DevicePtr(flag), 1, 0) })
+	return s.context.do("cuStreamWaitValue32_v2", what, func() error { return s.s.WaitOnValue32(cu.DevicePtr(flag), 1, 0) })
 }
 
 // handle is the CUstream, as this package's cgo sees it.

@@ -157,6 +157,30 @@ func TestACaptureThatWaitsOrIsNotJoinedFails(t *testing.T) {
 	b.want(b.s, 2)
 }
 
+// Waiting for a whole device is what CUDA forbids to all while one captures.
+func TestACaptureSurvivesWhatOthersDo(t *testing.T) {
+	b := newBench(t)
+	graph := must[*Graph](t)(b.s.Capture("an addition", func() error {
+		others := make(chan error)
+		go func() {
+			c, err := Open(b.ctx.Device())
+			if err != nil {
+				others <- err
+				return
+			}
+			m, err := c.Alloc("z", 4*benchSize)
+			if err == nil {
+				err = errors.Join(Upload(c, "z", m.Pointer, make([]float32, benchSize)), m.Free())
+			}
+			others <- errors.Join(err, c.Close())
+		}()
+		return errors.Join(b.add(b.s, 1), <-others, b.add(b.s, 2))
+	}))
+	check(t, b.s.LaunchGraph("an addition", graph))
+	b.want(b.s, 3)
+	check(t, graph.Close())
+}
+
 func TestAnyGoroutineMayCall(t *testing.T) {
 	b := newBench(t)
 	var wait sync.WaitGroup

@@ -33,7 +33,8 @@
 //
 // Work runs when the host waits for it, and no sooner; of several streams only the one
 // that is waited for runs, with what it waits for. A host that forgets to wait sees
-// old values every time.
+// old values every time. With SGFLOW_EMULATOR_EAGER set, work runs at once, as early as
+// a device may: a host that reads too late what later work overwrites sees that.
 //
 // # CUDA C++ that it knows
 //

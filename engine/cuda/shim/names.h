@@ -1,6 +1,6 @@
 // Code generated from include/cuda.h by gen. DO NOT EDIT.
 
-#define SHIM_COUNT 179
+#define SHIM_COUNT 177
 
 static const char *const shim_names[SHIM_COUNT] = {
 	"cuDriverGetVersion",
@@ -81,8 +81,8 @@ static const char *const shim_names[SHIM_COUNT] = {
 	"cuStreamQuery",
 	"cuStreamSynchronize",
 	"cuStreamWaitEvent",
-	"cuStreamWaitValue32",
-	"cuStreamWriteValue32",
+	"cuStreamWaitValue32_v2",
+	"cuStreamWriteValue32_v2",
 	"cuGraphAddChildGraphNode",
 	"cuGraphAddDependencies",
 	"cuGraphAddEmptyNode",
@@ -180,6 +180,4 @@ static const char *const shim_names[SHIM_COUNT] = {
 	"cuTexRefSetMipmapLevelBias",
 	"cuTexRefSetMipmapLevelClamp",
 	"cuGraphAddKernelNode_v2",
-	"cuStreamWaitValue32_v2",
-	"cuStreamWriteValue32_v2",
 };

@@ -92,8 +92,8 @@ trampoline cuStreamIsCapturing 74
 trampoline cuStreamQuery 75
 trampoline cuStreamSynchronize 76
 trampoline cuStreamWaitEvent 77
-trampoline cuStreamWaitValue32 78
-trampoline cuStreamWriteValue32 79
+trampoline cuStreamWaitValue32_v2 78
+trampoline cuStreamWriteValue32_v2 79
 trampoline cuGraphAddChildGraphNode 80
 trampoline cuGraphAddDependencies 81
 trampoline cuGraphAddEmptyNode 82
@@ -191,8 +191,6 @@ trampoline cuTexRefSetMipmapFilterMode 173
 trampoline cuTexRefSetMipmapLevelBias 174
 trampoline cuTexRefSetMipmapLevelClamp 175
 trampoline cuGraphAddKernelNode_v2 176
-trampoline cuStreamWaitValue32_v2 177
-trampoline cuStreamWriteValue32_v2 178
 
 // Slots of functions that the driver lacks point here.
 .globl shim_absent

@@ -1,5 +1,7 @@
 #include "queue.h"
 
+#include <cstdlib>
+
 #include "state.h"
 
 namespace emulator {
@@ -27,6 +29,7 @@ CUresult enqueue(CUstream s, Command c) {
 	else if (waits_for_legacy(s)) code = drain(&g.legacy);
 	if (code) return code;
 	s->queue.push_back(std::move(c));
+	if (getenv("SGFLOW_EMULATOR_EAGER")) return drain(s);
 	return s->queue.size() > longest ? step(s) : CUDA_SUCCESS;
 }
 

@@ -12,9 +12,14 @@ using namespace emulator;
 #define EVENT(e) \
 	if (!global().events.count(e)) return complain(CUDA_ERROR_INVALID_HANDLE, "an event that is not one (any more)")
 
+// A capture forbids this to all threads and does not survive it.
 API CUresult cuCtxSynchronize() {
 	ENTER();
-	if (blocked()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	bool any = false;
+	for (CUstream s : global().streams) {
+		if (s->capture) any = s->capture->invalid = true;
+	}
+	if (any) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 	return drain_all();
 }
 
@@ -121,7 +126,7 @@ API CUresult cuStreamWaitEvent(CUstream handle, CUevent e, unsigned int) {
 
 // The host can store nothing while it waits for a stream, so a value that is not there
 // by then will never be.
-API CUresult cuStreamWaitValue32(CUstream handle, CUdeviceptr at, cuuint32_t value, unsigned int flags) {
+API CUresult cuStreamWaitValue32_v2(CUstream handle, CUdeviceptr at, cuuint32_t value, unsigned int flags) {
 	ENTER();
 	STREAM(s, handle);
 	if (!at || at % 4) return CUDA_ERROR_INVALID_VALUE;

@@ -22,7 +22,7 @@ const (
 )
 
 // later are names that cu refers to with a header of CUDA 12.
-var later = []string{"cuGraphAddKernelNode_v2", "cuStreamWaitValue32_v2", "cuStreamWriteValue32_v2"}
+var later = []string{"cuGraphAddKernelNode_v2"}
 
 // declaration matches the declaration of a driver function.
 var declaration = regexp.MustCompile(`(?m)^CUresult (cu\w+)\((.*)\);`)
