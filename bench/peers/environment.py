@@ -87,12 +87,14 @@ class Environment:
 def version():
     """sgflow's commit."""
     command = ["git", "rev-parse", "--short", "HEAD"]
+    if not shutil.which("git"):
+        return ""
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 def old_torch():
     """Whether the system's Python has a PyTorch of its own, built on OpenBLAS."""
-    return subprocess.run([SYSTEM, "-c", "import torch"], capture_output=True).returncode == 0
+    return bool(shutil.which(SYSTEM)) and subprocess.run([SYSTEM, "-c", "import torch"], capture_output=True).returncode == 0
 
 
 def interpreter(version):

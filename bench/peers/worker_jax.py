@@ -91,6 +91,8 @@ class Run:
 
 
 def prepare(request):
+    if STRIDE > 1 and jax.default_backend() != "gpu":
+        raise RuntimeError(f"JAX finds no GPU, only its backend {jax.default_backend()}")
     shared = common.Shared(request)
     data = (
         jnp.array(shared.images),

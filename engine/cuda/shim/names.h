@@ -1,6 +1,6 @@
 // Code generated from include/cuda.h by gen. DO NOT EDIT.
 
-#define SHIM_COUNT 177
+#define SHIM_COUNT 179
 
 static const char *const shim_names[SHIM_COUNT] = {
 	"cuDriverGetVersion",
@@ -180,4 +180,6 @@ static const char *const shim_names[SHIM_COUNT] = {
 	"cuTexRefSetMipmapLevelBias",
 	"cuTexRefSetMipmapLevelClamp",
 	"cuGraphAddKernelNode_v2",
+	"cuStreamWaitValue32",
+	"cuStreamWriteValue32",
 };

@@ -191,6 +191,8 @@ trampoline cuTexRefSetMipmapFilterMode 173
 trampoline cuTexRefSetMipmapLevelBias 174
 trampoline cuTexRefSetMipmapLevelClamp 175
 trampoline cuGraphAddKernelNode_v2 176
+trampoline cuStreamWaitValue32 177
+trampoline cuStreamWriteValue32 178
 
 // Slots of functions that the driver lacks point here.
 .globl shim_absent

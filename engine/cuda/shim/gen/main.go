@@ -21,8 +21,8 @@ const (
 	constants = "include/cuda_constants.h"
 )
 
-// later are names that cu refers to with a header of CUDA 12.
-var later = []string{"cuGraphAddKernelNode_v2"}
+// elsewhere are names that cu refers to with NVIDIA's headers: of CUDA 12, and of 11.
+var elsewhere = []string{"cuGraphAddKernelNode_v2", "cuStreamWaitValue32", "cuStreamWriteValue32"}
 
 // declaration matches the declaration of a driver function.
 var declaration = regexp.MustCompile(`(?m)^CUresult (cu\w+)\((.*)\);`)
@@ -43,7 +43,7 @@ func main() {
 			names = append(names, name)
 		}
 	}
-	names = append(names, later...)
+	names = append(names, elsewhere...)
 	write("names.h", nameTable(names))
 	write("trampolines_linux_amd64.S", trampolines(names))
 	if err := os.MkdirAll("stub", 0o755); err != nil {
