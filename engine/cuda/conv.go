@@ -133,18 +133,22 @@ func (c *convInput) run(n int) {
 		flag(c.accumulate), driver.Ptr(e.bias.p), driver.Int(int(e.f)), driver.Ptr(e.mask.p), driver.Int(int(e.df)))
 }
 
-// convWeight computes gradients of groups of samples and adds them; groups are
-// single samples where norms are asked for.
+// convWeight computes gradients of groups of samples and adds them, so many that
+// there are about two blocks a multiprocessor; groups are single samples where norms
+// are asked for, and where they are and there are too few, without norms, parts of samples.
 type convWeight struct {
 	convolution
 	rows    driver.Pointer // the groups' gradients
-	most    int            // groups that rows has room for
+	most    int            // gradients that rows has room for
 	squares driver.Pointer // of samples' gradients by block; 0 where no norms are known
 	later   bool           // adding them may wait for the end of the phase
 }
 
 // weightBytes is how much memory the gradients of groups may take.
 const weightBytes = 64 << 20
+
+// leastPixels is how many pixels a part of a sample has at least.
+const leastPixels = 64
 
 // mostBlocks is how many blocks a grid has at most along y and z.
 const mostBlocks = 1<<16 - 1
@@ -157,7 +161,7 @@ func bindConvWeight(b *binder, in *program.Conv, g *geometry) bound {
 	if in.Epilogue != program.NoEpilogue {
 		b.fail("a weight gradient takes no epilogue")
 	}
-	c.most = min(b.m.capacity, max(1, weightBytes/real/g.w()), mostBlocks)
+	c.most = min(max(b.m.capacity, 2*b.m.multiprocessors/c.blocks()), max(1, weightBytes/real/g.w()), mostBlocks)
 	c.rows = b.alloc("gradients of groups of samples", c.most*g.w()*real)
 	c.later = b.canWait(in.Out)
 	if in.Norms != program.None {
@@ -173,9 +177,10 @@ func (c *convWeight) blocks() int { return blocks(c.g.taps(), wideCols) * blocks
 func (c *convWeight) run(n int) {
 	m, g := c.m, c.g
 	noise := c.squares != 0 && m.noise
-	group := 1
+	group, parts := 1, 1
 	if !noise {
 		group = max(1, n*c.blocks()/(2*m.multiprocessors))
+		parts = max(1, min(2*m.multiprocessors/(n*c.blocks()), c.most/n, g.OutH*g.OutW/leastPixels))
 	}
 	for from := 0; from < n; from += c.most * group {
 		count := min(n-from, c.most*group)
@@ -184,9 +189,9 @@ func (c *convWeight) run(n int) {
 			squares = c.squares + driver.Pointer(from*c.blocks()*double)
 		}
 		x, dy := c.a.p+driver.Pointer(from*g.x()*real), c.b.p+driver.Pointer(from*g.y()*real)
-		m.weightGradients(c.what, g, c.rows, x, dy, count, group, squares)
+		m.weightGradients(c.what, g, c.rows, x, dy, count, group, parts, squares)
 		m.addColumns(columnTask{
-			out: c.out.p, x: c.rows, rows: int32(blocks(count, group)), cols: int32(g.w()), accumulate: int32(flag(c.accumulate || from > 0)),
+			out: c.out.p, x: c.rows, rows: int32(blocks(count, group) * parts), cols: int32(g.w()), accumulate: int32(flag(c.accumulate || from > 0)),
 		})
 		if !c.later || from+count < n { // rows are needed again
 			m.flush()
@@ -194,15 +199,16 @@ func (c *convWeight) run(n int) {
 	}
 }
 
-// weightGradients queues the gradients of groups of n samples, groups×w.
-func (m *Machine) weightGradients(what string, g *geometry, rows, x, dy driver.Pointer, n, group int, squares driver.Pointer) {
+// weightGradients queues the gradients of groups of n samples and parts of their pixels,
+// groups×parts×w.
+func (m *Machine) weightGradients(what string, g *geometry, rows, x, dy driver.Pointer, n, group, parts int, squares driver.Pointer) {
 	s := g.args(g.taps())
 	m.launch(what, m.kernels.convWeight, driver.Grid{
-		Blocks:  driver.Dim{X: blocks(g.taps(), wideCols), Y: blocks(g.OutC, wideRows), Z: blocks(n, group)},
+		Blocks:  driver.Dim{X: blocks(g.taps(), wideCols), Y: blocks(g.OutC, wideRows), Z: blocks(n, group) * parts},
 		Threads: driver.Dim{X: wideThreads},
 	}, driver.Ptr(rows), driver.Ptr(x), driver.Ptr(dy), driver.Ptr(g.forward), driver.Ptr(g.pixels), driver.Int(n),
 		s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9], s[10],
-		driver.Int(group), flag(vector(dy, g.OutH*g.OutW)), driver.Ptr(squares))
+		driver.Int(group), driver.Int(parts), flag(vector(dy, g.OutH*g.OutW)), driver.Ptr(squares))
 }
 
 // convSamples computes the weight gradient of every sample.
@@ -219,5 +225,8 @@ func bindConvSamples(b *binder, in *program.ConvSamples) bound {
 }
 
 func (c *convSamples) run(n int) {
-	c.m.weightGradients(c.what, c.g, c.out.p, c.a.p, c.b.p, n, 1, 0)
+	for from := 0; from < n; from += mostBlocks {
+		at := func(p driver.Pointer, width int) driver.Pointer { return p + driver.Pointer(from*width*real) }
+		c.m.weightGradients(c.what, c.g, at(c.out.p, c.g.w()), at(c.a.p, c.g.x()), at(c.b.p, c.g.y()), min(n-from, mostBlocks), 1, 1, 0)
+	}
 }

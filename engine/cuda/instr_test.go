@@ -126,9 +126,10 @@ func geometries() []program.ConvGeom {
 		make(2, 11, 10, 3, 3, 3, 1, 2, 2, 3, 2, 3),
 		make(4, 5, 1, 3, 1, 1, 1, 1, 0, 0, 1, 1),
 		make(1, 4, 4, 1, 4, 4, 1, 1, 0, 0, 1, 1),
-		make(2, 3, 3, 2, 3, 3, 1, 1, 2, 2, 1, 1), // windows with one element inside
-		make(1, 5, 5, 2, 2, 2, 3, 3, 0, 0, 1, 1), // inputs that no window reads
-		make(9, 4, 4, 3, 3, 3, 1, 1, 1, 1, 1, 1), // more taps than a tile
+		make(2, 3, 3, 2, 3, 3, 1, 1, 2, 2, 1, 1),   // windows with one element inside
+		make(1, 5, 5, 2, 2, 2, 3, 3, 0, 0, 1, 1),   // inputs that no window reads
+		make(9, 4, 4, 3, 3, 3, 1, 1, 1, 1, 1, 1),   // more taps than a tile
+		make(1, 13, 17, 2, 3, 3, 1, 1, 0, 0, 1, 1), // enough pixels for weights by parts of a sample
 	}
 }
 

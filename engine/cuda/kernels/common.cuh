@@ -15,6 +15,10 @@ typedef unsigned long long u64;
 #define KERNEL extern "C" __global__ void
 #define THREADS 256
 
+// WARP is the number of a thread's warp in a grid along x; warps may be more than
+// threads can be counted.
+#define WARP (int)(blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5))
+
 // The numbers of program.Func.
 enum Func { IDENTITY, RELU, TANH, SIGMOID, GELU, EXP, LOG, SQUARE, SQRT, INVERSE, NEG };
 
@@ -85,6 +89,12 @@ __device__ inline float derivative(int f, int order, bool fromOutput, float x) {
 __device__ inline double warp_sum(double v) {
   for (int o = 16; o > 0; o >>= 1) v += __shfl_xor_sync(0xffffffffu, v, o);
   return v;
+}
+// warp_sums is warp_sum of four values: their steps don't wait for each other.
+__device__ inline void warp_sums(double (&v)[4]) {
+  for (int o = 16; o > 0; o >>= 1)
+#pragma unroll
+    for (int j = 0; j < 4; j++) v[j] += __shfl_xor_sync(0xffffffffu, v[j], o);
 }
 __device__ inline float warp_max(float v) {
   for (int o = 16; o > 0; o >>= 1) v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, o));

@@ -54,6 +54,25 @@ template <class T> struct Windows {
   }
 };
 
+// put_pixels stores a tile of channels × (samples·pixels), whose first are m0 and n0, in
+// out, samples × channels × plane, or adds it there. Neighbouring threads have
+// neighbouring pixels, and a thread always the same one.
+template <class T>
+__device__ void put_pixels(T &tile, const float (&acc)[T::TM][T::TN], float *out, int m0, int channels, int n0, int columns, int plane,
+                           int accumulate, const Epilogue &epilogue) {
+  static_assert(T::SIZE % T::BN == 0, "whole rows of a tile at a time");
+  tile.stage(acc);
+  const int across = threadIdx.x % T::BN, column = n0 + across;
+  if (column >= columns) return;
+  const u64 first = (u64)(column / plane) * channels * plane + column % plane;
+#pragma unroll 1
+  for (int r = threadIdx.x / T::BN; r < T::BM && m0 + r < channels; r += T::SIZE / T::BN) {
+    const u64 at = first + (u64)(m0 + r) * plane;
+    const float c = tile.at(r, across);
+    out[at] = epilogue.apply(accumulate ? out[at] + c : c, m0 + r, at);
+  }
+}
+
 KERNEL __launch_bounds__(Wide::SIZE)
     conv_forward(float *y, const float *x, const float *w, const Tap *tap, const Pixel *pixel, int n, GEOM, int accumulate,
                  int vector_w, const float *bias, int func, const float *mask, int mask_func) {
@@ -67,20 +86,7 @@ KERNEL __launch_bounds__(Wide::SIZE)
   float acc[T::TM][T::TN];
   clear(acc);
   tile.multiply(acc, la, lb, 0, g.taps);
-  const Epilogue e = {bias, mask, func, mask_func};
-#pragma unroll
-  for (int j = 0; j < T::TN; j++) {
-    const int column = n0 + T::column() + j;
-    if (column >= columns) break;
-    const u64 first = (u64)(column / plane) * g.outC * plane + column % plane;
-#pragma unroll
-    for (int i = 0; i < T::TM; i++) {
-      const int o = m0 + T::row() + i;
-      if (o >= g.outC) break;
-      const u64 at = first + (u64)o * plane;
-      y[at] = e.apply(accumulate ? y[at] + acc[i][j] : acc[i][j], o, at);
-    }
-  }
+  put_pixels(tile, acc, y, m0, g.outC, n0, columns, plane, accumulate, {bias, mask, func, mask_func});
 }
 
 // Flipped loads A of the product for dx, inC × (outC·kH·kW): the weights of input
@@ -150,20 +156,7 @@ KERNEL __launch_bounds__(Wide::SIZE)
   float acc[T::TM][T::TN];
   clear(acc);
   tile.multiply(acc, la, lb, 0, g.taps);
-  const Epilogue e = {bias, mask, func, mask_func};
-#pragma unroll
-  for (int j = 0; j < T::TN; j++) {
-    const int column = n0 + T::column() + j;
-    if (column >= columns) break;
-    const u64 first = (u64)(column / plane) * g.inC * plane + column % plane;
-#pragma unroll
-    for (int i = 0; i < T::TM; i++) {
-      const int c = m0 + T::row() + i;
-      if (c >= g.inC) break;
-      const u64 at = first + (u64)c * plane;
-      dx[at] = e.apply(accumulate ? dx[at] + acc[i][j] : acc[i][j], c, at);
-    }
-  }
+  put_pixels(tile, acc, dx, m0, g.inC, n0, columns, plane, accumulate, {bias, mask, func, mask_func});
 }
 
 // Unfolded loads B of the product for dw of one sample, (outH·outW) × taps: x
@@ -189,38 +182,43 @@ struct Unfolded {
   }
 };
 
-// conv_weight computes the gradient of the weights over each group of samples,
-// groups×outC×taps. Where groups are single samples and squares is not null, it
-// also stores the sum of squares of each block's part: squares[sample·blocks +
-// block], blocks = gridDim.x·gridDim.y. Grid: (⌈taps/BN⌉, ⌈outC/BM⌉, ⌈n/group⌉).
+// conv_weight computes the gradient of the weights over each group of samples and
+// each of so many parts of the pixels, groups×parts×outC×taps. Where groups are single
+// samples, whole, and squares is not null, it also stores the sum of squares of each
+// block's part: squares[sample·blocks + block], blocks = gridDim.x·gridDim.y. Grid:
+// (⌈taps/BN⌉, ⌈outC/BM⌉, ⌈n/group⌉·parts).
 KERNEL __launch_bounds__(Wide::SIZE)
     conv_weight(float *dw, const float *x, const float *dy, const Tap *tap, const Pixel *pixel, int n, GEOM, int group,
-                int vector_dy, double *squares) {
+                int parts, int vector_dy, double *squares) {
   typedef Wide T;
   __shared__ T tile;
   __shared__ double scratch[32];
   const Geom g = GEOM_OF;
   const int plane = g.outH * g.outW, m0 = blockIdx.y * T::BM, n0 = blockIdx.x * T::BN;
-  const int i0 = blockIdx.z * group, i1 = min(n, i0 + group);
+  const int i0 = blockIdx.z / parts * group, i1 = min(n, i0 + group);
+  const int step = ceil_div(ceil_div(plane, parts), T::BK) * T::BK;
+  const int p1 = min(plane, (int)(blockIdx.z % parts + 1) * step), p0 = min(p1, (int)(blockIdx.z % parts) * step);
   float acc[T::TM][T::TN];
   clear(acc);
   for (int i = i0; i < i1; i++) {
     Rows<true> la = {dy + (u64)i * g.outC * plane, m0, g.outC, plane, vector_dy != 0};
     Unfolded lb = {x + (u64)i * g.inC * g.inH * g.inW, tap, pixel, n0, g.taps, g.inH, g.inW};
-    tile.multiply(acc, la, lb, 0, plane);
+    tile.multiply(acc, la, lb, p0, p1);
   }
   float *out = dw + (u64)blockIdx.z * g.outC * g.taps;
-  double sum = 0;
 #pragma unroll
   for (int i = 0; i < T::TM; i++)
 #pragma unroll
     for (int j = 0; j < T::TN; j++) {
       const int o = m0 + T::row() + i, column = n0 + T::column() + j;
-      if (o >= g.outC || column >= g.taps) continue;
-      out[(u64)o * g.taps + column] = acc[i][j];
-      sum += (double)acc[i][j] * acc[i][j];
+      if (o < g.outC && column < g.taps) out[(u64)o * g.taps + column] = acc[i][j];
     }
   if (!squares) return;
+  double sum = 0; // what lies outside is 0
+#pragma unroll
+  for (int i = 0; i < T::TM; i++)
+#pragma unroll
+    for (int j = 0; j < T::TN; j++) sum += (double)acc[i][j] * acc[i][j];
   sum = block_sum(sum, scratch);
   if (threadIdx.x == 0) squares[((u64)blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x] = sum;
 }

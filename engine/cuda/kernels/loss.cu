@@ -7,8 +7,7 @@ enum Loss { CROSS_ENTROPY, MSE, NO_LOSS };
 
 #define LOWEST -__int_as_float(0x7f800000)
 
-#define ROW                                                              \
-  const int i = (blockIdx.x * blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31
+#define ROW const int i = WARP, lane = threadIdx.x & 31
 
 // softmax_row stores the softmax of z in p and returns log Σ exp z, in every lane.
 // Each lane stores what it reads again itself.
@@ -57,11 +56,19 @@ KERNEL loss(int kind, float *z, const float *y, double *p, double *losses, doubl
   if (i < n) {
     float *zi = z + (u64)i * classes, g = 0;
     const float *yi = y + (u64)i * classes;
-    for (int c = 0; x && c < classes; c++) {
-      float s = 0;
-      for (int k = lane; k < terms; k += 32) s = fmaf(x[(u64)i * terms + k], w[(u64)c * terms + k], s);
-      s = (float)warp_sum(s);
-      if (lane == c) zi[c] = bias ? s + bias[c] : s;
+    for (int c = 0; x && c < classes; c += 4) {
+      float s[4] = {0, 0, 0, 0};
+      for (int k = lane; k < terms; k += 32) {
+        const float v = x[(u64)i * terms + k];
+#pragma unroll
+        for (int j = 0; j < 4; j++)
+          if (c + j < classes) s[j] = fmaf(v, w[(u64)(c + j) * terms + k], s[j]);
+      }
+      double total[4] = {s[0], s[1], s[2], s[3]};
+      warp_sums(total);
+#pragma unroll
+      for (int j = 0; j < 4; j++)
+        if (lane == c + j && c + j < classes) zi[c + j] = bias ? (float)total[j] + bias[c + j] : (float)total[j];
     }
     double *pi = p + (u64)i * classes, sum = 0;
     const double lse = kind == CROSS_ENTROPY ? softmax_row(pi, zi, classes, lane) : 0;

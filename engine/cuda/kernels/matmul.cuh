@@ -34,15 +34,31 @@ __device__ void matmul(const Product &q, int m0, int n0, int splits, int split, 
       if (row < q.m && column < q.n) partial[split * size + (u64)row * q.n + column] = tile.at(e / T::BN, e % T::BN);
     }
     if (!last_block(arrived, splits)) return;
+    // Element by element the parts are added in order; a thread's elements side by side,
+    // as each part is a trip to the second-level cache.
+    const int each = T::BM * T::BN / T::SIZE;
+    float sum[each];
+#pragma unroll
+    for (int i = 0; i < each; i++) sum[i] = 0;
+#pragma unroll 1
+    for (int s = 0; s < splits; s++)
+#pragma unroll
+      for (int i = 0; i < each; i++) {
+        const int e = threadIdx.x + i * T::SIZE, row = m0 + e / T::BN, column = n0 + e % T::BN;
+        if (row < q.m && column < q.n) sum[i] += fresh(partial + s * size + (u64)row * q.n + column);
+      }
+#pragma unroll
+    for (int i = 0; i < each; i++) {
+      const int e = threadIdx.x + i * T::SIZE;
+      tile.at(e / T::BN, e % T::BN) = sum[i];
+    }
   }
 #pragma unroll 1
   for (int e = threadIdx.x; e < T::BM * T::BN; e += T::SIZE) {
     const int row = m0 + e / T::BN, column = n0 + e % T::BN;
     if (row >= q.m || column >= q.n) continue;
     const u64 at = (u64)row * q.n + column;
-    float c = 0;
-    if (splits == 1) c = tile.at(e / T::BN, e % T::BN);
-    else for (int s = 0; s < splits; s++) c += fresh(partial + s * size + at);
+    float c = tile.at(e / T::BN, e % T::BN);
     if (q.accumulate) c += q.out[at];
     q.out[at] = epilogue.apply(c, column, at);
   }

@@ -2,8 +2,7 @@
 // arXiv:1510.01799): norms, products and Gram matrices. Sums are in float64.
 #include "common.cuh"
 
-#define ROW                                                              \
-  const int i = (blockIdx.x * blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31
+#define ROW const int i = WARP, lane = threadIdx.x & 31
 
 // row_dot returns ⟨a,b⟩ of two rows of one warp, in every lane.
 __device__ inline double row_dot(const float *a, const float *b, int cols, int lane) {

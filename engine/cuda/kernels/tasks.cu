@@ -14,7 +14,7 @@ struct RowTask {
 // tasks).
 KERNEL row_tasks(const RowTask *tasks) {
   const RowTask t = tasks[blockIdx.y];
-  const int r = (blockIdx.x * blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31;
+  const int r = WARP, lane = threadIdx.x & 31;
   if (r >= t.rows) return;
   const float *x = t.x + (u64)r * t.cols;
   double sum = 0;

@@ -15,7 +15,9 @@ struct Four { float v[4]; };
 // Tile is BM×BN elements of the result, made by (BM/TM)·(BN/TN) threads of TM×TN
 // elements each, in steps of BK along k. Two steps are in shared memory: one is
 // being multiplied while the next comes from device memory by way of registers.
-template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4> struct Tile {
+// Loads of several elements from shared memory need its alignment, which the compiler
+// gives to nothing smaller than float4 by itself.
+template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4> struct alignas(16) Tile {
   static const int BM = BM_, BN = BN_, BK = BK_, TM = TM_, TN = TN_;
   static const int SIZE = (BM / TM) * (BN / TN);     // threads of a block
   static const int LDA = BM + PAD, LDB = BN + PAD;   // rows in shared memory, padded
@@ -76,7 +78,7 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4> struct Tile 
       for (int j = 0; j < TN; j++) s[(m + i) * LDC + n + j] = acc[i][j];
     __syncthreads();
   }
-  __device__ float at(int row, int column) const { return ((const float *)this)[row * LDC + column]; }
+  __device__ float &at(int row, int column) { return ((float *)this)[row * LDC + column]; }
 
   // multiply adds the product over k0 ≤ k < k1 to acc. All threads call it.
   template <class A, class B>

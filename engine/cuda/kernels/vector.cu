@@ -72,7 +72,7 @@ KERNEL axpy(float *y, const float *x, float alpha, int size) {
 // does; c1 to c3 and the key are those of its stream. A warp makes the 128 signs of
 // one block of Philox.
 KERNEL signs(float *x, int size, u32 c1, u32 c2, u32 c3, u32 k0, u32 k1) {
-  const u32 block = (blockIdx.x * blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31;
+  const u32 block = WARP, lane = threadIdx.x & 31;
   u32 c[4] = {block, c1, c2, c3};
   philox(c, k0, k1);
 #pragma unroll
