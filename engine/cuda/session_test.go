@@ -39,6 +39,7 @@ var networks = []network{
 	{"cnn:conv6k3p1,gelu,maxpool2,conv9k3s2,relu,fc31,tanh,fc5", models.Shape{C: 2, H: 12, W: 11}, 5, op.MSE},
 	{"cnn:conv3k3,relu,avgpool2,conv5k2,sigmoid,gap,fc4", models.Shape{C: 1, H: 9, W: 8}, 4, op.CrossEntropy},
 	{"cnn:conv4k5,relu,maxpool2,conv5k3,relu,maxpool2,fc10", models.Shape{C: 1, H: 16, W: 16}, 10, op.CrossEntropy},
+	{"mlp:36-9-35", models.Shape{C: 1, H: 6, W: 6}, 35, op.CrossEntropy}, // more classes than the loss makes itself
 }
 
 // presets are what most runs train.
