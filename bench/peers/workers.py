@@ -14,9 +14,11 @@ import typing
 
 from environment import HERE
 
-# What makes OpenBLAS take its kernels for AVX-512, which it doesn't choose by itself
-# on AMD's processors; nothing where there is no AVX-512.
-AVX512 = {"OPENBLAS_CORETYPE": "SkylakeX"} if "avx512f" in pathlib.Path("/proc/cpuinfo").read_text() else {}
+# Settings of OpenBLAS by variant: kernels of its own choice, and where there is AVX-512
+# those for that, which it doesn't choose by itself on AMD's processors.
+OPENBLAS = {"": {}}
+if "avx512f" in pathlib.Path("/proc/cpuinfo").read_text():
+    OPENBLAS["SkylakeX"] = {"OPENBLAS_CORETYPE": "SkylakeX"}
 PAUSE = 0.03  # seconds between turns: threads of the last system stop spinning
 CALM = 0.1  # cores that others may take during a turn
 RETRIES = 3  # of a turn that was not calm

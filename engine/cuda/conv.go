@@ -133,12 +133,12 @@ func (c *convInput) run(n int) {
 		flag(c.accumulate), driver.Ptr(e.bias.p), driver.Int(int(e.f)), driver.Ptr(e.mask.p), driver.Int(int(e.df)))
 }
 
-// convWeight computes gradients of groups of samples and adds them, so many that
-// there are about two blocks a multiprocessor; groups are single samples where norms
-// are asked for, and where they are and there are too few, without norms, parts of samples.
+// convWeight computes gradients and adds them: of single samples where norms are asked
+// for, else of groups of samples, or of parts of the pixels of each, so that there are
+// about two blocks a multiprocessor.
 type convWeight struct {
 	convolution
-	rows    driver.Pointer // the groups' gradients
+	rows    driver.Pointer // the gradients to add
 	most    int            // gradients that rows has room for
 	squares driver.Pointer // of samples' gradients by block; 0 where no norms are known
 	later   bool           // adding them may wait for the end of the phase
@@ -179,8 +179,8 @@ func (c *convWeight) run(n int) {
 	noise := c.squares != 0 && m.noise
 	group, parts := 1, 1
 	if !noise {
-		group = max(1, n*c.blocks()/(2*m.multiprocessors))
-		parts = max(1, min(2*m.multiprocessors/(n*c.blocks()), c.most/n, g.OutH*g.OutW/leastPixels))
+		have, want := n*c.blocks(), 2*m.multiprocessors
+		group, parts = max(1, have/want), max(1, min(want/have, c.most/n, g.OutH*g.OutW/leastPixels))
 	}
 	for from := 0; from < n; from += c.most * group {
 		count := min(n-from, c.most*group)

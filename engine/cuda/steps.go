@@ -52,7 +52,7 @@ type steps struct {
 // of the gradient.
 type ring struct {
 	device driver.Pointer // slots·mostSteps rows, which the steps of all Starts fill one after the other
-	host   []float64      // see slotOf
+	host   []float64      // see slot
 }
 
 // started is a Start under way.
@@ -156,15 +156,10 @@ func (m *Machine) makeRing(row int) (r ring, err error) {
 	return r, err
 }
 
-// slotOf is where a ring has the results of a slot's Start on the host: room for the
-// largest batch, so that the results of the next Start, which may arrive while these
-// are read, lie elsewhere whatever both batches are.
-func (m *Machine) slotOf(r *ring, slot int, noise bool) []float64 {
-	if m.err != nil {
-		return nil
-	}
-	return r.host[slot*mostSteps*m.rowOfStep(m.capacity, noise):]
-}
+// slot is where a slot's Start has its results on the host: room for the largest
+// batch, so that the results of the next Start, which may arrive while these are read,
+// lie elsewhere whatever both batches are.
+func (r *ring) slot(k int) []float64 { return r.host[k*(len(r.host)/slots):] }
 
 // rowOfStep is how many numbers a step of n samples leaves.
 func (m *Machine) rowOfStep(n int, noise bool) int {
@@ -278,7 +273,7 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Op
 	}
 	if m.err == nil {
 		row := m.rowOfStep(batch, noise)
-		m.copy("results of steps", hostAddress(m.slotOf(t.ring, slot, noise)), t.ring.device+driver.Pointer(first*row*double), count*row*double)
+		m.copy("results of steps", hostAddress(t.ring.slot(slot)), t.ring.device+driver.Pointer(first*row*double), count*row*double)
 	}
 	if m.err == nil {
 		m.check(m.stream.Record(s.events[slot]))
@@ -373,16 +368,16 @@ func (m *Machine) Finish(losses []float64, correct []int, dots, normSqs, norms [
 		m.check(s.events[slot].Synchronize("waiting for steps"))
 	}
 	p, b := m.program, &m.buffers
-	results, length := &s.plain, m.rowOfStep(t.batch, t.noise)
+	results, length := s.plain.slot(slot), m.rowOfStep(t.batch, t.noise)
 	if t.noise {
-		results = &s.noisy
+		results = s.noisy.slot(slot)
 	}
 	for k := range t.count {
 		losses[k], correct[k] = math.NaN(), -1
 		if m.err != nil {
 			continue
 		}
-		row := m.slotOf(results, slot, t.noise)[k*length:][:length]
+		row := results[k*length:][:length]
 		losses[k] = row[b.doubleAt[p.Loss]]
 		if p.Correct != program.None {
 			correct[k] = int(row[b.doubleAt[p.Correct]])

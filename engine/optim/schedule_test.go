@@ -115,10 +115,9 @@ func TestRatesAreProportionalToTheBase(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawSchedule(t)
 		step, total := rapid.IntRange(0, 1000).Draw(t, "step"), rapid.IntRange(1, 1000).Draw(t, "total")
-		// Doubling is exact in binary, so this holds to the bit, of all but numbers too
-		// small to have all of theirs.
-		const normal = 0x1p-1022
-		if one, two := s.LR(0.1, step, total), s.LR(0.2, step, total); two != 2*one && one >= normal {
+		// Doubling is exact in binary, so this holds to the bit, of all but numbers so
+		// small that their last bit is the smallest there is.
+		if one, two := s.LR(0.1, step, total), s.LR(0.2, step, total); math.Abs(two-2*one) > 2*math.SmallestNonzeroFloat64 {
 			t.Fatalf("%+v: base 0.1 gives %v, base 0.2 gives %v", s, one, two)
 		}
 	})
