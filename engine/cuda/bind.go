@@ -5,6 +5,7 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"sgflow/engine/cuda/driver"
 	"sgflow/engine/program"
@@ -209,11 +210,15 @@ func (b *binder) final(id program.BufferID) bool {
 	return true
 }
 
-// canWait reports whether the instruction being bound may run at the end of its
-// phase: no other one uses the memory of out until then, or writes that of what it
-// reads.
+// canWait reports whether the instruction being bound may run at the end of its phase, and
+// of the Noise phase where that follows: no other one uses the memory of out until then,
+// or writes that of what it reads.
 func (b *binder) canWait(out program.BufferID, reads ...program.BufferID) bool {
-	for _, in := range b.p.Phases[b.phase][b.place+1:] {
+	after := b.p.Phases[b.phase][b.place+1:]
+	if b.phase == program.Gradient {
+		after = slices.Concat(after, b.p.Phases[program.Noise])
+	}
+	for _, in := range after {
 		for _, id := range append(program.Reads(in), program.Writes(in)...) {
 			if b.overlap(id, out) {
 				return false

@@ -29,15 +29,15 @@
 // There a launch costs more than what it does. So a product has its bias, its
 // activation and its mask as epilogue; a last dense layer of few classes, the loss, what
 // is classified rightly, the gradient at the logits and what goes back through the layer
-// are one launch; the gradients of the weights and biases of dense layers are put off to
-// the end of a phase and made by one launch; so are all norms; and a step of the
-// optimizer is one launch over all parameters, which also keeps what the step has to
-// tell. A step of the MLP preset is seven launches.
+// are one launch; and the gradients of the weights and biases of dense layers are put off
+// to the end and made by one launch, with all norms of samples' gradients.
 //
-// Training that measures nothing else stays on the device (Start, Finish): the
+// Training that measures no more than noise stays on the device (Start, Finish): the
 // data set is there as bytes, a batch is gathered by a kernel, one graph is a whole
-// step, a counter in device memory tells it which, and losses come back in bulk
-// while the next steps run.
+// step, a counter in device memory tells it which, and losses, norms and sums over the
+// gradient come back in bulk while the next steps run. There the launch that makes the
+// gradient also makes the optimizer's step, element by element. A step of the MLP preset
+// is six launches, with noise or without.
 //
 // # Reproducibility
 //

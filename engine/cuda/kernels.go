@@ -14,8 +14,8 @@ type kernelSet struct {
 	unary, binary, scale, fill, addBias, transpose, result    driver.Kernel
 	columnSums, rowTasks, tasks, reduce, repeat               driver.Kernel
 	loss, softmaxRows, lossGrad, lossHess, softmax            driver.Kernel
-	normTasks, dotTasks, gram, addMeans, scaleRows, square    driver.Kernel
-	vectorSums, partSums, axpy, signs, update, adam           driver.Kernel
+	dotTasks, gram, addMeans, scaleRows, square               driver.Kernel
+	vectorSums, partSums, axpy, signs, update                 driver.Kernel
 	gather                                                    driver.Kernel
 }
 
@@ -32,9 +32,9 @@ func loadKernels(module *driver.Module) (k kernelSet, err error) {
 		"transpose": &k.transpose, "result": &k.result,
 		"column_sums": &k.columnSums, "row_tasks": &k.rowTasks, "tasks": &k.tasks, "reduce": &k.reduce, "repeat": &k.repeat,
 		"loss": &k.loss, "softmax_rows": &k.softmaxRows, "loss_grad": &k.lossGrad, "loss_hess": &k.lossHess, "softmax": &k.softmax,
-		"norm_tasks": &k.normTasks, "dot_tasks": &k.dotTasks, "gram": &k.gram, "add_means": &k.addMeans,
+		"dot_tasks": &k.dotTasks, "gram": &k.gram, "add_means": &k.addMeans,
 		"scale_rows": &k.scaleRows, "square": &k.square,
-		"vector_sums": &k.vectorSums, "part_sums": &k.partSums, "axpy": &k.axpy, "signs": &k.signs, "update": &k.update, "adam": &k.adam,
+		"vector_sums": &k.vectorSums, "part_sums": &k.partSums, "axpy": &k.axpy, "signs": &k.signs, "update": &k.update,
 		"gather": &k.gather,
 	} {
 		if *kernel, err = module.Kernel(name); err != nil {

@@ -417,14 +417,20 @@ func (m *Machine) queueGradient(n int) {
 	m.backward(m.phases[program.Gradient], n)
 }
 
-// backward queues list, which is the Gradient phase or like it.
+// backward queues list, which is the Gradient phase or like it, norms and results.
 func (m *Machine) backward(list []bound, n int) {
-	m.clear(m.buffers.grad, m.gradGaps)
-	m.runList(list, n)
-	if m.noise {
-		m.run(program.Noise, n)
-	}
+	m.queueBackward(list, n)
+	m.flush()
 	m.results()
+}
+
+// queueBackward queues list and norms, but for what they put off.
+func (m *Machine) queueBackward(list []bound, n int) {
+	m.clear(m.buffers.grad, m.gradGaps)
+	m.queue(list, n)
+	if m.noise {
+		m.queue(m.phases[program.Noise], n)
+	}
 }
 
 func (m *Machine) clear(x []float32, gaps []program.Interval) {
@@ -485,12 +491,17 @@ func (m *Machine) queueProduct(n int) {
 func (m *Machine) run(ph program.Phase, n int) { m.runList(m.phases[ph], n) }
 
 func (m *Machine) runList(list []bound, n int) {
+	m.queue(list, n)
+	m.flush()
+}
+
+// queue queues instructions but for what they put off.
+func (m *Machine) queue(list []bound, n int) {
 	for _, in := range list {
 		if in != nil {
 			in.run(n)
 		}
 	}
-	m.flush()
 }
 
 // Split calls f for consecutive pieces [from, to) that make up [0, n), each once,

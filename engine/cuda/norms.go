@@ -7,7 +7,7 @@ import (
 	"sgflow/engine/program"
 )
 
-// normTask is an entry of the norm kernel's table; see kernels/samples.cu.
+// normTask is an entry of a kernel's table; see kernels/norms.cuh.
 type normTask struct {
 	norms, squares, a, b     driver.Pointer
 	colsA, colsB, parts, add int32
@@ -17,14 +17,13 @@ type normTask struct {
 type norms struct {
 	m     *Machine
 	tasks []normTask
-	table driver.Pointer
 }
 
 func (r *norms) run(n int) {
-	r.m.flush() // sums that norms are taken of
-	g := warps(n)
-	g.Blocks.Y = len(r.tasks)
-	r.m.launch("noise", r.m.kernels.normTasks, g, driver.Ptr(r.table), driver.Int(n))
+	if len(r.m.pending.norms) > 0 { // which these are added to
+		r.m.flush()
+	}
+	r.m.addNorms(r.tasks, n)
 }
 
 // summedFirst sums planes before their norms are taken, where the Gradient phase
@@ -84,12 +83,28 @@ func (b *binder) addNorms(id program.BufferID, t normTask) {
 	b.noise[at].tasks = append(b.noise[at].tasks, t)
 }
 
-// finishNoise ends the Noise phase with the launches of its norms. The
-// instructions bound before only prepare what the norms read.
+// finishNoise ends the Noise phase with the launches of its norms. What the Gradient phase
+// has put off may go with them: norms don't depend on it, and other instructions, if
+// there are such, wait for it.
 func (b *binder) finishNoise(list []bound) []bound {
+	for k, in := range list {
+		if _, first := in.(*summedFirst); in != nil && !first {
+			list[k] = afterPending{b.m, in}
+		}
+	}
 	for _, r := range b.noise {
-		r.table = upload(b, "table of norms", r.tasks, 48)
 		list = append(list, r)
 	}
 	return list
+}
+
+// afterPending runs an instruction after what was put off.
+type afterPending struct {
+	m *Machine
+	bound
+}
+
+func (a afterPending) run(n int) {
+	a.m.flush()
+	a.bound.run(n)
 }

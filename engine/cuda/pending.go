@@ -32,11 +32,14 @@ type pending struct {
 	rows     []rowTask // done before the others
 	products []productTask
 	columns  []columnTask
+	norms    []normTask
+	samples  int // that norms are of
 	blocks   int // of the products
 
 	rowTables     []fixedTable[rowTask]
 	productTables []fixedTable[productTask]
 	columnTables  []fixedTable[columnTask]
+	normTables    []fixedTable[normTask]
 }
 
 // fixedTable is a table in device memory that stays as it is, as graphs read it.
@@ -61,9 +64,19 @@ func (m *Machine) addProduct(t productTask) {
 	p.products = append(p.products, t)
 }
 
-// flush queues what was put off. It is called at the end of every list of
-// instructions, and by those that can't wait.
-func (m *Machine) flush() {
+// addNorms puts off norms of n samples. Tasks that store the same norms must not be put
+// off together.
+func (m *Machine) addNorms(tasks []normTask, n int) {
+	m.pending.norms, m.pending.samples = append(m.pending.norms, tasks...), n
+}
+
+// flush queues what was put off. It is called at the end of a run's instructions, and by
+// those that can't wait.
+func (m *Machine) flush() { m.flushWith(optimizerArgs{}, rowArgs{}, 0) }
+
+// flushWith is flush where, with an optimizer, what was put off are all of the gradient's
+// elements, which make its step, and last is where the gradient before is kept.
+func (m *Machine) flushWith(by optimizerArgs, row rowArgs, last driver.Pointer) {
 	p := &m.pending
 	if len(p.rows) > 0 {
 		most := slices.MaxFunc(p.rows, func(a, b rowTask) int { return int(a.rows - b.rows) }).rows
@@ -71,18 +84,54 @@ func (m *Machine) flush() {
 			Blocks: driver.Dim{X: blocks(int(most), 8), Y: len(p.rows)}, Threads: driver.Dim{X: 256},
 		}, driver.Ptr(fixed(m, &p.rowTables, p.rows, 24)))
 	}
-	if len(p.products)+len(p.columns) > 0 {
-		grid := p.blocks
-		for k := range p.columns {
-			t := &p.columns[k]
-			t.first = int32(grid)
-			grid += blocks(int(t.cols), 32)
-		}
-		m.launch("gradients of weights and biases", m.kernels.tasks, driver.Grid{Blocks: driver.Dim{X: grid}, Threads: driver.Dim{X: smallThreads}},
-			driver.Ptr(fixed(m, &p.productTables, p.products, 56)), driver.Int(len(p.products)),
-			driver.Ptr(fixed(m, &p.columnTables, p.columns, 32)), driver.Int(len(p.columns)))
+	grid := p.blocks
+	for k := range p.columns {
+		t := &p.columns[k]
+		t.first = int32(grid)
+		grid += blocks(int(t.cols), columnsTogether)
 	}
-	p.rows, p.products, p.columns, p.blocks = p.rows[:0], p.products[:0], p.columns[:0], 0
+	if grid += len(p.norms) * blocks(p.samples, smallThreads/32); grid > 0 {
+		args := []driver.Arg{
+			driver.Ptr(fixed(m, &p.productTables, p.products, 56)), driver.Int(len(p.products)),
+			driver.Ptr(fixed(m, &p.columnTables, p.columns, 32)), driver.Int(len(p.columns)),
+			driver.Ptr(fixed(m, &p.normTables, p.norms, 48)), driver.Int(len(p.norms)),
+			driver.Ptr(address(m.buffers.grad)), driver.Ptr(last),
+		}
+		row.n = p.samples
+		m.launch("gradients of weights and biases, norms", m.kernels.tasks, driver.Grid{Blocks: driver.Dim{X: grid}, Threads: driver.Dim{X: smallThreads}},
+			append(append(args, by.list()...), row.list()...)...)
+	}
+	p.rows, p.products, p.columns, p.norms = p.rows[:0], p.products[:0], p.columns[:0], p.norms[:0]
+	p.blocks, p.samples = 0, 0
+}
+
+// columnsTogether is how many sums of columns one block makes.
+const columnsTogether = 32
+
+// elements calls f with the place and the number of the elements that each product and
+// sum of columns will store, and in how many blocks, in the order of the blocks.
+func (p *pending) elements(f func(out driver.Pointer, n, blocksOf int)) {
+	for _, t := range p.products {
+		f(t.out, int(t.rows*t.cols), blocks(int(t.rows), smallTile)*blocks(int(t.cols), smallTile))
+	}
+	for _, t := range p.columns {
+		f(t.out, int(t.cols), blocks(int(t.cols), columnsTogether))
+	}
+}
+
+// reads calls f with every operand of the tasks.
+func (p *pending) reads(f func(driver.Pointer)) {
+	for _, t := range p.products {
+		f(t.a)
+		f(t.b)
+	}
+	for _, t := range p.columns {
+		f(t.x)
+	}
+	for _, t := range p.norms {
+		f(t.a)
+		f(t.b)
+	}
 }
 
 // fixed returns the table of the tasks, of so many bytes each; 0 where there are none.

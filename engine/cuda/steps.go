@@ -5,6 +5,7 @@ package cuda
 import (
 	"fmt"
 	"math"
+	"slices"
 	"unsafe"
 
 	"sgflow/engine/cuda/driver"
@@ -16,10 +17,6 @@ import (
 // the batches' indices are there; one graph is a whole step, and a counter in
 // device memory tells it which one. What steps have to tell goes to a ring that
 // is copied to the host while the next steps run.
-
-// stepNumbers is how many numbers an optimizer may have that differ from step to step:
-// SGD has its rate, Adam three.
-const stepNumbers = 3
 
 // mostSteps is how many steps a Start has at most, slots how many may be under way.
 const (
@@ -34,7 +31,7 @@ type steps struct {
 	plane                  int // elements of a channel
 
 	indices driver.Pointer // slots·mostSteps·capacity
-	numbers driver.Pointer // slots·mostSteps·stepNumbers
+	numbers driver.Pointer // slots·mostSteps·optimizerNumbers
 	counter driver.Pointer
 	loss    *loss // which counts the steps
 	host    struct {
@@ -42,15 +39,32 @@ type steps struct {
 		numbers []float64
 	}
 	plain, noisy ring // of steps without noise and with
+	ends         map[endKey]*end
 	events       [slots]*driver.Event
 	started      []started // the Starts under way, the earliest first
 	next         int       // slot of the next Start
 }
 
+// endKey is what the end of a step depends on.
+type endKey struct {
+	n     int
+	noise bool
+}
+
+// end is how a step ends.
+type end struct {
+	// fused is set where the last launch for the gradient makes every element of it, so
+	// that they can make the optimizer's step; else that is a launch of its own.
+	fused bool
+	// owners are the parameters over whose gradient's elements, or some of them, each pair
+	// of the sums is that a step with noise leaves.
+	owners []int
+}
+
 // ring is where steps leave their results, a row each: all scalars; of steps with
-// noise also all norms, n for each parameter, and two sums for each parameter's part
-// of the gradient.
+// noise also all norms, n for each parameter, and the sums over the gradient's parts.
 type ring struct {
+	row    int            // numbers that the largest step leaves
 	device driver.Pointer // slots·mostSteps rows, which the steps of all Starts fill one after the other
 	host   []float64      // see slot
 }
@@ -59,6 +73,8 @@ type ring struct {
 type started struct {
 	count, batch int
 	noise        bool
+	end          *end
+	results      []float64
 }
 
 // mostRing is how many bytes the ring of steps with noise may have: at batch sizes for
@@ -113,7 +129,7 @@ func (m *Machine) makeSteps(pixels []uint8, labels []int32, values []float32) (e
 		return p
 	}
 	s.pixels, s.labels, s.values = device("data set", len(pixels)), device("labels", len(labels)*4), device("values of bytes", len(values)*real)
-	s.indices, s.numbers = device("indices of batches", slots*mostSteps*m.capacity*4), device("learning rates", slots*mostSteps*stepNumbers*double)
+	s.indices, s.numbers = device("indices of batches", slots*mostSteps*m.capacity*4), device("learning rates", slots*mostSteps*optimizerNumbers*double)
 	s.counter = device("counter of steps", 4)
 	if err != nil {
 		return err
@@ -127,11 +143,7 @@ func (m *Machine) makeSteps(pixels []uint8, labels []int32, values []float32) (e
 			return err
 		},
 		func() (err error) {
-			s.host.numbers, err = pinned[float64](m, "learning rates", slots*mostSteps*stepNumbers)
-			return err
-		},
-		func() (err error) {
-			s.plain, err = m.makeRing(m.rowOfStep(m.capacity, false))
+			s.host.numbers, err = pinned[float64](m, "learning rates", slots*mostSteps*optimizerNumbers)
 			return err
 		},
 	} {
@@ -139,6 +151,7 @@ func (m *Machine) makeSteps(pixels []uint8, labels []int32, values []float32) (e
 			return err
 		}
 	}
+	s.ends = map[endKey]*end{}
 	for k := range s.events {
 		if s.events[k], err = m.ctx.NewEvent(); err != nil {
 			return err
@@ -147,27 +160,36 @@ func (m *Machine) makeSteps(pixels []uint8, labels []int32, values []float32) (e
 	return nil
 }
 
-// makeRing allocates a ring with rows of so many numbers.
-func (m *Machine) makeRing(row int) (r ring, err error) {
-	if r.device, err = m.memory.device("results of steps", slots*mostSteps*row*double); err != nil {
-		return r, err
+// reserve makes a ring, or another one, where rows are longer than r has. What Starts
+// that are under way leave stays where it is.
+func (m *Machine) reserve(r *ring, row int) {
+	if row <= r.row || m.err != nil {
+		return
 	}
-	r.host, err = pinned[float64](m, "results of steps", slots*mostSteps*row)
-	return r, err
+	var err error
+	r.row = row
+	if r.device, err = m.memory.device("results of steps", slots*mostSteps*row*double); err == nil {
+		r.host, err = pinned[float64](m, "results of steps", slots*mostSteps*row)
+	}
+	m.check(err)
 }
 
 // slot is where a slot's Start has its results on the host: room for the largest
 // batch, so that the results of the next Start, which may arrive while these are read,
 // lie elsewhere whatever both batches are.
-func (r *ring) slot(k int) []float64 { return r.host[k*(len(r.host)/slots):] }
+func (r *ring) slot(k int) []float64 { return r.host[k*mostSteps*r.row:][:mostSteps*r.row] }
 
-// rowOfStep is how many numbers a step of n samples leaves.
-func (m *Machine) rowOfStep(n int, noise bool) int {
-	if !noise {
-		return m.buffers.scalars
+// rowOfStep is where a step of n samples leaves its results in r.
+func (m *Machine) rowOfStep(r *ring, n int, noise bool, e *end) rowArgs {
+	row := rowArgs{ring: r.device, results: m.buffers.doubles, count: m.buffers.scalars, capacity: m.capacity, n: n}
+	if noise {
+		row.planes, row.sums = m.normPlanes(), 2*len(e.owners)
 	}
-	return m.buffers.scalars + m.normPlanes()*n + 2*len(m.program.Params)
+	return row
 }
+
+// size is how many numbers the row has.
+func (r *rowArgs) size() int { return r.count + r.planes*r.n + r.sums }
 
 // normPlanes is how many arrays of norms there are behind the scalars.
 func (m *Machine) normPlanes() int { return (m.buffers.doubleCount - m.buffers.scalars) / m.capacity }
@@ -175,12 +197,56 @@ func (m *Machine) normPlanes() int { return (m.buffers.doubleCount - m.buffers.s
 // NoisySteps reports whether Start can be asked for noise: where every parameter has
 // a rule for the norms of samples' gradients, and there is room for them.
 func (m *Machine) NoisySteps() bool {
+	if m.program.BatchCoupled || m.err != nil {
+		return false
+	}
 	for _, p := range m.program.Params {
 		if p.Norms == program.None {
 			return false
 		}
 	}
-	return !m.program.BatchCoupled && slots*mostSteps*m.rowOfStep(m.capacity, true)*double <= mostRing
+	row := m.rowOfStep(&ring{}, m.capacity, true, m.endOf(m.capacity, true))
+	return slots*mostSteps*row.size()*double <= mostRing
+}
+
+// endOf returns how steps of n samples end. It finds out by a rehearsal.
+func (m *Machine) endOf(n int, noise bool) *end {
+	s, p, params := &m.steps, &m.pending, m.program.Params
+	if e := s.ends[endKey{n, noise}]; e != nil {
+		return e
+	}
+	before, dry := m.noise, m.dry
+	m.noise, m.dry = noise, true
+	m.queueBackward(m.phases[program.Gradient], n)
+	e := &end{fused: len(m.gradGaps) == 0 && (!noise || len(p.norms) == m.normPlanes())}
+	first, left := address(m.buffers.grad), m.program.NumParams
+	p.elements(func(out driver.Pointer, n, blocks int) {
+		at := int(out-first) / real
+		owner := slices.IndexFunc(params, func(q program.Parameter) bool { return q.Offset <= at && at+n <= q.Offset+q.Size })
+		if out < first || owner < 0 {
+			e.fused = false
+		}
+		left -= n
+		for range blocks {
+			e.owners = append(e.owners, owner)
+		}
+	})
+	theta := address(m.buffers.theta)
+	p.reads(func(x driver.Pointer) {
+		if theta <= x && x < theta+driver.Pointer(m.program.NumParams*real) {
+			e.fused = false // they would see parameters that have moved
+		}
+	})
+	m.flush() // as it is a rehearsal, this forgets what was put off
+	m.noise, m.dry = before, dry
+	if e.fused = e.fused && left == 0; !e.fused {
+		e.owners = e.owners[:0]
+		for k := range params {
+			e.owners = append(e.owners, k)
+		}
+	}
+	s.ends[endKey{n, noise}] = e
+	return e
 }
 
 // pinned returns n elements of pinned host memory.
@@ -226,74 +292,71 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Op
 	case last != nil && (!noise || len(last) != m.program.NumParams):
 		panic(badVector)
 	}
-	slot := s.next
+	slot, first := s.next, s.next*mostSteps
 	s.next = (s.next + 1) % slots
-	s.started = append(s.started, started{count, batch, noise})
 	m.loaded, m.batch, m.pulled = 0, 0, false
 	m.changed()
+	t := step{n: batch, noise: noise, end: m.endOf(batch, noise), ring: &s.plain, last: m.near(last)}
+	if noise {
+		t.ring = &s.noisy
+	}
+	largest := m.rowOfStep(t.ring, m.capacity, noise, t.end)
+	m.reserve(t.ring, largest.size())
+	begun := started{count: count, batch: batch, noise: noise, end: t.end}
+	if m.err == nil {
+		begun.results = t.ring.slot(slot)
+	}
+	s.started = append(s.started, begun)
 	if m.err != nil {
 		return
 	}
-	first := slot * mostSteps
 	// On the host each slot has its own room, as the copies of an earlier Start may
 	// still be under way; on the device they come one after the other.
-	mine, numbers := s.host.indices[first*m.capacity:], s.host.numbers[first*stepNumbers:]
+	mine, numbers := s.host.indices[first*m.capacity:], s.host.numbers[first*optimizerNumbers:]
 	copy(mine, indices)
-	width := numbersOf(numbers, rates, &by)
+	storeNumbers(numbers, rates, &by)
 	m.copy("indices of batches", s.indices+driver.Pointer(first*batch*4), hostAddress(mine), count*batch*4)
-	m.copy("learning rates", s.numbers+driver.Pointer(first*width*double), hostAddress(numbers), count*width*double)
+	m.copy("learning rates", s.numbers+driver.Pointer(first*optimizerNumbers*double), hostAddress(numbers), count*optimizerNumbers*double)
 	if m.err == nil {
 		m.check(m.stream.Fill("counter of steps", s.counter, uint32(first), 1))
 	}
-	t := step{n: batch, noise: noise, ring: &s.plain, last: m.near(last)}
-	if noise {
-		if t.ring = &s.noisy; t.ring.host == nil && m.err == nil {
-			var err error
-			s.noisy, err = m.makeRing(m.rowOfStep(m.capacity, true))
-			m.check(err)
-		}
+	by.Update.LR, by.Adam.LR, by.Adam.Step = 0, 0, 1 // these are in numbers
+	switch {
+	case by.First != nil:
+		t.by = m.adam(m.near(by.First), m.near(by.Second), by.Adam)
+	case by.Update.Momentum != 0:
+		t.by = m.sgd(m.near(by.Velocity), by.Update)
+	default:
+		t.by = m.sgd(0, by.Update)
 	}
-	var rule string
-	if by.First != nil {
-		t.first, t.second, t.adam = m.near(by.First), m.near(by.Second), by.Adam
-		t.adam.LR, t.adam.Step = 0, 1
-		rule = fmt.Sprintf("Adam %+v with moments %x and %x", t.adam, t.first, t.second)
-	} else {
-		if by.Update.Momentum != 0 {
-			t.velocity = m.near(by.Velocity)
-		}
-		t.update = by.Update
-		t.update.LR = 0
-		rule = fmt.Sprintf("%+v with velocity %x", t.update, t.velocity)
-	}
-	key := run{what: fmt.Sprintf("step of %s and gradient %x", rule, t.last), n: batch, noise: noise}
+	t.by.numbers, t.by.step = s.numbers, s.counter
+	key := run{what: fmt.Sprintf("step by %+v, gradient %x, results %x", t.by, t.last, t.ring.device), n: batch, noise: noise}
 	m.noise, m.toGradient = noise, true
 	for range count {
 		m.graph(key, func() { m.queueStep(&t) })
 	}
-	if m.err == nil {
-		row := m.rowOfStep(batch, noise)
-		m.copy("results of steps", hostAddress(t.ring.slot(slot)), t.ring.device+driver.Pointer(first*row*double), count*row*double)
-	}
+	row := m.rowOfStep(t.ring, batch, noise, t.end)
+	m.copy("results of steps", hostAddress(begun.results), t.ring.device+driver.Pointer(first*row.size()*double), count*row.size()*double)
 	if m.err == nil {
 		m.check(m.stream.Record(s.events[slot]))
 	}
 }
 
-// numbersOf stores what differs from step to step of the optimizer, at most stepNumbers
-// numbers for each, and returns how many those are.
-func numbersOf(numbers, rates []float64, by *optim.Optimizer[float32]) (width int) {
-	if by.First == nil {
-		copy(numbers, rates)
-		return 1
-	}
+// storeNumbers stores what differs from step to step of the optimizer, a row of
+// optimizerNumbers for each.
+func storeNumbers(numbers, rates []float64, by *optim.Optimizer[float32]) {
 	for k, lr := range rates {
+		row := numbers[optimizerNumbers*k:]
+		if by.First == nil {
+			u := by.Update
+			u.LR = lr
+			row[0], row[1], row[2] = lr, 0, u.Keep()
+			continue
+		}
 		u := by.Adam
 		u.LR, u.Step = lr, u.Step+k
-		row := numbers[stepNumbers*k:]
 		row[0], row[1], row[2] = u.Rate(), u.Scale(), u.Keep()
 	}
-	return stepNumbers
 }
 
 // near returns where the device sees x, which must be its own memory.
@@ -314,13 +377,10 @@ const farVector = "cuda: the velocity or gradient of steps is no NewVector"
 type step struct {
 	n     int
 	noise bool
+	end   *end
+	by    optimizerArgs
 	last  driver.Pointer // the gradient of the step before, 0 for none
 	ring  *ring
-
-	// The optimizer: Adam where first is not 0.
-	update                  optim.Update
-	adam                    optim.AdamUpdate
-	velocity, first, second driver.Pointer
 }
 
 // queueStep queues one step.
@@ -332,23 +392,17 @@ func (m *Machine) queueStep(t *step) {
 	m.stepping = true
 	m.run(program.Forward, n)
 	m.stepping = false
-	m.clear(m.buffers.grad, m.gradGaps)
-	m.runList(m.phases[program.Gradient], n)
-	planes, parts := 0, 0
+	m.queueBackward(m.phases[program.Gradient], n)
+	row := m.rowOfStep(t.ring, n, t.noise, t.end)
+	if t.end.fused {
+		m.flushWith(t.by, row, t.last)
+		return
+	}
+	m.flush()
 	if t.noise {
-		m.run(program.Noise, n)
-		planes, parts = m.normPlanes(), 2*len(p.Params)
 		m.queuePartSums(t.last, address(m.buffers.grad), m.vectors.stepSums)
 	}
-	row := rowArgs{
-		driver.Ptr(t.ring.device), driver.Ptr(m.buffers.doubles), driver.Int(m.buffers.scalars),
-		driver.Int(planes), driver.Int(m.capacity), driver.Int(n), driver.Ptr(m.vectors.stepSums), driver.Int(parts),
-	}
-	if t.first != 0 {
-		m.queueAdam(t.first, t.second, t.adam, s.numbers, row)
-	} else {
-		m.queueUpdate(t.velocity, t.update, s.numbers, row)
-	}
+	m.queueUpdate(t.by, row, m.vectors.stepSums)
 }
 
 // Finish waits for the steps of the earliest Start that was not finished, stores
@@ -368,29 +422,31 @@ func (m *Machine) Finish(losses []float64, correct []int, dots, normSqs, norms [
 		m.check(s.events[slot].Synchronize("waiting for steps"))
 	}
 	p, b := m.program, &m.buffers
-	results, length := s.plain.slot(slot), m.rowOfStep(t.batch, t.noise)
-	if t.noise {
-		results = s.noisy.slot(slot)
-	}
+	row := m.rowOfStep(&ring{}, t.batch, t.noise, t.end)
 	for k := range t.count {
 		losses[k], correct[k] = math.NaN(), -1
 		if m.err != nil {
 			continue
 		}
-		row := results[k*length:][:length]
-		losses[k] = row[b.doubleAt[p.Loss]]
+		results := t.results[k*row.size():][:row.size()]
+		losses[k] = results[b.doubleAt[p.Loss]]
 		if p.Correct != program.None {
-			correct[k] = int(row[b.doubleAt[p.Correct]])
+			correct[k] = int(results[b.doubleAt[p.Correct]])
 		}
 		if !t.noise {
 			continue
 		}
-		sums := row[length-2*len(p.Params):]
+		first, params := k*len(p.Params), len(p.Params)
+		clear(dots[first:][:params])
+		clear(normSqs[first:][:params])
+		sums := results[row.size()-row.sums:]
+		for q, owner := range t.end.owners {
+			dots[first+owner] += sums[2*q]
+			normSqs[first+owner] += sums[2*q+1]
+		}
 		for q, param := range p.Params {
-			at := k*len(p.Params) + q
-			dots[at], normSqs[at] = sums[2*q], sums[2*q+1]
 			plane := (b.doubleAt[param.Norms] - b.scalars) / m.capacity
-			copy(norms[at*t.batch:][:t.batch], row[b.scalars+plane*t.batch:])
+			copy(norms[(first+q)*t.batch:][:t.batch], results[b.scalars+plane*t.batch:])
 		}
 	}
 	return t.count

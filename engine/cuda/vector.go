@@ -7,7 +7,6 @@ import (
 	"unsafe"
 
 	"sgflow/engine/cuda/driver"
-	"sgflow/engine/optim"
 	"sgflow/engine/rng"
 )
 
@@ -238,56 +237,3 @@ func (m *Machine) Signs(x []float32, stream rng.Stream) {
 		word(counter[1]), word(counter[2]), word(counter[3]), word(key[0]), word(key[1]))
 	m.done()
 }
-
-// Step moves θ by one optimizer step along −ḡ, with the bits of optim.Step.
-// velocity has P elements, or is nil where u.Momentum is 0.
-func (m *Machine) Step(velocity []float32, u optim.Update) {
-	if len(velocity) != m.program.NumParams && (velocity != nil || u.Momentum != 0) {
-		panic(badVector)
-	}
-	var v driver.Pointer
-	if u.Momentum != 0 {
-		v = m.change(0, velocity)
-	}
-	m.queueUpdate(v, u, 0, rowArgs{})
-	if m.staging[0].to != nil {
-		m.done()
-	}
-}
-
-// Adam moves θ by one step of Adam along −ḡ, with the bits of optim.AdamStep. The
-// moments have P elements.
-func (m *Machine) Adam(first, second []float32, u optim.AdamUpdate) {
-	if len(first) != m.program.NumParams || len(second) != m.program.NumParams {
-		panic(badVector)
-	}
-	p, q := m.change(0, first), m.change(1, second)
-	m.queueAdam(p, q, u, 0, rowArgs{})
-	if m.staging[0].to != nil || m.staging[1].to != nil {
-		m.done()
-	}
-}
-
-// queueAdam queues a step of Adam. numbers are as the kernel takes them, and row where
-// a step that stays on the device leaves its results.
-func (m *Machine) queueAdam(first, second driver.Pointer, u optim.AdamUpdate, numbers driver.Pointer, row rowArgs) {
-	m.launch("update", m.kernels.adam, elements(m.program.NumParams), append([]driver.Arg{
-		driver.Ptr(address(m.buffers.theta)), driver.Ptr(address(m.buffers.grad)), driver.Ptr(first), driver.Ptr(second), driver.Int(m.program.NumParams),
-		driver.Float32(float32(u.Coupled())), driver.Float32(float32(1 - u.Beta1)), driver.Float32(float32(u.Beta2)), driver.Float32(float32(1 - u.Beta2)),
-		driver.Float32(float32(u.Epsilon)), driver.Float64(u.Rate()), driver.Float64(u.Scale()), driver.Float64(u.Keep()),
-		driver.Ptr(numbers), driver.Ptr(m.steps.counter),
-	}, row[:]...)...)
-}
-
-// queueUpdate queues a step of SGD; rates and row are as the numbers and row of
-// queueAdam.
-func (m *Machine) queueUpdate(velocity driver.Pointer, u optim.Update, rates driver.Pointer, row rowArgs) {
-	m.launch("update", m.kernels.update, elements(m.program.NumParams), append([]driver.Arg{
-		driver.Ptr(address(m.buffers.theta)), driver.Ptr(address(m.buffers.grad)), driver.Ptr(velocity), driver.Int(m.program.NumParams),
-		driver.Float64(u.LR), driver.Float64(u.Momentum), driver.Float64(u.WeightDecay), flag(u.Nesterov), flag(u.Decoupled),
-		driver.Ptr(rates), driver.Ptr(m.steps.counter),
-	}, row[:]...)...)
-}
-
-// rowArgs are the arguments that name the row of a step's results; zeros for none.
-type rowArgs [8]driver.Arg

@@ -12,6 +12,22 @@ type Update struct {
 	Decoupled   bool    // decay the parameters, not the gradient
 }
 
+// Keep returns what decoupled decay leaves of the parameters, 1 − ηλ, or 1.
+func (u Update) Keep() float64 {
+	if u.Decoupled {
+		return 1 - float64(u.LR*u.WeightDecay)
+	}
+	return 1
+}
+
+// Coupled returns the decay that is added to the gradient, λ or 0.
+func (u Update) Coupled() float64 {
+	if u.Decoupled {
+		return 0
+	}
+	return u.WeightDecay
+}
+
 const badLengths = "optim: Step: theta, grad and velocity differ in length"
 
 // Step updates the parameters theta and the velocity in place, element by
@@ -43,12 +59,9 @@ func Step[T Float](theta, grad, velocity []T, u Update) {
 	var (
 		lr       = T(u.LR)
 		momentum = T(u.Momentum)
-		coupled  = T(u.WeightDecay)
-		keep     = T(1)
+		coupled  = T(u.Coupled())
+		keep     = T(u.Keep())
 	)
-	if u.Decoupled {
-		coupled, keep = 0, T(1-float64(u.LR*u.WeightDecay))
-	}
 	// The conversions T(…) around products keep the compiler from fusing
 	// them with the sums that follow (Go specification, "Floating-point
 	// operators"). The loops differ so that a term that is off costs nothing

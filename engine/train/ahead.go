@@ -14,7 +14,8 @@ import (
 // ahead takes steps on a device that trains by itself, ahead of what is logged: a
 // run that measures nothing that needs the host on the way (measure.Monitor.Ahead)
 // waits for the device once in many steps, and logs some while the next ones run.
-// Results are those of steps taken one by one.
+// Results are those of steps taken one by one, but for the last bits of sums over the
+// gradient, which a device may take in another order.
 type ahead[T engine.Float] struct {
 	queued int // steps that the session was given
 	starts int // Starts that are not finished

@@ -1,9 +1,12 @@
 // Sums over rows, over planes and over any axes, and what repeats along them.
 #include "sums.cuh"
 
-// column_sums does columns_of for all columns. Grid: ⌈cols/32⌉ blocks of 256.
+// column_sums computes out[c] = scale·Σ_r w_r·f(x[r,c]), or adds it; see column_sum. Grid:
+// ⌈cols/32⌉ blocks of 256.
 KERNEL column_sums(float *out, const float *x, int rows, int cols, int accumulate, const double *weights, double scale, int square) {
-  columns_of(blockIdx.x * 32, out, x, rows, cols, accumulate, weights, scale, square);
+  const double sum = scale * column_sum(blockIdx.x * 32, x, rows, cols, weights, square);
+  const int c = blockIdx.x * 32 + threadIdx.x;
+  if (threadIdx.x < 32 && c < cols) out[c] = (float)(accumulate ? (double)out[c] + sum : sum);
 }
 
 // Axes is an array seen with axes that are kept and summed in turn, the first

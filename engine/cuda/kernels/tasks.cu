@@ -1,6 +1,8 @@
 // What the instructions of a phase have put off to its end, so that one launch does
 // many of them: at small batches a launch costs more than what it does.
 #include "matmul.cuh"
+#include "norms.cuh"
+#include "step.cuh"
 #include "sums.cuh"
 
 // RowTask is sums of rows: out[r] = Σ_c x[r,c].
@@ -37,21 +39,115 @@ struct ColumnTask {
   int rows, cols, accumulate, first;
 };
 
-// tasks does products and sums of columns that don't depend on each other, the
-// products first. Grid: all their blocks, of Small::SIZE.
-KERNEL __launch_bounds__(Small::SIZE) tasks(const ProductTask *products, int product_count, const ColumnTask *columns, int column_count) {
+// Finish is what is done with the elements of the gradient as soon as they are known:
+// they are stored, and in a training step they move their parameters, and their products
+// with those of the step before are summed, as are their squares.
+struct Finish {
+  const float *grad; // where ḡ begins; null outside of a training step
+  Optimizer optimizer;
+  float *last; // the gradient of the step before, which the new one replaces; null for none
+  double dot, square;
+
+  // store does that for N elements out[at[j]], where in[j] is set: what it reads is asked
+  // for before any of it is used, as each is a trip to the second-level cache.
+  template <int N> __device__ void store(float *out, const int (&at)[N], const bool (&in)[N], const float (&value)[N]) {
+    if (!grad) {
+#pragma unroll
+      for (int j = 0; j < N; j++)
+        if (in[j]) out[at[j]] = value[j];
+      return;
+    }
+    const int base = (int)(out - grad);
+    Optimizer::State state[N];
+    float before[N];
+#pragma unroll
+    for (int j = 0; j < N; j++)
+      if (in[j]) {
+        state[j] = optimizer.load(base + at[j]);
+        before[j] = last ? last[base + at[j]] : 0.f;
+      }
+#pragma unroll
+    for (int j = 0; j < N; j++)
+      if (in[j]) {
+        out[at[j]] = value[j];
+        optimizer.step(base + at[j], value[j], state[j]);
+        if (last) last[base + at[j]] = value[j];
+        dot += (double)before[j] * value[j];
+        square += (double)value[j] * value[j];
+      }
+  }
+};
+
+// tasks does what does not depend on each other: products, sums of columns, and norms of
+// samples' gradients, a warp for each sample and task. Grid: the blocks of all products,
+// those of all sums, and then norm_count·⌈n/4⌉; all of Small::SIZE threads.
+//
+// In a training step, for which theta is not null, the products and sums are those of all
+// of ḡ, which begins at grad; each element makes the optimizer's step (see Finish). Where
+// ring is not null the step's results are kept; if that has sums, these are for each
+// block of products and sums of columns Σ lastⱼḡⱼ and Σ ḡⱼ² over its elements.
+KERNEL __launch_bounds__(Small::SIZE)
+    tasks(const ProductTask *products, int product_count, const ColumnTask *columns, int column_count, const NormTask *norms,
+          int norm_count, const float *grad, float *last, OPTIMIZER_PARAMETERS, ROW_PARAMETERS) {
+  typedef Small T;
+  __shared__ T tile;
+  __shared__ double scratch[32];
+  const int warps = T::SIZE / 32, norm_blocks = norm_count * ceil_div(n, warps), others = gridDim.x - norm_blocks;
+  const Row row = ROW_OF;
+  if (ring && blockIdx.x == 0) row.put_results();
+  if ((int)blockIdx.x >= others) {
+    const int block = blockIdx.x - others, i = block / norm_count * warps + (int)(threadIdx.x >> 5);
+    if (i >= n) return;
+    const NormTask t = norms[block % norm_count];
+    const double v = norm(t, i, n, threadIdx.x & 31);
+    if (threadIdx.x & 31) return;
+    t.norms[i] = v;
+    if (ring) *row.place(t.norms, i) = v;
+    return;
+  }
+  Finish finish = {theta ? grad : nullptr, OPTIMIZER_OF, last, 0, 0};
   const int block = blockIdx.x;
   if (product_count > 0 && (column_count == 0 || block < columns[0].first)) {
     int i = 0;
     while (i + 1 < product_count && block >= products[i + 1].first) i++;
     const Product q = products[i].product;
-    const int at = block - products[i].first, across = ceil_div(q.n, Small::BN);
-    const Epilogue none = {nullptr, nullptr, IDENTITY, IDENTITY};
-    matmul<Small, true, false>(q, at / across * Small::BM, at % across * Small::BN, 1, 0, none, nullptr, nullptr);
-    return;
+    const int place = block - products[i].first, across = ceil_div(q.n, T::BN), m0 = place / across * T::BM, n0 = place % across * T::BN;
+    Rows<false> la = {q.a, m0, q.m, q.m, q.vector_a != 0};
+    Rows<false> lb = {q.b, n0, q.n, q.n, q.vector_b != 0};
+    float acc[T::TM][T::TN];
+    clear(acc);
+    tile.multiply(acc, la, lb, 0, q.k);
+    tile.stage(acc);
+    const int each = 4;
+    static_assert(T::BM * T::BN % (each * T::SIZE) == 0, "whole groups of a thread's elements");
+#pragma unroll 1
+    for (int e0 = threadIdx.x; e0 < T::BM * T::BN; e0 += each * T::SIZE) {
+      int at[each];
+      bool in[each];
+      float value[each];
+#pragma unroll
+      for (int j = 0; j < each; j++) {
+        const int e = e0 + j * T::SIZE, r = m0 + e / T::BN, c = n0 + e % T::BN;
+        in[j] = r < q.m && c < q.n;
+        at[j] = r * q.n + c;
+        value[j] = tile.at(e / T::BN, e % T::BN);
+        if (q.accumulate && in[j]) value[j] += q.out[at[j]];
+      }
+      finish.store(q.out, at, in, value);
+    }
+  } else {
+    int i = 0;
+    while (i + 1 < column_count && block >= columns[i + 1].first) i++;
+    const ColumnTask t = columns[i];
+    const int first = (block - t.first) * 32;
+    double sum = column_sum(first, t.x, t.rows, t.cols, nullptr, 0);
+    const int at[1] = {first + (int)threadIdx.x};
+    const bool in[1] = {threadIdx.x < 32 && at[0] < t.cols};
+    if (t.accumulate && in[0]) sum += t.out[at[0]];
+    const float value[1] = {(float)sum};
+    finish.store(t.out, at, in, value);
   }
-  int i = 0;
-  while (i + 1 < column_count && block >= columns[i + 1].first) i++;
-  const ColumnTask t = columns[i];
-  columns_of((block - t.first) * 32, t.out, t.x, t.rows, t.cols, t.accumulate, nullptr, 1, 0);
+  if (!sums) return;
+  const double dot = block_sum(finish.dot, scratch), square = block_sum(finish.square, scratch);
+  if (threadIdx.x == 0) *row.sum_at(2 * block) = dot, *row.sum_at(2 * block + 1) = square;
 }

@@ -82,56 +82,18 @@ KERNEL signs(float *x, int size, u32 c1, u32 c2, u32 c3, u32 k0, u32 k1) {
   }
 }
 
-// update makes one step of stochastic gradient descent, as optim.Step defines
-// it and with the same bits: every product and every sum is rounded by itself.
-// In a step that stays on the device rates is not null: the rate is rates[*step − 1], and
-// the step's results are recorded.
-KERNEL update(float *theta, const float *grad, float *velocity, int size, double rate, double momentum, double decay, int nesterov,
-              int decoupled, const double *rates, const int *step, ROW_PARAMETERS) {
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (rates) {
-    rate = rates[*step - 1];
+// update makes one step of the optimizer. In a step that stays on the device whose
+// gradients have not made it themselves (see tasks.cu) ring is not null, and its results
+// are kept: with sums numbers from totals.
+KERNEL update(const float *grad, int size, OPTIMIZER_PARAMETERS, ROW_PARAMETERS, const double *totals) {
+  if (ring && blockIdx.x == 0) {
     const Row row = ROW_OF;
-    if (blockIdx.x == 0) record(row, step);
+    row.put_results();
+    row.put_arrays();
+    for (int k = threadIdx.x; k < sums; k += blockDim.x) *row.sum_at(k) = totals[k];
   }
-  if (i >= size) return;
-  const float lr = (float)rate, m = (float)momentum, coupled = decoupled ? 0.f : (float)decay;
-  const float keep = decoupled ? (float)(1 - product(rate, decay)) : 1.f;
-  const float t = theta[i];
-  float d = grad[i];
-  if (coupled != 0) d = sum(d, product(coupled, t));
-  if (m != 0) {
-    const float v = sum(product(m, velocity[i]), d);
-    velocity[i] = v;
-    d = nesterov ? sum(d, product(m, v)) : v;
-  }
-  theta[i] = sum(product(keep, t), -product(lr, d));
-}
-
-// adam makes one step of Adam, as optim.AdamStep defines it and with the same bits:
-//
-//   g = grad + coupled·θ, m += move·(g − m), v = beta2·v + add·g²
-//   θ = keep·θ − rate·m/(scale·√v + epsilon)
-//
-// Where numbers is not null, rate, scale and keep are its row *step − 1, and the step's
-// results are recorded.
-KERNEL adam(float *theta, const float *grad, float *first, float *second, int size, float coupled, float move, float beta2, float add,
-            float epsilon, double rate, double scale, double keep, const double *numbers, const int *step, ROW_PARAMETERS) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (numbers) {
-    const double *own = numbers + 3 * (u64)(*step - 1);
-    rate = own[0], scale = own[1], keep = own[2];
-    const Row row = ROW_OF;
-    if (blockIdx.x == 0) record(row, step);
-  }
   if (i >= size) return;
-  const float t = theta[i];
-  float g = grad[i], m = first[i];
-  if (coupled != 0) g = sum(g, product(coupled, t));
-  m = sum(m, product(move, sum(g, -m)));
-  const float v = sum(product(beta2, second[i]), product(add, product(g, g)));
-  first[i] = m;
-  second[i] = v;
-  const float ratio = m / sum(product(sqrtf(v), (float)scale), epsilon);
-  theta[i] = sum(product((float)keep, t), -product((float)rate, ratio));
+  const Optimizer optimizer = OPTIMIZER_OF;
+  optimizer.step(i, grad[i], optimizer.load(i));
 }
