@@ -37,7 +37,8 @@
 // step, a counter in device memory tells it which, and losses, norms and sums over the
 // gradient come back in bulk while the next steps run. There the launch that makes the
 // gradient also makes the optimizer's step, element by element. A step of the MLP preset
-// is six launches, with noise or without.
+// is five launches, with noise or without, as the first layer reads its samples in the data
+// set, and leaves the batch for the others on the way.
 //
 // # Reproducibility
 //

@@ -16,7 +16,7 @@ type kernelSet struct {
 	loss, softmaxRows, lossGrad, lossHess, softmax            driver.Kernel
 	dotTasks, gram, addMeans, scaleRows, square               driver.Kernel
 	vectorSums, partSums, axpy, signs, update                 driver.Kernel
-	gather                                                    driver.Kernel
+	gather, gatherMatMul, gatherConv                          driver.Kernel
 }
 
 // loadKernels finds all kernels in the module.
@@ -35,7 +35,7 @@ func loadKernels(module *driver.Module) (k kernelSet, err error) {
 		"dot_tasks": &k.dotTasks, "gram": &k.gram, "add_means": &k.addMeans,
 		"scale_rows": &k.scaleRows, "square": &k.square,
 		"vector_sums": &k.vectorSums, "part_sums": &k.partSums, "axpy": &k.axpy, "signs": &k.signs, "update": &k.update,
-		"gather": &k.gather,
+		"gather": &k.gather, "gather_matmul": &k.gatherMatMul, "gather_conv": &k.gatherConv,
 	} {
 		if *kernel, err = module.Kernel(name); err != nil {
 			return k, err

@@ -37,15 +37,12 @@ func (r *product) run(out, a, b driver.Pointer, rows, cols, k int) {
 	if r.transB {
 		orientation++
 	}
-	kernel, tile, threads, splits := m.kernels.small[orientation], smallTile, smallThreads, 1
+	kernel, tile, threads, splits := m.kernels.small[orientation], smallTile, smallThreads, m.splits(rows, cols, k)
 	if m.large(rows, cols) {
-		kernel, tile, threads = m.kernels.large[orientation], largeTile, largeThreads
+		kernel, tile, threads, splits = m.kernels.large[orientation], largeTile, largeThreads, 1
 		if m.tf32 {
 			kernel, threads = m.kernels.tensor[orientation], tensorThreads
 		}
-	} else if n := blocks(rows, smallTile) * blocks(cols, smallTile); n < m.multiprocessors {
-		// Parts of the sum over k keep the processors busy that tiles do not.
-		splits = min(blocks(2*m.multiprocessors, n), blocks(k, 2*kStep))
 	}
 	lda, ldb := k, cols
 	if r.transA {
@@ -61,6 +58,15 @@ func (r *product) run(out, a, b driver.Pointer, rows, cols, k int) {
 		flag(vector(a, lda)), flag(vector(b, ldb)),
 		driver.Ptr(e.bias.p), driver.Int(int(e.f)), driver.Ptr(e.mask.p), driver.Int(int(e.df)),
 		driver.Ptr(m.partial), driver.Ptr(m.arrived))
+}
+
+// splits is how many parts the sum over k has where tiles are small: these keep the
+// processors busy that tiles do not.
+func (m *Machine) splits(rows, cols, k int) int {
+	if n := blocks(rows, smallTile) * blocks(cols, smallTile); n < m.multiprocessors {
+		return min(blocks(2*m.multiprocessors, n), blocks(k, 2*kStep))
+	}
+	return 1
 }
 
 // large reports whether large tiles of a result are enough to keep the device busy.
@@ -131,6 +137,21 @@ func (r *matMul) run(n int) {
 		return
 	}
 	r.product.run(r.out.p, r.a.p, r.b.p, rows, cols, k)
+}
+
+// runGathering is run for a layer of few tiles whose samples are still in the data set.
+func (r *matMul) runGathering(n int, batch []driver.Arg) bool {
+	m, cols, k := r.m, r.cols.N, r.k.N
+	if r.a.p != m.buffers.at[m.program.Inputs[0]] || r.transA || !r.transB || r.rows != each(1) || r.cols.Batch || r.k.Batch || m.large(n, cols) {
+		return false
+	}
+	e, splits := &r.epilogue, m.splits(n, cols, k)
+	m.launch(r.what, m.kernels.gatherMatMul, driver.Grid{
+		Blocks: driver.Dim{X: blocks(n, smallTile)*blocks(cols, smallTile)*splits + n}, Threads: driver.Dim{X: smallThreads},
+	}, append(batch, driver.Ptr(r.out.p), driver.Ptr(r.b.p), driver.Int(cols), flag(r.accumulate), flag(vector(r.b.p, k)),
+		driver.Ptr(e.bias.p), driver.Int(int(e.f)), driver.Ptr(e.mask.p), driver.Int(int(e.df)),
+		driver.Int(splits), driver.Ptr(m.partial), driver.Ptr(m.arrived))...)
+	return true
 }
 
 // epilogue is a bound program.Epilogue; the kernels number functions as program

@@ -383,14 +383,28 @@ type step struct {
 	ring  *ring
 }
 
+// gathering is an instruction that, as the first of a step, may read its samples where they
+// lie in the data set, and gather the batch for the others in the same launch: see
+// kernels/step.cu. It returns false where it queued nothing.
+type gathering interface {
+	runGathering(n int, batch []driver.Arg) bool
+}
+
 // queueStep queues one step.
 func (m *Machine) queueStep(t *step) {
 	s, p, n := &m.steps, m.program, t.n
-	m.launch("gathering a batch", m.kernels.gather, driver.Grid{Blocks: driver.Dim{X: n, Y: blocks(s.size, 256)}, Threads: driver.Dim{X: 256}},
+	batch := []driver.Arg{
 		driver.Ptr(m.buffers.at[p.Inputs[0]]), driver.Ptr(m.buffers.at[p.Inputs[1]]), driver.Ptr(s.pixels), driver.Ptr(s.labels), driver.Ptr(s.values),
-		driver.Ptr(s.indices), driver.Ptr(s.counter), driver.Int(n), driver.Int(s.size), driver.Int(s.plane), driver.Int(s.classes))
+		driver.Ptr(s.indices), driver.Ptr(s.counter), driver.Int(n), driver.Int(s.size), driver.Int(s.plane), driver.Int(s.classes),
+	}
+	forward := m.phases[program.Forward]
+	if first, ok := forward[0].(gathering); ok && first.runGathering(n, batch) {
+		forward = forward[1:]
+	} else {
+		m.launch("gathering a batch", m.kernels.gather, driver.Grid{Blocks: driver.Dim{X: n}, Threads: driver.Dim{X: 256}}, batch...)
+	}
 	m.stepping = true
-	m.run(program.Forward, n)
+	m.runList(forward, n)
 	m.stepping = false
 	m.queueBackward(m.phases[program.Gradient], n)
 	row := m.rowOfStep(t.ring, n, t.noise, t.end)

@@ -10,14 +10,14 @@ struct Product {
   int m, n, k, accumulate, vector_a, vector_b;
 };
 
-// matmul makes the tile whose first row and column are m0 and n0. Where splits > 1, it
-// sums over part `split` of k only, and puts that in partial (splits×m×n); the last
-// of the splits to come, which *arrived tells, adds the parts in order.
-template <class T, bool TA, bool TB>
-__device__ void matmul(const Product &q, int m0, int n0, int splits, int split, const Epilogue &epilogue, float *partial, u32 *arrived) {
+// product_tile makes the tile whose first row and column are m0 and n0, from the loaders
+// of its factors. Where splits > 1, it sums over part `split` of k only, and puts that in
+// partial (splits×m×n); the last of the splits to come, which *arrived tells, adds the
+// parts in order.
+template <class T, class A, class B>
+__device__ void product_tile(const Product &q, A &la, B &lb, int m0, int n0, int splits, int split, const Epilogue &epilogue,
+                             float *partial, u32 *arrived) {
   __shared__ T tile;
-  Rows<!TA> la = {q.a, m0, q.m, TA ? q.m : q.k, q.vector_a != 0};
-  Rows<TB> lb = {q.b, n0, q.n, TB ? q.k : q.n, q.vector_b != 0};
   const int step = ceil_div(ceil_div(q.k, splits), T::BK) * T::BK;
   const int k0 = split * step, k1 = min(q.k, k0 + step);
   float acc[T::TM][T::TN];
@@ -62,4 +62,12 @@ __device__ void matmul(const Product &q, int m0, int n0, int splits, int split, 
     if (q.accumulate) c += q.out[at];
     q.out[at] = epilogue.apply(c, column, at);
   }
+}
+
+// matmul is product_tile of stored matrices.
+template <class T, bool TA, bool TB>
+__device__ void matmul(const Product &q, int m0, int n0, int splits, int split, const Epilogue &epilogue, float *partial, u32 *arrived) {
+  Rows<!TA> la = {q.a, m0, q.m, TA ? q.m : q.k, q.vector_a != 0};
+  Rows<TB> lb = {q.b, n0, q.n, TB ? q.k : q.n, q.vector_b != 0};
+  product_tile<T>(q, la, lb, m0, n0, splits, split, epilogue, partial, arrived);
 }

@@ -1,18 +1,32 @@
-// What makes a training step one that needs nothing from the host: the batch is
-// gathered from the data set in device memory, and what a step has to tell is
-// kept in a ring.
-#include "common.cuh"
+// The launch that begins a training step which stays on the device: it gathers the batch
+// from the data set in device memory and, where the first layer's tile is a small one, is
+// that layer's too, which then reads the samples where they lie. conv.cu has its like.
+#include "batch.cuh"
+#include "matmul.cuh"
 
-// gather writes the samples indices[0 … n−1], from place *step·n on where step is
-// not null, to x (n×size) and their labels, one-hot, to y (n×classes):
-//
-//   x[r, k] = table[channel·256 + pixels[index·size + k]]
-//
-// with what each value of a pixel becomes in the table. Grid: (n, ⌈size/256⌉).
-KERNEL gather(float *x, float *y, const unsigned char *pixels, const int *labels, const float *table, const int *indices,
-              const int *step, int n, int size, int plane, int classes) {
-  const int r = blockIdx.x, k = blockIdx.y * blockDim.x + threadIdx.x;
-  const u64 index = indices[(step ? (u64)*step * n : 0) + r];
-  if (k < size) x[(u64)r * size + k] = table[k / plane * 256 + pixels[index * size + k]];
-  if (k < classes) y[(u64)r * classes + k] = labels[index] == k ? 1.f : 0.f;
+// gather makes a batch. Grid: n.
+KERNEL gather(BATCH_PARAMETERS) {
+  const Batch batch = BATCH_OF;
+  batch.gather(blockIdx.x);
+}
+
+// gather_matmul makes a batch and is matmul_nt_small with its samples as A. Grid: the
+// blocks of the product, tiles·splits of them, and then n.
+KERNEL __launch_bounds__(Small::SIZE)
+    gather_matmul(BATCH_PARAMETERS, float *out, const float *b, int n, int accumulate, int vector_b, const float *bias, int func,
+                  const float *mask, int mask_func, int splits, float *partial, u32 *arrived) {
+  typedef Small T;
+  __shared__ int rows[T::BM];
+  const Batch batch = BATCH_OF;
+  const int across = ceil_div(n, T::BN), tiles = across * ceil_div(batch.n, T::BM), block = blockIdx.x;
+  if (block >= tiles * splits) {
+    batch.gather(block - tiles * splits);
+    return;
+  }
+  const Product q = {out, nullptr, b, batch.n, n, batch.size, accumulate, 0, vector_b};
+  const Epilogue epilogue = {bias, mask, func, mask_func};
+  const int tile = block % tiles, m0 = tile / across * T::BM, n0 = tile % across * T::BN;
+  Pixels<T> la(batch, rows, m0);
+  Rows<true> lb = {b, n0, n, batch.size, vector_b != 0};
+  product_tile<T>(q, la, lb, m0, n0, splits, block / tiles, epilogue, partial, arrived + tile);
 }
