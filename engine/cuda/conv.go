@@ -150,15 +150,23 @@ func (c *convInput) run(n int) {
 		flag(c.accumulate), driver.Ptr(e.bias.p), driver.Int(int(e.f)), driver.Ptr(e.mask.p), driver.Int(int(e.df)))
 }
 
+// weightTask is an entry of a kernel's table; see kernels/conv.cu. In first a task keeps
+// its first block.
+type weightTask struct {
+	dw, x, dy, taps, pixels, squares               driver.Pointer
+	geom                                           [11]int32
+	n, group, parts, vectorDY, deep, first, blocks int32
+}
+
 // convWeight computes gradients and adds them: of single samples where norms are asked
 // for, else of groups of samples, or of parts of the pixels of each, so that there are
-// about two blocks a multiprocessor.
+// about two blocks a multiprocessor. All of it is put off where it may be.
 type convWeight struct {
 	convolution
 	rows    driver.Pointer // the gradients to add
 	most    int            // gradients that rows has room for
 	squares driver.Pointer // of samples' gradients by block; 0 where no norms are known
-	later   bool           // adding them may wait for the end of the phase
+	later   bool           // it may wait for the end of the phase
 }
 
 // weightBytes is how much memory the gradients of groups may take.
@@ -167,8 +175,8 @@ const weightBytes = 64 << 20
 // leastPixels is how many pixels a part of a sample has at least.
 const leastPixels = 64
 
-// mostBlocks is how many blocks a grid has at most along y and z.
-const mostBlocks = 1<<16 - 1
+// The tile for gradients of few weights.
+const deepRows, deepCols = 16, 32
 
 func bindConvWeight(b *binder, in *program.Conv, g *geometry) bound {
 	c := &convWeight{convolution: convolution{
@@ -178,35 +186,43 @@ func bindConvWeight(b *binder, in *program.Conv, g *geometry) bound {
 	if in.Epilogue != program.NoEpilogue {
 		b.fail("a weight gradient takes no epilogue")
 	}
-	c.most = min(max(b.m.capacity, 2*b.m.multiprocessors/c.blocks()), max(1, weightBytes/real/g.w()), mostBlocks)
+	c.most = min(max(b.m.capacity, 2*b.m.multiprocessors/g.weightBlocks()), max(1, weightBytes/real/g.w()))
 	c.rows = b.alloc("gradients of groups of samples", c.most*g.w()*real)
-	c.later = b.canWait(in.Out)
+	c.later = b.canWait(in.Out, in.A, in.B)
 	if in.Norms != program.None {
-		c.squares = b.alloc("squares of gradients", b.m.capacity*c.blocks()*double)
-		b.addNorms(in.Norms, normTask{squares: c.squares, parts: int32(c.blocks())})
+		c.squares = b.alloc("squares of gradients", b.m.capacity*g.weightBlocks()*double)
+		b.addNorms(in.Norms, normTask{squares: c.squares, parts: int32(g.weightBlocks())})
 	}
 	return c
 }
 
-// blocks is how many blocks make one group's gradient.
-func (c *convWeight) blocks() int { return blocks(c.g.taps(), wideCols) * blocks(c.g.OutC, wideRows) }
+// deep reports whether one tile for few weights holds all.
+func (g *geometry) deep() bool { return g.OutC <= deepRows && g.taps() <= deepCols }
+
+// weightBlocks is how many blocks make the gradient of one group of samples.
+func (g *geometry) weightBlocks() int {
+	if g.deep() {
+		return 1
+	}
+	return blocks(g.taps(), wideCols) * blocks(g.OutC, wideRows)
+}
 
 func (c *convWeight) run(n int) {
 	m, g := c.m, c.g
 	noise := c.squares != 0 && m.noise
 	group, parts := 1, 1
 	if !noise {
-		have, want := n*c.blocks(), 2*m.multiprocessors
+		have, want := n*g.weightBlocks(), 2*m.multiprocessors
 		group, parts = max(1, have/want), max(1, min(want/have, c.most/n, g.OutH*g.OutW/leastPixels))
 	}
 	for from := 0; from < n; from += c.most * group {
 		count := min(n-from, c.most*group)
 		squares := driver.Pointer(0)
 		if noise {
-			squares = c.squares + driver.Pointer(from*c.blocks()*double)
+			squares = c.squares + driver.Pointer(from*g.weightBlocks()*double)
 		}
 		x, dy := c.a.p+driver.Pointer(from*g.x()*real), c.b.p+driver.Pointer(from*g.y()*real)
-		m.weightGradients(c.what, g, c.rows, x, dy, count, group, parts, squares)
+		m.weightGradients(g, c.rows, x, dy, count, group, parts, squares)
 		m.addColumns(columnTask{
 			out: c.out.p, x: c.rows, rows: int32(blocks(count, group) * parts), cols: int32(g.w()), accumulate: int32(flag(c.accumulate || from > 0)),
 		})
@@ -216,34 +232,32 @@ func (c *convWeight) run(n int) {
 	}
 }
 
-// weightGradients queues the gradients of groups of n samples and parts of their pixels,
+// weightGradients puts off the gradients of groups of n samples and parts of their pixels,
 // groups×parts×w.
-func (m *Machine) weightGradients(what string, g *geometry, rows, x, dy driver.Pointer, n, group, parts int, squares driver.Pointer) {
-	s := g.args(g.taps())
-	m.launch(what, m.kernels.convWeight, driver.Grid{
-		Blocks:  driver.Dim{X: blocks(g.taps(), wideCols), Y: blocks(g.OutC, wideRows), Z: blocks(n, group) * parts},
-		Threads: driver.Dim{X: wideThreads},
-	}, driver.Ptr(rows), driver.Ptr(x), driver.Ptr(dy), driver.Ptr(g.forward), driver.Ptr(g.pixels), driver.Int(n),
-		s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9], s[10],
-		driver.Int(group), driver.Int(parts), flag(vector(dy, g.OutH*g.OutW)), driver.Ptr(squares))
+func (m *Machine) weightGradients(g *geometry, rows, x, dy driver.Pointer, n, group, parts int, squares driver.Pointer) {
+	t := weightTask{
+		dw: rows, x: x, dy: dy, taps: g.forward, pixels: g.pixels, squares: squares, n: int32(n), group: int32(group), parts: int32(parts),
+		vectorDY: int32(flag(vector(dy, g.OutH*g.OutW))), blocks: int32(blocks(n, group) * parts * g.weightBlocks()),
+	}
+	if g.deep() {
+		t.deep = 1
+	}
+	for k, arg := range g.args(g.taps()) {
+		t.geom[k] = int32(arg)
+	}
+	m.pending.weights = append(m.pending.weights, t)
 }
 
 // convSamples computes the weight gradient of every sample.
 type convSamples struct {
 	m         *Machine
 	g         *geometry
-	what      string
 	out, a, b operand
 }
 
 func bindConvSamples(b *binder, in *program.ConvSamples) bound {
 	g := bindGeom(b, in.Geom)
-	return &convSamples{b.m, g, b.what("conv_samples"), b.real(in.Out, each(g.w())), b.real(in.A, each(g.x())), b.real(in.B, each(g.y()))}
+	return &convSamples{b.m, g, b.real(in.Out, each(g.w())), b.real(in.A, each(g.x())), b.real(in.B, each(g.y()))}
 }
 
-func (c *convSamples) run(n int) {
-	for from := 0; from < n; from += mostBlocks {
-		at := func(p driver.Pointer, width int) driver.Pointer { return p + driver.Pointer(from*width*real) }
-		c.m.weightGradients(c.what, c.g, at(c.out.p, c.g.w()), at(c.a.p, c.g.x()), at(c.b.p, c.g.y()), min(n-from, mostBlocks), 1, 1, 0)
-	}
-}
+func (c *convSamples) run(n int) { c.m.weightGradients(c.g, c.out.p, c.a.p, c.b.p, n, 1, 1, 0) }

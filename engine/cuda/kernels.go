@@ -9,10 +9,10 @@ import "sgflow/engine/cuda/driver"
 type kernelSet struct {
 	small, large, tensor [4]driver.Kernel
 
-	convForward, convInput, convWeight                        driver.Kernel
+	convForward, convInput                                    driver.Kernel
 	maxPool, poolScatter, poolGather, avgPool, avgPoolAdjoint driver.Kernel
 	unary, binary, scale, fill, addBias, transpose, result    driver.Kernel
-	columnSums, rowTasks, tasks, reduce, repeat               driver.Kernel
+	columnSums, sampleTasks, tasks, reduce, repeat            driver.Kernel
 	loss, softmaxRows, lossGrad, lossHess, softmax            driver.Kernel
 	dotTasks, gram, addMeans, scaleRows, square               driver.Kernel
 	vectorSums, partSums, axpy, signs, update                 driver.Kernel
@@ -25,12 +25,12 @@ func loadKernels(module *driver.Module) (k kernelSet, err error) {
 		"matmul_nn_small": &k.small[0], "matmul_nt_small": &k.small[1], "matmul_tn_small": &k.small[2], "matmul_tt_small": &k.small[3],
 		"matmul_nn_large": &k.large[0], "matmul_nt_large": &k.large[1], "matmul_tn_large": &k.large[2], "matmul_tt_large": &k.large[3],
 		"matmul_nn_tensor": &k.tensor[0], "matmul_nt_tensor": &k.tensor[1], "matmul_tn_tensor": &k.tensor[2], "matmul_tt_tensor": &k.tensor[3],
-		"conv_forward": &k.convForward, "conv_input": &k.convInput, "conv_weight": &k.convWeight,
+		"conv_forward": &k.convForward, "conv_input": &k.convInput,
 		"max_pool": &k.maxPool, "pool_scatter": &k.poolScatter, "pool_gather": &k.poolGather,
 		"avg_pool": &k.avgPool, "avg_pool_adjoint": &k.avgPoolAdjoint,
 		"unary": &k.unary, "binary": &k.binary, "scale": &k.scale, "fill": &k.fill, "add_bias": &k.addBias,
 		"transpose": &k.transpose, "result": &k.result,
-		"column_sums": &k.columnSums, "row_tasks": &k.rowTasks, "tasks": &k.tasks, "reduce": &k.reduce, "repeat": &k.repeat,
+		"column_sums": &k.columnSums, "sample_tasks": &k.sampleTasks, "tasks": &k.tasks, "reduce": &k.reduce, "repeat": &k.repeat,
 		"loss": &k.loss, "softmax_rows": &k.softmaxRows, "loss_grad": &k.lossGrad, "loss_hess": &k.lossHess, "softmax": &k.softmax,
 		"dot_tasks": &k.dotTasks, "gram": &k.gram, "add_means": &k.addMeans,
 		"scale_rows": &k.scaleRows, "square": &k.square,

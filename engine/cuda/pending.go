@@ -4,16 +4,17 @@ package cuda
 
 import (
 	"slices"
+	"unsafe"
 
 	"sgflow/engine/cuda/driver"
 )
 
 // rowTask, productTask and columnTask are entries of the kernels' tables; see
-// kernels/tasks.cu. In first a task keeps its first block.
+// kernels/conv.cu for the first, kernels/tasks.cu. In first a task keeps its first block.
 type (
 	rowTask struct {
-		out, x     driver.Pointer
-		rows, cols int32
+		out, x               driver.Pointer
+		rows, cols, first, _ int32
 	}
 	productTask struct {
 		out, a, b                                   driver.Pointer
@@ -29,13 +30,16 @@ type (
 // pending is what instructions have put off, so that one launch does much of it: at
 // small batches a launch costs more than what it does.
 type pending struct {
-	rows     []rowTask // done before the others
+	weights []weightTask // these and rows are done before the others
+	rows    []rowTask
+
 	products []productTask
 	columns  []columnTask
 	norms    []normTask
 	samples  int // that norms are of
 	blocks   int // of the products
 
+	weightTables  []fixedTable[weightTask]
 	rowTables     []fixedTable[rowTask]
 	productTables []fixedTable[productTask]
 	columnTables  []fixedTable[columnTask]
@@ -78,12 +82,7 @@ func (m *Machine) flush() { m.flushWith(optimizerArgs{}, rowArgs{}, 0) }
 // elements, which make its step, and last is where the gradient before is kept.
 func (m *Machine) flushWith(by optimizerArgs, row rowArgs, last driver.Pointer) {
 	p := &m.pending
-	if len(p.rows) > 0 {
-		most := slices.MaxFunc(p.rows, func(a, b rowTask) int { return int(a.rows - b.rows) }).rows
-		m.launch("sums over planes", m.kernels.rowTasks, driver.Grid{
-			Blocks: driver.Dim{X: blocks(int(most), 8), Y: len(p.rows)}, Threads: driver.Dim{X: 256},
-		}, driver.Ptr(fixed(m, &p.rowTables, p.rows, 24)))
-	}
+	m.flushSamples()
 	grid := p.blocks
 	for k := range p.columns {
 		t := &p.columns[k]
@@ -92,17 +91,39 @@ func (m *Machine) flushWith(by optimizerArgs, row rowArgs, last driver.Pointer) 
 	}
 	if grid += len(p.norms) * blocks(p.samples, smallThreads/32); grid > 0 {
 		args := []driver.Arg{
-			driver.Ptr(fixed(m, &p.productTables, p.products, 56)), driver.Int(len(p.products)),
-			driver.Ptr(fixed(m, &p.columnTables, p.columns, 32)), driver.Int(len(p.columns)),
-			driver.Ptr(fixed(m, &p.normTables, p.norms, 48)), driver.Int(len(p.norms)),
+			driver.Ptr(fixed(m, &p.productTables, p.products)), driver.Int(len(p.products)),
+			driver.Ptr(fixed(m, &p.columnTables, p.columns)), driver.Int(len(p.columns)),
+			driver.Ptr(fixed(m, &p.normTables, p.norms)), driver.Int(len(p.norms)),
 			driver.Ptr(address(m.buffers.grad)), driver.Ptr(last),
 		}
 		row.n = p.samples
 		m.launch("gradients of weights and biases, norms", m.kernels.tasks, driver.Grid{Blocks: driver.Dim{X: grid}, Threads: driver.Dim{X: smallThreads}},
 			append(append(args, by.list()...), row.list()...)...)
 	}
-	p.rows, p.products, p.columns, p.norms = p.rows[:0], p.products[:0], p.columns[:0], p.norms[:0]
+	p.products, p.columns, p.norms = p.products[:0], p.columns[:0], p.norms[:0]
 	p.blocks, p.samples = 0, 0
+}
+
+// flushSamples queues what the rest of what was put off may be sums of.
+func (m *Machine) flushSamples() {
+	p, grid := &m.pending, 0
+	for k := range p.weights {
+		t := &p.weights[k]
+		t.first = int32(grid)
+		grid += int(t.blocks)
+	}
+	for k := range p.rows {
+		t := &p.rows[k]
+		t.first = int32(grid)
+		grid += blocks(int(t.rows), wideThreads/32)
+	}
+	if grid > 0 {
+		m.launch("gradients of convolutions' weights, sums over planes", m.kernels.sampleTasks, driver.Grid{
+			Blocks: driver.Dim{X: grid}, Threads: driver.Dim{X: wideThreads},
+		}, driver.Ptr(fixed(m, &p.weightTables, p.weights)), driver.Int(len(p.weights)),
+			driver.Ptr(fixed(m, &p.rowTables, p.rows)), driver.Int(len(p.rows)))
+	}
+	p.weights, p.rows = p.weights[:0], p.rows[:0]
 }
 
 // columnsTogether is how many sums of columns one block makes.
@@ -134,8 +155,8 @@ func (p *pending) reads(f func(driver.Pointer)) {
 	}
 }
 
-// fixed returns the table of the tasks, of so many bytes each; 0 where there are none.
-func fixed[T comparable](m *Machine, tables *[]fixedTable[T], tasks []T, bytes int) driver.Pointer {
+// fixed returns the table of the tasks; 0 where there are none.
+func fixed[T comparable](m *Machine, tables *[]fixedTable[T], tasks []T) driver.Pointer {
 	for _, t := range *tables {
 		if slices.Equal(t.tasks, tasks) {
 			return t.p
@@ -144,7 +165,7 @@ func fixed[T comparable](m *Machine, tables *[]fixedTable[T], tasks []T, bytes i
 	if m.err != nil || len(tasks) == 0 {
 		return 0
 	}
-	p, err := m.memory.device("table of tasks", len(tasks)*bytes)
+	p, err := m.memory.device("table of tasks", len(tasks)*int(unsafe.Sizeof(tasks[0])))
 	m.check(err)
 	if err == nil {
 		m.check(driver.Upload(m.ctx, "table of tasks", p, tasks))

@@ -223,45 +223,89 @@ struct Unfolded {
   }
 };
 
-// conv_weight computes the gradient of the weights over each group of samples and
-// each of so many parts of the pixels, groups×parts×outC×taps. Where groups are single
-// samples, whole, and squares is not null, it also stores the sum of squares of each
-// block's part: squares[sample·blocks + block], blocks = gridDim.x·gridDim.y. Grid:
-// (⌈taps/BN⌉, ⌈outC/BM⌉, ⌈n/group⌉·parts).
-KERNEL __launch_bounds__(Wide::SIZE)
-    conv_weight(float *dw, const float *x, const float *dy, const Tap *tap, const Pixel *pixel, int n, GEOM, int group,
-                int parts, int vector_dy, double *squares) {
-  typedef Wide T;
-  __shared__ T tile;
+// WeightTask is gradients of a convolution's weights, groups×parts×outC×taps: over each
+// group of samples and each of so many parts of their pixels. Its blocks, from first on,
+// are ⌈taps/BN⌉·⌈outC/BM⌉ for each, blocks in all. Where groups are single samples, whole, and squares is
+// not null, it also stores the sum of squares of each block's part: squares[sample·blocks
+// + block]. deep says that one tile of that kind holds outC×taps.
+struct WeightTask {
+  float *dw;
+  const float *x, *dy;
+  const Tap *taps;
+  const Pixel *pixels;
+  double *squares;
+  Geom g;
+  int n, group, parts, vector_dy, deep, first, blocks;
+};
+
+// weight_tile makes block `block` of the task.
+template <class T> __device__ void weight_tile(const WeightTask &t, int block, T &tile) {
   __shared__ double scratch[32];
-  const Geom g = GEOM_OF;
-  const int plane = g.outH * g.outW, m0 = blockIdx.y * T::BM, n0 = blockIdx.x * T::BN;
-  const int i0 = blockIdx.z / parts * group, i1 = min(n, i0 + group);
-  const int step = ceil_div(ceil_div(plane, parts), T::BK) * T::BK;
-  const int p1 = min(plane, (int)(blockIdx.z % parts + 1) * step), p0 = min(p1, (int)(blockIdx.z % parts) * step);
+  const Geom &g = t.g;
+  const int across = ceil_div(g.taps, T::BN), blocks = across * ceil_div(g.outC, T::BM);
+  const int place = block % blocks, z = block / blocks;
+  const int plane = g.outH * g.outW, m0 = place / across * T::BM, n0 = place % across * T::BN;
+  const int i0 = z / t.parts * t.group, i1 = min(t.n, i0 + t.group);
+  const int step = ceil_div(ceil_div(plane, t.parts), T::BK) * T::BK;
+  const int p1 = min(plane, (z % t.parts + 1) * step), p0 = min(p1, z % t.parts * step);
   float acc[T::TM][T::TN];
   clear(acc);
   for (int i = i0; i < i1; i++) {
-    Rows<true> la = {dy + (u64)i * g.outC * plane, m0, g.outC, plane, vector_dy != 0};
-    Unfolded lb = {x + (u64)i * g.inC * g.inH * g.inW, tap, pixel, n0, g.taps, g.inH, g.inW};
+    Rows<true> la = {t.dy + (u64)i * g.outC * plane, m0, g.outC, plane, t.vector_dy != 0};
+    Unfolded lb = {t.x + (u64)i * g.inC * g.inH * g.inW, t.taps, t.pixels, n0, g.taps, g.inH, g.inW};
     tile.multiply(acc, la, lb, p0, p1);
   }
-  float *out = dw + (u64)blockIdx.z * g.outC * g.taps;
-#pragma unroll
-  for (int i = 0; i < T::TM; i++)
-#pragma unroll
-    for (int j = 0; j < T::TN; j++) {
-      const int o = m0 + T::row() + i, column = n0 + T::column() + j;
-      if (o < g.outC && column < g.taps) out[(u64)o * g.taps + column] = acc[i][j];
-    }
-  if (!squares) return;
-  double sum = 0; // what lies outside is 0
-#pragma unroll
-  for (int i = 0; i < T::TM; i++)
-#pragma unroll
-    for (int j = 0; j < T::TN; j++) sum += (double)acc[i][j] * acc[i][j];
+  tile.stage(acc);
+  float *out = t.dw + (u64)z * g.outC * g.taps;
+  double sum = 0;
+  for (int e = threadIdx.x; e < T::BM * T::BN; e += T::SIZE) {
+    const int o = m0 + e / T::BN, column = n0 + e % T::BN;
+    if (o >= g.outC || column >= g.taps) continue;
+    const float v = tile.at(e / T::BN, e % T::BN);
+    out[(u64)o * g.taps + column] = v;
+    sum += (double)v * v;
+  }
+  if (!t.squares) return;
   sum = block_sum(sum, scratch);
-  if (threadIdx.x == 0) squares[((u64)blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x] = sum;
+  if (threadIdx.x == 0) t.squares[block] = sum;
+}
+
+// RowTask is sums of rows: out[r] = Σ_c x[r,c]; they are blocks from first on, a row for
+// each warp.
+struct RowTask {
+  float *out;
+  const float *x;
+  int rows, cols, first, unused;
+};
+
+union Tiles {
+  Wide wide;
+  Deep deep;
+};
+
+// sample_tasks does gradients of convolutions' weights by groups of samples, and then sums
+// of rows, such as those of a sample's planes: what other sums are made of afterwards.
+// Grid: the blocks of all tasks, of Wide::SIZE threads.
+KERNEL __launch_bounds__(Wide::SIZE) sample_tasks(const WeightTask *weights, int weight_count, const RowTask *rows, int row_count) {
+  __shared__ Tiles tiles;
+  const int block = blockIdx.x;
+  int i = 0;
+  if (weight_count > 0 && (row_count == 0 || block < rows[0].first)) {
+    while (i + 1 < weight_count && block >= weights[i + 1].first) i++;
+    const WeightTask &t = weights[i];
+    if (t.deep) weight_tile(t, block - t.first, tiles.deep);
+    else weight_tile(t, block - t.first, tiles.wide);
+    return;
+  }
+  while (i + 1 < row_count && block >= rows[i + 1].first) i++;
+  const RowTask t = rows[i];
+  const int r = (block - t.first) * (Wide::SIZE / 32) + (int)(threadIdx.x >> 5), lane = threadIdx.x & 31;
+  if (r >= t.rows) return;
+  const float *x = t.x + (u64)r * t.cols;
+  double sum = 0;
+  for (int c = lane; c < t.cols; c += 32) sum += x[c];
+  sum = warp_sum(sum);
+  if (lane == 0) t.out[r] = (float)sum;
 }
 
 #undef GEOM

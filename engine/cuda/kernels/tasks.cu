@@ -5,26 +5,6 @@
 #include "step.cuh"
 #include "sums.cuh"
 
-// RowTask is sums of rows: out[r] = Σ_c x[r,c].
-struct RowTask {
-  float *out;
-  const float *x;
-  int rows, cols;
-};
-
-// row_tasks does the row sums of the tasks, one warp a row. Grid: (⌈most rows/8⌉,
-// tasks).
-KERNEL row_tasks(const RowTask *tasks) {
-  const RowTask t = tasks[blockIdx.y];
-  const int r = WARP, lane = threadIdx.x & 31;
-  if (r >= t.rows) return;
-  const float *x = t.x + (u64)r * t.cols;
-  double sum = 0;
-  for (int c = lane; c < t.cols; c += 32) sum += x[c];
-  sum = warp_sum(sum);
-  if (lane == 0) t.out[r] = (float)sum;
-}
-
 // ProductTask is a product with A transposed, the gradient of a dense layer's weight;
 // its tiles are blocks from first on.
 struct ProductTask {

@@ -13,13 +13,15 @@
 struct Four { float v[4]; };
 
 // Tile is BM×BN elements of the result, made by (BM/TM)·(BN/TN) threads of TM×TN
-// elements each, in steps of BK along k. Two steps are in shared memory: one is
+// elements each, in steps of BK along k; where PARTS > 1, as many times the threads, each
+// a part of every step, are added up at the end, in order. Two steps are in shared memory: one is
 // being multiplied while the next comes from device memory by way of registers.
 // Loads of several elements from shared memory need its alignment, which the compiler
 // gives to nothing smaller than float4 by itself.
-template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4> struct alignas(16) Tile {
+template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int PARTS = 1> struct alignas(16) Tile {
   static const int BM = BM_, BN = BN_, BK = BK_, TM = TM_, TN = TN_;
-  static const int SIZE = (BM / TM) * (BN / TN);     // threads of a block
+  static const int EACH = (BM / TM) * (BN / TN);     // threads that make all elements
+  static const int SIZE = EACH * PARTS;              // threads of a block
   static const int LDA = BM + PAD, LDB = BN + PAD;   // rows in shared memory, padded
   static const int FOURS_A = BM * BK / 4 / SIZE, FOURS_B = BN * BK / 4 / SIZE;
 
@@ -60,8 +62,9 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4> struct align
 
   // row and column are the first of this thread's elements in the tile; the
   // others follow it.
-  static __device__ int row() { return threadIdx.x / (BN / TN) * TM; }
+  static __device__ int row() { return threadIdx.x % EACH / (BN / TN) * TM; }
   static __device__ int column() { return threadIdx.x % (BN / TN) * TN; }
+  static __device__ int part() { return threadIdx.x / EACH; }
 
   // stage puts the threads' elements into shared memory, where at finds them by row
   // and column: what is done to each before it is stored is then a loop with one
@@ -72,11 +75,17 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4> struct align
     static_assert(BM * LDC <= 2 * BK * (LDA + LDB), "the tile fits where its factors were");
     float *s = (float *)this;
     const int m = row(), n = column();
+    for (int p = 0; p < PARTS; p++) {
+      if (part() == p)
 #pragma unroll
-    for (int i = 0; i < TM; i++)
+        for (int i = 0; i < TM; i++)
 #pragma unroll
-      for (int j = 0; j < TN; j++) s[(m + i) * LDC + n + j] = acc[i][j];
-    __syncthreads();
+          for (int j = 0; j < TN; j++) {
+            float &c = s[(m + i) * LDC + n + j];
+            c = p == 0 ? acc[i][j] : c + acc[i][j];
+          }
+      __syncthreads();
+    }
   }
   __device__ float &at(int row, int column) { return ((float *)this)[row * LDC + column]; }
 
@@ -84,7 +93,7 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4> struct align
   template <class A, class B>
   __device__ void multiply(float (&acc)[TM][TN], A &la, B &lb, int k0, int k1) {
     Four fa[FOURS_A], fb[FOURS_B];
-    const int m = row(), n = column();
+    const int m = row(), n = column(), kk0 = part() * (BK / PARTS);
     int half = 0;
     __syncthreads();
     load(la, lb, k0, k1, fa, fb);
@@ -93,7 +102,8 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4> struct align
     for (int k = k0; k < k1; k += BK) {
       if (k + BK < k1) load(la, lb, k + BK, k1, fa, fb);
 #pragma unroll
-      for (int kk = 0; kk < BK; kk++) {
+      for (int i0 = 0; i0 < BK / PARTS; i0++) {
+        const int kk = kk0 + i0;
         float x[TM], y[TN];
 #pragma unroll
         for (int i = 0; i < TM; i++) x[i] = a[half][kk * LDA + m + i];
@@ -116,6 +126,7 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4> struct align
 typedef Tile<32, 32, 32, 4, 2> Small;  // 128 threads
 typedef Tile<64, 64, 16, 4, 4> Large;  // 256 threads
 typedef Tile<32, 64, 16, 4, 4> Wide;   // 128 threads: channels × pixels
+typedef Tile<16, 32, 64, 4, 4, 4, 4> Deep; // 128 threads: a few sums, of very many terms
 
 // clear sets the elements of a tile to zero.
 template <int M, int N> __device__ inline void clear(float (&acc)[M][N]) {
