@@ -70,24 +70,24 @@ template <class T, class X> struct Windows {
   }
 };
 
-// put_pixels stores a tile of channels × (samples·pixels), whose first are m0 and n0, in
-// out, samples × channels × plane, or adds it there. Neighbouring threads have
-// neighbouring pixels, and a thread always the same one.
-template <class T>
-__device__ void put_pixels(T &tile, const float (&acc)[T::TM][T::TN], float *out, int m0, int channels, int n0, int columns, int plane,
-                           int accumulate, const Epilogue &epilogue) {
-  static_assert(T::SIZE % T::BN == 0, "whole rows of a tile at a time");
-  tile.stage(acc);
-  const int across = threadIdx.x % T::BN, column = n0 + across;
-  if (column >= columns) return;
-  const u64 first = (u64)(column / plane) * channels * plane + column % plane;
-#pragma unroll 1
-  for (int r = threadIdx.x / T::BN; r < T::BM && m0 + r < channels; r += T::SIZE / T::BN) {
-    const u64 at = first + (u64)(m0 + r) * plane;
-    const float c = tile.at(r, across);
-    out[at] = epilogue.apply(accumulate ? out[at] + c : c, m0 + r, at);
+// Planes is the place of channels × (samples·pixels), of which a tile has those from m0 and
+// n0 on, in an array samples × channels × plane. All of a thread's elements are of one
+// pixel.
+template <class T> struct Planes {
+  int m0, channels, plane;
+  bool column; // that is inside
+  u64 first;   // place of its channel 0
+
+  __device__ Planes(int m0, int channels, int n0, int columns, int plane) : m0(m0), channels(channels), plane(plane) {
+    static_assert(T::SIZE % T::BN == 0, "whole rows of a tile at a time");
+    const int c = n0 + threadIdx.x % T::BN;
+    column = c < columns;
+    first = (u64)(c / plane) * channels * plane + c % plane;
   }
-}
+  __device__ bool inside(int r, int) const { return column && m0 + r < channels; }
+  __device__ u64 at(int r, int) const { return first + (u64)(m0 + r) * plane; }
+  __device__ int channel(int r, int) const { return m0 + r; }
+};
 
 // forward_tile makes a tile of y, the part of it that blockIdx.y and the given block name.
 template <class X>
@@ -102,7 +102,8 @@ __device__ void forward_tile(int block, float *y, const X &x, const float *w, co
   float acc[T::TM][T::TN];
   clear(acc);
   tile.multiply(acc, la, lb, 0, g.taps);
-  put_pixels(tile, acc, y, m0, g.outC, n0, columns, plane, accumulate, epilogue);
+  tile.stage(acc);
+  put(tile, y, accumulate, epilogue, Planes<T>(m0, g.outC, n0, columns, plane));
 }
 
 // conv_forward computes y. Grid: (⌈n·outH·outW/BN⌉, ⌈outC/BM⌉).
@@ -197,7 +198,8 @@ KERNEL __launch_bounds__(Wide::SIZE)
   float acc[T::TM][T::TN];
   clear(acc);
   tile.multiply(acc, la, lb, 0, g.taps);
-  put_pixels(tile, acc, dx, m0, g.inC, n0, columns, plane, accumulate, {bias, mask, func, mask_func});
+  tile.stage(acc);
+  put(tile, dx, accumulate, {bias, mask, func, mask_func}, Planes<T>(m0, g.inC, n0, columns, plane));
 }
 
 // Unfolded loads B of the product for dw of one sample, (outH·outW) × taps: x

@@ -1,6 +1,7 @@
 // Losses of logits and their derivatives, softmax, and what is classified
 // rightly. A warp works on one sample; exponentials and sums are in float64, as
-// p − y loses most digits where a sample is learnt well.
+// p − y loses most digits where a sample is learnt well. Loops over classes with long
+// arithmetic are not unrolled: few classes are one turn, and copies of exp are large.
 #include "common.cuh"
 
 enum Loss { CROSS_ENTROPY, MSE, NO_LOSS };
@@ -16,8 +17,10 @@ __device__ inline double softmax_row(double *p, const float *z, int classes, int
   for (int c = lane; c < classes; c += 32) top = fmaxf(top, z[c]);
   top = warp_max(top);
   double sum = 0;
+#pragma unroll 1
   for (int c = lane; c < classes; c += 32) sum += p[c] = exp((double)z[c] - top);
   sum = warp_sum(sum);
+#pragma unroll 1
   for (int c = lane; c < classes; c += 32) p[c] /= sum;
   return top + log(sum);
 }
@@ -72,6 +75,7 @@ KERNEL loss(int kind, float *z, const float *y, double *p, double *losses, doubl
     }
     double *pi = p + (u64)i * classes, sum = 0;
     const double lse = kind == CROSS_ENTROPY ? softmax_row(pi, zi, classes, lane) : 0;
+#pragma unroll 1
     for (int c = lane; c < classes; c += 32) {
       const double d = (double)zi[c] - yi[c];
       if (kind == MSE) sum += 0.5 * d * d;
@@ -146,9 +150,11 @@ KERNEL softmax(float *out, const float *x, int rows, int cols, int logarithm) {
   for (int c = lane; c < cols; c += 32) top = fmaxf(top, xi[c]);
   top = warp_max(top);
   double sum = 0;
+#pragma unroll 1
   for (int c = lane; c < cols; c += 32) sum += exp((double)xi[c] - top);
   sum = warp_sum(sum);
   const double lse = top + log(sum);
+#pragma unroll 1
   for (int c = lane; c < cols; c += 32) oi[c] = (float)(logarithm ? xi[c] - lse : exp((double)xi[c] - top) / sum);
 }
 

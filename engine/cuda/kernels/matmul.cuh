@@ -10,6 +10,15 @@ struct Product {
   int m, n, k, accumulate, vector_a, vector_b;
 };
 
+// Matrix is the place of an m×n matrix, of which a tile has the elements from m0 and n0 on;
+// its columns are the channels.
+struct Matrix {
+  int m0, m, n0, n;
+  __device__ bool inside(int r, int c) const { return m0 + r < m && n0 + c < n; }
+  __device__ u64 at(int r, int c) const { return (u64)(m0 + r) * n + n0 + c; }
+  __device__ int channel(int, int c) const { return n0 + c; }
+};
+
 // product_tile makes the tile whose first row and column are m0 and n0, from the loaders
 // of its factors. Where splits > 1, it sums over part `split` of k only, and puts that in
 // partial (splits×m×n); the last of the splits to come, which *arrived tells, adds the
@@ -53,15 +62,7 @@ __device__ void product_tile(const Product &q, A &la, B &lb, int m0, int n0, int
       tile.at(e / T::BN, e % T::BN) = sum[i];
     }
   }
-#pragma unroll 1
-  for (int e = threadIdx.x; e < T::BM * T::BN; e += T::SIZE) {
-    const int row = m0 + e / T::BN, column = n0 + e % T::BN;
-    if (row >= q.m || column >= q.n) continue;
-    const u64 at = (u64)row * q.n + column;
-    float c = tile.at(e / T::BN, e % T::BN);
-    if (q.accumulate) c += q.out[at];
-    q.out[at] = epilogue.apply(c, column, at);
-  }
+  put(tile, q.out, q.accumulate, epilogue, Matrix{m0, q.m, n0, q.n});
 }
 
 // matmul is product_tile of stored matrices.

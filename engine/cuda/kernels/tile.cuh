@@ -167,11 +167,49 @@ template <bool ALONG_K_> struct Rows {
 struct Epilogue {
   const float *bias, *mask;
   int func, mask_func;
-
-  __device__ float apply(float c, int channel, u64 at) const {
-    if (bias) c += bias[channel];
-    if (func) c = activate(func, c);
-    if (mask) c *= slope(mask_func, mask[at]);
-    return c;
-  }
 };
+
+// put stores the elements of a staged tile in out, or adds them there, each after the
+// epilogue. place tells of the element at row r and column c of the tile whether it is
+// inside, where it goes and its channel. A thread's elements are taken four at a time:
+// what they read is asked for before any of it is used, as each is a trip to the
+// second-level cache.
+template <class T, class Place>
+__device__ void put(T &tile, float *out, int accumulate, Epilogue e, const Place &place) {
+  if (e.func > RELU) { // by themselves: four copies of these functions would be most of the code
+#pragma unroll 1
+    for (int i = threadIdx.x; i < T::BM * T::BN; i += T::SIZE) {
+      const int r = i / T::BN, c = i % T::BN;
+      if (!place.inside(r, c)) continue;
+      float &x = tile.at(r, c);
+      if (accumulate) x += out[place.at(r, c)];
+      if (e.bias) x += e.bias[place.channel(r, c)];
+      x = curve(e.func, x);
+    }
+    accumulate = 0, e.bias = nullptr, e.func = IDENTITY;
+  }
+  const int together = 4;
+  static_assert(T::BM * T::BN % (together * T::SIZE) == 0, "whole groups of a thread's elements");
+#pragma unroll 1
+  for (int i0 = threadIdx.x; i0 < T::BM * T::BN; i0 += together * T::SIZE) {
+    u64 at[together];
+    bool in[together];
+    float x[together], factor[together];
+#pragma unroll
+    for (int j = 0; j < together; j++) {
+      const int i = i0 + j * T::SIZE, r = i / T::BN, c = i % T::BN;
+      in[j] = place.inside(r, c);
+      at[j] = in[j] ? place.at(r, c) : 0;
+      x[j] = tile.at(r, c);
+      factor[j] = 1;
+      if (accumulate && in[j]) x[j] += out[at[j]];
+      if (e.bias && in[j]) x[j] += e.bias[place.channel(r, c)];
+      if (e.mask && in[j]) factor[j] = slope(e.mask_func, e.mask[at[j]]);
+    }
+#pragma unroll
+    for (int j = 0; j < together; j++) {
+      const float y = e.func == RELU && x[j] < 0 ? 0.f : x[j];
+      if (in[j]) out[at[j]] = y * factor[j];
+    }
+  }
+}
