@@ -49,7 +49,7 @@ func bindGeom(b *binder, g program.ConvGeom) *geometry {
 	for c := range g.InC {
 		for k := range g.KH * g.KW {
 			h, w := k/g.KW*g.DilH, k%g.KW*g.DilW
-			forward = append(forward, tap{int32((c*g.InH+h)*g.InW + w), int32(h), int32(w), int32(c * 256)})
+			forward = append(forward, tap{int32((c*g.InH+h)*g.InW + w), int32(h), int32(w), 0})
 		}
 	}
 	for o := range g.OutC {
@@ -78,15 +78,13 @@ func bindConv(b *binder, in *program.Conv) bound {
 	x, y, w := each(g.x()), each(g.y()), whole(g.w())
 	switch in.Dir {
 	case program.ConvForward:
-		return &convForward{
+		return bindDirect(
 			convolution{m: b.m, g: g, what: b.what("conv"), out: b.real(in.Out, y), a: b.real(in.A, x), b: b.real(in.B, w), accumulate: in.Accumulate},
-			bindEpilogue(b, in.Epilogue, y, whole(g.OutC)),
-		}
+			bindEpilogue(b, in.Epilogue, y, whole(g.OutC)), false)
 	case program.ConvInput:
-		return &convInput{
+		return bindDirect(
 			convolution{m: b.m, g: g, what: b.what("conv_input"), out: b.real(in.Out, x), a: b.real(in.A, y), b: b.real(in.B, w), accumulate: in.Accumulate},
-			bindEpilogue(b, in.Epilogue, x, whole(g.InC)),
-		}
+			bindEpilogue(b, in.Epilogue, x, whole(g.InC)), true)
 	case program.ConvWeight:
 		return bindConvWeight(b, in, g)
 	}
@@ -108,31 +106,14 @@ type convForward struct {
 	epilogue epilogue
 }
 
-func (c *convForward) grid(n int) driver.Grid {
-	return driver.Grid{Blocks: driver.Dim{X: blocks(n*c.g.OutH*c.g.OutW, wideCols), Y: blocks(c.g.OutC, wideRows)}, Threads: driver.Dim{X: wideThreads}}
-}
-
-// args are what the kernels take behind the weights' address, the geometry without n.
-func (c *convForward) args() []driver.Arg {
+func (c *convForward) run(n int) {
 	g, e := c.g, &c.epilogue
 	s := g.args(g.taps())
-	return append(s[:], flag(c.accumulate), flag(vector(c.b.p, g.taps())), driver.Ptr(e.bias.p), driver.Int(int(e.f)), driver.Ptr(e.mask.p), driver.Int(int(e.df)))
-}
-
-func (c *convForward) run(n int) {
-	args := []driver.Arg{driver.Ptr(c.out.p), driver.Ptr(c.a.p), driver.Ptr(c.b.p), driver.Ptr(c.g.forward), driver.Ptr(c.g.pixels), driver.Int(n)}
-	c.m.launch(c.what, c.m.kernels.convForward, c.grid(n), append(args, c.args()...)...)
-}
-
-func (c *convForward) runGathering(n int, batch []driver.Arg) bool {
-	if c.a.p != c.m.buffers.at[c.m.program.Inputs[0]] {
-		return false
-	}
-	grid := c.grid(n)
-	grid.Blocks.X += n
-	args := append(batch, driver.Ptr(c.out.p), driver.Ptr(c.b.p), driver.Ptr(c.g.forward), driver.Ptr(c.g.pixels))
-	c.m.launch(c.what, c.m.kernels.gatherConv, grid, append(args, c.args()...)...)
-	return true
+	c.m.launch(c.what, c.m.kernels.convForward, driver.Grid{
+		Blocks: driver.Dim{X: blocks(n*g.OutH*g.OutW, wideCols), Y: blocks(g.OutC, wideRows)}, Threads: driver.Dim{X: wideThreads},
+	}, driver.Ptr(c.out.p), driver.Ptr(c.a.p), driver.Ptr(c.b.p), driver.Ptr(g.forward), driver.Ptr(g.pixels), driver.Int(n),
+		s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9], s[10],
+		flag(c.accumulate), flag(vector(c.b.p, g.taps())), driver.Ptr(e.bias.p), driver.Int(int(e.f)), driver.Ptr(e.mask.p), driver.Int(int(e.df)))
 }
 
 type convInput struct {

@@ -152,23 +152,54 @@ func TestConvInEveryDirection(t *testing.T) {
 }
 
 func TestConvEpilogues(t *testing.T) {
-	g := geometries()[1]
-	operands := convOperands(g)
-	for dir, op := range operands[:2] {
-		channels := []int{g.OutC, g.InC}[dir]
-		epilogues(func(bias, mask bool, e program.Epilogue) {
-			b := newBuilder()
-			in := &program.Conv{Dir: program.ConvDir(dir), Geom: g, Out: b.temp(op[0]), A: b.input(op[1]), B: b.input(op[2]), Norms: program.None, Epilogue: e}
-			if bias {
-				in.Bias = b.input(whole(channels))
+	for _, g := range []program.ConvGeom{geometries()[1], geometries()[3], geometries()[8]} { // direct, not, and with rows of whole quads
+		operands := convOperands(g)
+		for dir, op := range operands[:2] {
+			channels := []int{g.OutC, g.InC}[dir]
+			epilogues(func(bias, mask bool, e program.Epilogue) {
+				b := newBuilder()
+				in := &program.Conv{Dir: program.ConvDir(dir), Geom: g, Out: b.temp(op[0]), A: b.input(op[1]), B: b.input(op[2]), Norms: program.None, Epilogue: e}
+				if bias {
+					in.Bias = b.input(whole(channels))
+				}
+				at := -1
+				if mask {
+					at = len(b.Inputs)
+					in.Mask = b.input(op[0])
+				}
+				checkForward(t, b.result(in.Out, in), outputsOf(at, in.MaskFunc))
+			})
+		}
+	}
+}
+
+// However the work of a direct convolution is divided, the result is the same.
+func TestDirectConvolutionsInEveryDivision(t *testing.T) {
+	parts, together, stretches, chunks := map[int]bool{}, map[bool]bool{}, map[bool]bool{}, map[bool]bool{}
+	for _, k := range []int{3, 5} {
+		for _, c := range []struct{ inC, outC, h, w, pad int }{{1, 3, 23, 70, 0}, {2, 5, 9, 13, 1}, {10, 18, 7, 8, 2}, {17, 2, 6, 5, 0}, {33, 4, 9, 9, 1}} {
+			g := program.ConvGeom{InC: c.inC, InH: c.h, InW: c.w, OutC: c.outC, OutH: c.h + 2*c.pad - k + 1, OutW: c.w + 2*c.pad - k + 1,
+				KH: k, KW: k, StrideH: 1, StrideW: 1, PadH: c.pad, PadW: c.pad, DilH: 1, DilW: 1}
+			operands := convOperands(g)
+			for dir, op := range operands[:2] {
+				for _, multiprocessors := range []int{1, 132} {
+					const n = 3
+					d, ok := directOf(&geometry{ConvGeom: g}, dir == int(program.ConvInput))
+					if !ok {
+						t.Fatalf("%+v is not done directly", g)
+					}
+					v, _ := d.divide(n, multiprocessors)
+					parts[v.parts], together[v.together > 1], chunks[v.chunk < d.c] = true, true, true
+					stretches[v.quads < blocks(d.q, 4)*d.p] = true
+					b := newBuilder()
+					in := &program.Conv{Dir: program.ConvDir(dir), Geom: g, Out: b.temp(op[0]), A: b.input(op[1]), B: b.input(op[2]), Norms: program.None, Epilogue: program.NoEpilogue}
+					checkForwardOf(t, b.result(in.Out, in), n, Options{Capacity: n, Multiprocessors: multiprocessors}, tolerance, nil)
+				}
 			}
-			at := -1
-			if mask {
-				at = len(b.Inputs)
-				in.Mask = b.input(op[0])
-			}
-			checkForward(t, b.result(in.Out, in), outputsOf(at, in.MaskFunc))
-		})
+		}
+	}
+	if len(parts) < 3 || len(together) < 2 || len(stretches) < 2 || len(chunks) < 2 {
+		t.Errorf("only parts %v, samples together %v, parts of samples %v, several chunks %v", parts, together, stretches, chunks)
 	}
 }
 

@@ -8,6 +8,7 @@ import "sgflow/engine/cuda/driver"
 // products are by orientation: 1 for B transposed, plus 2 for A.
 type kernelSet struct {
 	small, large, tensor [4]driver.Kernel
+	direct, gatherDirect [2]driver.Kernel // by size of window, 3 and 5
 
 	convForward, convInput                                    driver.Kernel
 	maxPool, poolScatter, poolGather, avgPool, avgPoolAdjoint driver.Kernel
@@ -16,7 +17,7 @@ type kernelSet struct {
 	loss, softmaxRows, lossGrad, lossHess, softmax            driver.Kernel
 	dotTasks, gram, addMeans, scaleRows, square               driver.Kernel
 	vectorSums, partSums, axpy, signs, update                 driver.Kernel
-	gather, gatherMatMul, gatherConv                          driver.Kernel
+	gather, gatherMatMul                                      driver.Kernel
 }
 
 // loadKernels finds all kernels in the module.
@@ -25,6 +26,7 @@ func loadKernels(module *driver.Module) (k kernelSet, err error) {
 		"matmul_nn_small": &k.small[0], "matmul_nt_small": &k.small[1], "matmul_tn_small": &k.small[2], "matmul_tt_small": &k.small[3],
 		"matmul_nn_large": &k.large[0], "matmul_nt_large": &k.large[1], "matmul_tn_large": &k.large[2], "matmul_tt_large": &k.large[3],
 		"matmul_nn_tensor": &k.tensor[0], "matmul_nt_tensor": &k.tensor[1], "matmul_tn_tensor": &k.tensor[2], "matmul_tt_tensor": &k.tensor[3],
+		"direct_3": &k.direct[0], "direct_5": &k.direct[1], "gather_direct_3": &k.gatherDirect[0], "gather_direct_5": &k.gatherDirect[1],
 		"conv_forward": &k.convForward, "conv_input": &k.convInput,
 		"max_pool": &k.maxPool, "pool_scatter": &k.poolScatter, "pool_gather": &k.poolGather,
 		"avg_pool": &k.avgPool, "avg_pool_adjoint": &k.avgPoolAdjoint,
@@ -35,7 +37,7 @@ func loadKernels(module *driver.Module) (k kernelSet, err error) {
 		"dot_tasks": &k.dotTasks, "gram": &k.gram, "add_means": &k.addMeans,
 		"scale_rows": &k.scaleRows, "square": &k.square,
 		"vector_sums": &k.vectorSums, "part_sums": &k.partSums, "axpy": &k.axpy, "signs": &k.signs, "update": &k.update,
-		"gather": &k.gather, "gather_matmul": &k.gatherMatMul, "gather_conv": &k.gatherConv,
+		"gather": &k.gather, "gather_matmul": &k.gatherMatMul,
 	} {
 		if *kernel, err = module.Kernel(name); err != nil {
 			return k, err

@@ -1,17 +1,18 @@
-// Convolutions as products of matrices that are never stored (implicit GEMM).
+// Convolutions as products of matrices that are never stored (implicit GEMM); those that
+// direct.cu can do are done there, but for gradients of weights.
 //
 //   y[o,p,q] = Σ_{c,r,s} x[c, p·strideH + r·dilH − padH, q·strideW + s·dilW − padW]·w[o,c,r,s]
 //
 // for each of n samples; x is n×inC×inH×inW, w outC×inC×kH×kW, y n×outC×outH×outW.
 // Two tables made once for each geometry replace divisions: taps, one entry for
 // each k the product sums over, and pixels, one for each place of a sample.
-#include "batch.cuh"
+#include "tile.cuh"
 
 // Tap is one term of a convolution's sum: (c,r,s) forward, (o,r,s) for dx.
 struct Tap {
   int offset; // of the term in a sample, from the window's corner (forward), or of channel o's plane
   int h, w;   // r·dilH and s·dilW
-  int weight; // of w's element of channel 0; forward, of channel c's row in a Batch's table
+  int weight; // of w's element of channel 0
 };
 
 // Pixel is one place of y: its window's corner in x.
@@ -22,41 +23,25 @@ struct Geom { int inC, inH, inW, outC, outH, outW, strideH, strideW, padH, padW,
 #define GEOM int inC, int inH, int inW, int outC, int outH, int outW, int strideH, int strideW, int padH, int padW, int taps
 #define GEOM_OF {inC, inH, inW, outC, outH, outW, strideH, strideW, padH, padW, taps}
 
-// Stored is x as an array, Sampled x of a batch in the data set: begin returns the place at
-// which a sample begins, at the element at a place, under a tap.
-struct Stored {
-  typedef int Place;
-  const float *x;
-  int size;
-  __device__ int begin(int sample) const { return sample * size; }
-  __device__ float at(int i, const Tap &) const { return x[i]; }
-};
-struct Sampled {
-  typedef u64 Place;
-  const Batch &batch;
-  __device__ u64 begin(int sample) const { return (u64)batch.index(sample) * batch.size; }
-  __device__ float at(u64 i, const Tap &t) const { return batch.table[t.weight + batch.pixels[i]]; }
-};
-
 // Windows loads B of the forward product, taps × (n·outH·outW): x under tap k of
 // the window at the column. The four columns of a thread are always the same.
-template <class T, class X> struct Windows {
+template <class T> struct Windows {
   static const bool ALONG_K = false;
-  const X &x;
+  const float *x;
   const Tap *taps;
   int inH, inW, h[4], w[4];
-  typename X::Place base[4]; // of the window's corner
+  int base[4]; // of the window's corner
 
-  __device__ Windows(const X &x, const Tap *taps, const Pixel *pixels, const Geom &g, int n0, int columns)
+  __device__ Windows(const float *x, const Tap *taps, const Pixel *pixels, const Geom &g, int n0, int columns)
       : x(x), taps(taps), inH(g.inH), inW(g.inW) {
-    const int plane = g.outH * g.outW;
+    const int plane = g.outH * g.outW, sample = g.inC * g.inH * g.inW;
 #pragma unroll
     for (int j = 0; j < 4; j++) {
       const int column = n0 + threadIdx.x % (T::BN / 4) * 4 + j;
       const bool in = column < columns;
       const Pixel p = pixels[in ? column % plane : 0];
       h[j] = in ? p.h : -(1 << 29), w[j] = p.w; // no row is inside for a column outside
-      base[j] = in ? x.begin(column / plane) + p.offset : 0;
+      base[j] = in ? column / plane * sample + p.offset : 0;
     }
   }
   __device__ Four load(int, int k, int k1) const {
@@ -65,7 +50,7 @@ template <class T, class X> struct Windows {
     const Tap t = taps[k];
 #pragma unroll
     for (int j = 0; j < 4; j++)
-      if ((u32)(h[j] + t.h) < (u32)inH && (u32)(w[j] + t.w) < (u32)inW) f.v[j] = x.at(base[j] + t.offset, t);
+      if ((u32)(h[j] + t.h) < (u32)inH && (u32)(w[j] + t.w) < (u32)inW) f.v[j] = x[base[j] + t.offset];
     return f;
   }
 };
@@ -89,46 +74,22 @@ template <class T> struct Planes {
   __device__ int channel(int r, int) const { return m0 + r; }
 };
 
-// forward_tile makes a tile of y, the part of it that blockIdx.y and the given block name.
-template <class X>
-__device__ void forward_tile(int block, float *y, const X &x, const float *w, const Tap *tap, const Pixel *pixel, int n, const Geom &g,
-                             int accumulate, int vector_w, const Epilogue &epilogue) {
-  typedef Wide T;
-  __shared__ T tile;
-  const int plane = g.outH * g.outW, columns = n * plane;
-  const int m0 = blockIdx.y * T::BM, n0 = block * T::BN;
-  Rows<true> la = {w, m0, g.outC, g.taps, vector_w != 0};
-  Windows<T, X> lb(x, tap, pixel, g, n0, columns);
-  float acc[T::TM][T::TN];
-  clear(acc);
-  tile.multiply(acc, la, lb, 0, g.taps);
-  tile.stage(acc);
-  put(tile, y, accumulate, epilogue, Planes<T>(m0, g.outC, n0, columns, plane));
-}
-
 // conv_forward computes y. Grid: (⌈n·outH·outW/BN⌉, ⌈outC/BM⌉).
 KERNEL __launch_bounds__(Wide::SIZE)
     conv_forward(float *y, const float *x, const float *w, const Tap *tap, const Pixel *pixel, int n, GEOM, int accumulate,
                  int vector_w, const float *bias, int func, const float *mask, int mask_func) {
+  typedef Wide T;
+  __shared__ T tile;
   const Geom g = GEOM_OF;
-  const Stored stored = {x, g.inC * g.inH * g.inW};
-  forward_tile(blockIdx.x, y, stored, w, tap, pixel, n, g, accumulate, vector_w, {bias, mask, func, mask_func});
-}
-
-// gather_conv makes a batch and is conv_forward with its samples as x: see step.cu. Grid:
-// that of conv_forward with n more along x.
-KERNEL __launch_bounds__(Wide::SIZE)
-    gather_conv(BATCH_PARAMETERS, float *y, const float *w, const Tap *tap, const Pixel *pixel, GEOM, int accumulate, int vector_w,
-                const float *bias, int func, const float *mask, int mask_func) {
-  const Batch batch = BATCH_OF;
-  const Geom g = GEOM_OF;
-  const int tiles = gridDim.x - batch.n;
-  if ((int)blockIdx.x >= tiles) {
-    if (blockIdx.y == 0) batch.gather(blockIdx.x - tiles);
-    return;
-  }
-  const Sampled sampled = {batch};
-  forward_tile(blockIdx.x, y, sampled, w, tap, pixel, batch.n, g, accumulate, vector_w, {bias, mask, func, mask_func});
+  const int plane = g.outH * g.outW, columns = n * plane;
+  const int m0 = blockIdx.y * T::BM, n0 = blockIdx.x * T::BN;
+  Rows<true> la = {w, m0, g.outC, g.taps, vector_w != 0};
+  Windows<T> lb(x, tap, pixel, g, n0, columns);
+  float acc[T::TM][T::TN];
+  clear(acc);
+  tile.multiply(acc, la, lb, 0, g.taps);
+  tile.stage(acc);
+  put(tile, y, accumulate, {bias, mask, func, mask_func}, Planes<T>(m0, g.outC, n0, columns, plane));
 }
 
 // Flipped loads A of the product for dx, inC × (outC·kH·kW): the weights of input

@@ -1,6 +1,6 @@
 // The launch that begins a training step which stays on the device: it gathers the batch
 // from the data set in device memory and, where the first layer's tile is a small one, is
-// that layer's too, which then reads the samples where they lie. conv.cu has its like.
+// that layer's too, which then reads the samples where they lie. direct.cu has its like.
 #include "batch.cuh"
 #include "matmul.cuh"
 

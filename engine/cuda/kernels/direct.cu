@@ -1,0 +1,200 @@
+// Convolutions of stride 1 with windows of 3×3 or 5×5, and their gradients at the input,
+// straight from shared memory: a number read from there is used for all the windows that
+// it lies in, where an unfolded product (conv.cu) fetches it anew for each.
+//
+//   out[m,p,q] = Σ_{c,r,s} x[c, p + r − padH, q + s − padW]·window[m,c,r,s]
+//
+// for each of n samples; x is n×C×H×W, out n×M×P×Q. Forward the windows are w[m,c,·,·]; for
+// the gradient x is dy, padded by K − 1 less what the convolution is, and the windows are
+// w[c,m,·,·] turned by half a turn.
+#include "batch.cuh"
+
+// Direct is the convolution and how it is divided. A block makes 16 channels of a stretch
+// of so many quads, four pixels that are neighbours in a row: some of one sample, or all of
+// so many samples together. Four channels of a quad are made by as many threads as there
+// are parts, each for its share of the channels of x, which are taken a chunk at a time.
+struct Direct {
+  int n, C, H, W, M, P, Q, padH, padW;
+  int window_m, window_c, turned; // where the windows of m and c begin, and whether they are turned
+  int quads, together, parts, chunk;
+  int rows, stride; // of x in shared memory: so many rows of a plane, and how far they are apart
+  int vector;       // rows of out, and of a mask, start at multiples of 16 bytes
+};
+
+#define DIRECT                                                                                                            \
+  int samples_, int C, int H, int W, int M, int P, int Q, int padH, int padW, int window_m, int window_c, int turned, int quads, \
+      int together, int parts, int chunk, int rows, int stride, int vector
+#define DIRECT_OF {samples_, C, H, W, M, P, Q, padH, padW, window_m, window_c, turned, quads, together, parts, chunk, rows, stride, vector}
+
+// Room is shared memory: a chunk of x and the windows of 16 channels in it, and then the
+// sums of the parts.
+struct alignas(16) Room {
+  static const int X = 6144, WINDOWS = 8 * 25 * 16;
+  float x[X], windows[WINDOWS];
+};
+
+// Planar is x as an array, Sampled that of a batch in the data set: begin returns where a
+// sample begins, at the element at a place, of a channel.
+struct Planar {
+  typedef int Place;
+  const float *x;
+  int size;
+  __device__ int begin(int sample) const { return sample * size; }
+  __device__ float at(int i, int) const { return x[i]; }
+};
+struct Sampled {
+  typedef u64 Place;
+  const Batch &batch;
+  __device__ u64 begin(int sample) const { return (u64)batch.index(sample) * batch.size; }
+  __device__ float at(u64 i, int channel) const { return batch.table[channel * 256 + batch.pixels[i]]; }
+};
+
+// load_four returns four elements, the first count of which are there; vector says that all
+// are and that they start at a multiple of 16 bytes.
+__device__ inline float4 load_four(const float *p, int count, int vector) {
+  if (vector) return *(const float4 *)p;
+  return {p[0], count > 1 ? p[1] : 0.f, count > 2 ? p[2] : 0.f, count > 3 ? p[3] : 0.f};
+}
+
+// direct makes block `block` of out.
+template <int K, class X>
+__device__ void direct(int block, const Direct &g, float *out, const X &x, const float *w, int accumulate, const Epilogue &e) {
+  __shared__ Room room;
+  const int across = ceil_div(g.Q, 4), all = across * g.P, stretches = ceil_div(g.together * all, g.quads), groups = ceil_div(g.M, 16);
+  const int sample0 = block / (stretches * groups) * g.together, m0 = block / stretches % groups * 16;
+  const int quad0 = block % stretches * g.quads, row0 = quad0 / across; // 0 where samples are together
+  const int units = 4 * g.quads, part = threadIdx.x / units, unit = threadIdx.x % units;
+  const int group = unit / g.quads * 4, local = (quad0 + unit % g.quads) / all, quad = (quad0 + unit % g.quads) % all;
+  const int sample = sample0 + local, row = quad / across, column = quad % across * 4;
+  const bool inside = local < g.together && sample < g.n;
+  float acc[4][4];
+  clear(acc);
+  for (int c0 = 0; c0 < g.C; c0 += g.chunk) {
+    const int count = min(g.chunk, g.C - c0);
+    __syncthreads();
+#pragma unroll 4
+    for (int i = threadIdx.x >> 5; i < count * g.together * g.rows; i += blockDim.x >> 5) {
+      const int plane = i / g.rows, c = c0 + plane / g.together, s = sample0 + plane % g.together, h = row0 + i % g.rows - g.padH;
+      const bool there = s < g.n && (u32)h < (u32)g.H;
+      const typename X::Place line = there ? x.begin(s) + (c * g.H + h) * g.W : 0;
+      for (int j = threadIdx.x & 31; j < g.stride; j += 32) {
+        const int k = j - g.padW;
+        room.x[i * g.stride + j] = there && (u32)k < (u32)g.W ? x.at(line + k, c) : 0.f;
+      }
+    }
+#pragma unroll 4
+    for (int i = threadIdx.x; i < count * K * K * 16; i += blockDim.x) {
+      const int m = m0 + i % 16, at = i / 16 % (K * K), c = c0 + i / (16 * K * K);
+      room.windows[i] = m < g.M ? w[m * g.window_m + c * g.window_c + (g.turned ? K * K - 1 - at : at)] : 0.f;
+    }
+    __syncthreads();
+    for (int c = part; inside && c < count; c += g.parts) {
+      const float *line = room.x + ((c * g.together + local) * g.rows + row - row0) * g.stride + column, *window = room.windows + c * K * K * 16 + group;
+#pragma unroll
+      for (int r = 0; r < K; r++) {
+        const float4 a = *(const float4 *)(line + r * g.stride), b = *(const float4 *)(line + r * g.stride + 4);
+        const float v[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
+#pragma unroll
+        for (int s = 0; s < K; s++) {
+          const float4 f = *(const float4 *)(window + (r * K + s) * 16);
+#pragma unroll
+          for (int j = 0; j < 4; j++) {
+            acc[0][j] = fmaf(f.x, v[s + j], acc[0][j]);
+            acc[1][j] = fmaf(f.y, v[s + j], acc[1][j]);
+            acc[2][j] = fmaf(f.z, v[s + j], acc[2][j]);
+            acc[3][j] = fmaf(f.w, v[s + j], acc[3][j]);
+          }
+        }
+      }
+    }
+  }
+  // The parts are added in order. A unit's numbers are its own, wherever they lie.
+  float *sums = (float *)&room + unit;
+  __syncthreads();
+  if (part > 0) {
+#pragma unroll
+    for (int i = 0; i < 16; i++) sums[((part - 1) * 16 + i) * units] = acc[i / 4][i % 4];
+  }
+  __syncthreads();
+  if (part > 0 || !inside) return;
+  for (int k = 1; k < g.parts; k++) {
+#pragma unroll
+    for (int i = 0; i < 16; i++) acc[i / 4][i % 4] += sums[((k - 1) * 16 + i) * units];
+  }
+  const int valid = g.Q - column, m1 = m0 + group;
+  const u64 first = (((u64)sample * g.M + m1) * g.P + row) * g.Q + column, plane = (u64)g.P * g.Q;
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    const bool in = m1 + i < g.M;
+    float4 before = {0, 0, 0, 0};
+    if (accumulate && in) before = load_four(out + first + i * plane, valid, g.vector);
+    const float bias = e.bias && in ? e.bias[m1 + i] : 0.f;
+    acc[i][0] += before.x + bias, acc[i][1] += before.y + bias, acc[i][2] += before.z + bias, acc[i][3] += before.w + bias;
+  }
+  if (e.func > RELU) { // one by one, in shared memory: sixteen copies of these functions would be most of the code
+#pragma unroll
+    for (int i = 0; i < 16; i++) sums[i * units] = acc[i / 4][i % 4];
+#pragma unroll 1
+    for (int i = 0; i < 16; i++) sums[i * units] = curve(e.func, sums[i * units]);
+#pragma unroll
+    for (int i = 0; i < 16; i++) acc[i / 4][i % 4] = sums[i * units];
+  }
+  float factor[4][4];
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    float4 y = {1, 1, 1, 1};
+    const bool masked = e.mask && m1 + i < g.M;
+    if (masked) y = load_four(e.mask + first + i * plane, valid, g.vector);
+    const int f = masked ? e.mask_func : IDENTITY;
+    factor[i][0] = slope(f, y.x), factor[i][1] = slope(f, y.y), factor[i][2] = slope(f, y.z), factor[i][3] = slope(f, y.w);
+  }
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    if (m1 + i >= g.M) break;
+    float y[4];
+#pragma unroll
+    for (int j = 0; j < 4; j++) y[j] = (e.func == RELU && acc[i][j] < 0 ? 0.f : acc[i][j]) * factor[i][j];
+    float *p = out + first + i * plane;
+    if (g.vector) *(float4 *)p = float4{y[0], y[1], y[2], y[3]};
+    else
+#pragma unroll
+      for (int j = 0; j < 4; j++)
+        if (j < valid) p[j] = y[j];
+  }
+}
+
+// MOST_THREADS is how many threads a block has at most.
+#define MOST_THREADS 384
+
+// direct_3 and direct_5 compute out, or add it there, with an epilogue. Grid:
+// ⌈n/together⌉·⌈M/16⌉·⌈together·quads of a sample/quads⌉ blocks of 4·quads·parts threads. gather_direct_3 and
+// gather_direct_5 do it for the samples of a batch, which they make on the way, see step.cu;
+// their grids have n blocks more.
+#define DIRECT_KERNELS(K)                                                                                                  \
+  KERNEL __launch_bounds__(MOST_THREADS)                                                                                  \
+      direct_##K(float *out, const float *x, const float *w, DIRECT, int accumulate, const float *bias, int func,        \
+                 const float *mask, int mask_func) {                                                                      \
+    const Direct g = DIRECT_OF;                                                                                            \
+    const Planar planar = {x, C * H * W};                                                                                  \
+    direct<K>(blockIdx.x, g, out, planar, w, accumulate, {bias, mask, func, mask_func});                                 \
+  }                                                                                                                       \
+  KERNEL __launch_bounds__(MOST_THREADS)                                                                                  \
+      gather_direct_##K(BATCH_PARAMETERS, float *out, const float *w, DIRECT, int accumulate, const float *bias, int func, \
+                        const float *mask, int mask_func) {                                                               \
+    const Batch batch = BATCH_OF;                                                                                          \
+    const Direct g = DIRECT_OF;                                                                                            \
+    const int blocks = gridDim.x - batch.n;                                                                               \
+    if ((int)blockIdx.x >= blocks) {                                                                                      \
+      batch.gather(blockIdx.x - blocks);                                                                                  \
+      return;                                                                                                             \
+    }                                                                                                                     \
+    const Sampled sampled = {batch};                                                                                      \
+    direct<K>(blockIdx.x, g, out, sampled, w, accumulate, {bias, mask, func, mask_func});                                 \
+  }
+
+DIRECT_KERNELS(3)
+DIRECT_KERNELS(5)
+
+#undef DIRECT_KERNELS
+#undef DIRECT
+#undef DIRECT_OF
