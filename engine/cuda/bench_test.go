@@ -60,7 +60,7 @@ func eachBench(b *testing.B, f func(b *testing.B, m *Machine, batch int)) {
 	}
 }
 
-// BenchmarkStep times training steps that stay on the device.
+// BenchmarkStep times training steps that stay on the device, plain and with noise.
 func BenchmarkStep(b *testing.B) {
 	eachBench(b, func(b *testing.B, m *Machine, batch int) {
 		indices, rates := make([]int32, batch*mostSteps), make([]float64, mostSteps)
@@ -68,15 +68,31 @@ func BenchmarkStep(b *testing.B) {
 		for i := range indices {
 			indices[i] = int32(r.IntN(60_000))
 		}
-		losses, correct := make([]float64, mostSteps), make([]int, mostSteps)
-		m.Start(batch, indices, rates, optim.Optimizer[float32]{}, false, nil)
-		b.ResetTimer()
-		for left := b.N; left > 0; left -= mostSteps {
-			n := min(left, mostSteps)
-			m.Start(batch, indices[:n*batch], rates[:n], optim.Optimizer[float32]{}, false, nil)
-			m.Finish(losses, correct, nil, nil, nil)
+		losses, correct, params := make([]float64, mostSteps), make([]int, mostSteps), len(m.program.Params)
+		sums, norms := make([]float64, mostSteps*params), make([]float64, mostSteps*params*batch)
+		last := m.NewVector(m.program.NumParams)
+		for _, noise := range []bool{false, true} {
+			b.Run(map[bool]string{false: "plain", true: "noise"}[noise], func(b *testing.B) {
+				if noise && !m.NoisySteps() {
+					b.Skip("steps with noise do not stay on the device")
+				}
+				start := func(n int) {
+					if noise {
+						m.Start(batch, indices[:n*batch], rates[:n], optim.Optimizer[float32]{}, true, last)
+					} else {
+						m.Start(batch, indices[:n*batch], rates[:n], optim.Optimizer[float32]{}, false, nil)
+					}
+				}
+				finish := func() { m.Finish(losses, correct, sums, sums, norms) }
+				start(mostSteps)
+				b.ResetTimer()
+				for left := b.N; left > 0; left -= mostSteps {
+					start(min(left, mostSteps))
+					finish()
+				}
+				finish()
+			})
 		}
-		m.Finish(losses, correct, nil, nil, nil)
 	})
 }
 

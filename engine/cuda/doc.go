@@ -33,8 +33,8 @@
 // to the end and made by one launch, with all norms of samples' gradients.
 //
 // Training that measures no more than noise stays on the device (Start, Finish): the
-// data set is there as bytes, a batch is gathered by a kernel, one graph is a whole
-// step, a counter in device memory tells it which, and losses, norms and sums over the
+// data set is there as bytes, a batch is gathered by a kernel, one graph is several whole
+// steps, a counter in device memory tells them which, and losses, norms and sums over the
 // gradient come back in bulk while the next steps run. There the launch that makes the
 // gradient also makes the optimizer's step, element by element. A step of the MLP preset
 // is five launches, with noise or without, as the first layer reads its samples in the data

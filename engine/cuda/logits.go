@@ -109,10 +109,10 @@ func (m *Machine) Tangent(out, v []float32) {
 	n := m.loaded
 	m.read(m.buffers.vector, v)
 	if !t.ready && len(t.curvature) > 0 {
-		m.graph(run{"curvature of logits", n, false}, func() { m.runList(t.curvature, n) })
+		m.graph(run{what: "curvature of logits", n: n}, func() { m.runList(t.curvature, n) })
 	}
 	t.ready = true
-	m.graph(run{"tangent", n, false}, func() { m.runList(t.product, n) })
+	m.graph(run{what: "tangent", n: n}, func() { m.runList(t.product, n) })
 	m.write(out, t.u.p)
 }
 
@@ -132,7 +132,7 @@ func (m *Machine) Pullback(out, u []float32, noise bool) {
 	m.batch, m.pulled, m.noise = n, true, noise
 	m.changed()
 	m.read(l.room, u)
-	m.graph(run{"pullback", n, noise}, func() {
+	m.graph(run{what: "pullback", n: n, noise: noise}, func() {
 		m.copy("saving the gradient", l.saved, grad, bytes)
 		m.backward(l.pullback, n)
 	})

@@ -88,6 +88,7 @@ type run struct {
 	what  string
 	n     int
 	noise bool
+	steps int // of training; 0 for what is none
 }
 
 // mostGraphs is how many graphs a machine keeps; what runs at more batch sizes
@@ -389,7 +390,7 @@ func (m *Machine) checkBatch(n int) {
 func (m *Machine) Forward(n int) {
 	m.begin(n)
 	m.toGradient = false
-	m.graph(run{"forward", n, false}, func() {
+	m.graph(run{what: "forward", n: n}, func() {
 		m.run(program.Forward, n)
 		m.results()
 	})
@@ -408,7 +409,7 @@ func (m *Machine) begin(n int) {
 func (m *Machine) Gradient(n int, noise bool) {
 	m.begin(n)
 	m.batch, m.noise, m.toGradient = n, noise, true
-	m.graph(run{"gradient", n, noise}, func() { m.queueGradient(n) })
+	m.graph(run{what: "gradient", n: n, noise: noise}, func() { m.queueGradient(n) })
 }
 
 // queueGradient queues loss, gradient and, if asked for, norms.
@@ -472,10 +473,10 @@ func (m *Machine) Product(out, v []float32) {
 	n := m.batch
 	m.read(m.buffers.vector, v)
 	if !m.curved && len(m.phases[program.Curvature]) > 0 {
-		m.graph(run{"curvature", n, false}, func() { m.run(program.Curvature, n) })
+		m.graph(run{what: "curvature", n: n}, func() { m.run(program.Curvature, n) })
 	}
 	m.curved = true
-	m.graph(run{"product", n, false}, func() { m.queueProduct(n) })
+	m.graph(run{what: "product", n: n}, func() { m.queueProduct(n) })
 	m.write(out, m.buffers.product)
 }
 

@@ -158,7 +158,7 @@ func (m *Machine) ready() bool {
 	if !s.made && m.err == nil {
 		n := m.batch
 		if len(m.phases[program.Samples]) > 0 {
-			m.graph(run{"samples", n, false}, func() { m.run(program.Samples, n) })
+			m.graph(run{what: "samples", n: n}, func() { m.run(program.Samples, n) })
 		}
 		s.made = true
 	}

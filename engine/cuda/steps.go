@@ -14,9 +14,14 @@ import (
 )
 
 // Training steps that stay on the device. The data set, the optimizer's state and
-// the batches' indices are there; one graph is a whole step, and a counter in
+// the batches' indices are there; a graph is a whole step or several, and a counter in
 // device memory tells it which one. What steps have to tell goes to a ring that
 // is copied to the host while the next steps run.
+
+// stepsTogether is how many steps one graph has, where there are so many to do: from one
+// graph to the next is further than from one kernel to the next, on the device and for the
+// host.
+const stepsTogether = 8
 
 // mostSteps is how many steps a Start has at most, slots how many may be under way.
 const (
@@ -332,8 +337,18 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Op
 	t.by.numbers, t.by.step = s.numbers, s.counter
 	key := run{what: fmt.Sprintf("step by %+v, gradient %x, results %x", t.by, t.last, t.ring.device), n: batch, noise: noise}
 	m.noise, m.toGradient = noise, true
-	for range count {
-		m.graph(key, func() { m.queueStep(&t) })
+	for left := count; left > 0; {
+		together := 1
+		if left >= stepsTogether {
+			together = stepsTogether
+		}
+		left -= together
+		key.steps = together
+		m.graph(key, func() {
+			for range together {
+				m.queueStep(&t)
+			}
+		})
 	}
 	row := m.rowOfStep(t.ring, batch, noise, t.end)
 	m.copy("results of steps", hostAddress(begun.results), t.ring.device+driver.Pointer(first*row.size()*double), count*row.size()*double)
