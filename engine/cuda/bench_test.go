@@ -196,7 +196,7 @@ func BenchmarkMatMul(b *testing.B) {
 			const times = 20 // so that waiting does not count
 			for b.Loop() {
 				for range times {
-					p.run(address(out), address(x), address(y), s.rows, s.cols, s.k)
+					p.run(address(out), terms{address(x), address(y), s.k}, terms{}, s.rows, s.cols)
 				}
 				m.wait()
 			}

@@ -32,12 +32,14 @@ type binder struct {
 	planes map[program.BufferID]driver.Pointer // sums over planes in the Gradient phase, by what they sum
 	normed map[program.BufferID]bool           // norms that something stores before
 	noise  []*norms                            // launches of the Noise phase
+	firsts map[*program.MatMul]*matMul         // products that wait for the one that is added to them
 }
 
 func newBinder(m *Machine) *binder {
 	return &binder{
 		m: m, p: m.program,
 		losses: map[program.BufferID]*loss{}, planes: map[program.BufferID]driver.Pointer{}, normed: map[program.BufferID]bool{},
+		firsts: map[*program.MatMul]*matMul{},
 	}
 }
 

@@ -27,8 +27,27 @@ const (
 	kStep                   = 32  // of the small tile along k
 )
 
-// run queues out = op(a)·op(b), rows×cols with a sum of k terms.
-func (r *product) run(out, a, b driver.Pointer, rows, cols, k int) {
+// terms are the factors of a product, with a sum of k terms; the zero value stands for none.
+type terms struct {
+	a, b driver.Pointer
+	k    int
+}
+
+// vectors reports for op(a) and op(b), rows×k and k×cols, whether what is stored has rows
+// that start at multiples of 16 bytes.
+func (r *product) vectors(f terms, rows, cols int) (a, b bool) {
+	lda, ldb := f.k, cols
+	if r.transA {
+		lda = rows
+	}
+	if r.transB {
+		ldb = f.k
+	}
+	return vector(f.a, lda), vector(f.b, ldb)
+}
+
+// run queues out = op(a)·op(b) of f, or of both, rows×cols.
+func (r *product) run(out driver.Pointer, f, second terms, rows, cols int) {
 	m := r.m
 	orientation := 0
 	if r.transA {
@@ -37,25 +56,21 @@ func (r *product) run(out, a, b driver.Pointer, rows, cols, k int) {
 	if r.transB {
 		orientation++
 	}
-	kernel, tile, threads, splits := m.kernels.small[orientation], smallTile, smallThreads, m.splits(rows, cols, k)
+	kernel, tile, threads, splits := m.kernels.small[orientation], smallTile, smallThreads, m.splits(rows, cols, f.k+second.k)
 	if m.large(rows, cols) {
 		kernel, tile, threads, splits = m.kernels.large[orientation], largeTile, largeThreads, 1
 		if m.tf32 {
 			kernel, threads = m.kernels.tensor[orientation], tensorThreads
 		}
 	}
-	lda, ldb := k, cols
-	if r.transA {
-		lda = rows
-	}
-	if r.transB {
-		ldb = k
-	}
+	vectorA, vectorB := r.vectors(f, rows, cols)
+	vectorA2, vectorB2 := r.vectors(second, rows, cols)
 	e := &r.epilogue
 	m.launch(r.what, kernel, driver.Grid{
 		Blocks: driver.Dim{X: blocks(cols, tile), Y: blocks(rows, tile), Z: splits}, Threads: driver.Dim{X: threads},
-	}, driver.Ptr(out), driver.Ptr(a), driver.Ptr(b), driver.Int(rows), driver.Int(cols), driver.Int(k), flag(r.accumulate),
-		flag(vector(a, lda)), flag(vector(b, ldb)),
+	}, driver.Ptr(out), driver.Ptr(f.a), driver.Ptr(f.b), driver.Ptr(second.a), driver.Ptr(second.b),
+		driver.Int(rows), driver.Int(cols), driver.Int(f.k), driver.Int(second.k), flag(r.accumulate),
+		flag(vectorA), flag(vectorB), flag(vectorA2), flag(vectorB2),
 		driver.Ptr(e.bias.p), driver.Int(int(e.f)), driver.Ptr(e.mask.p), driver.Int(int(e.df)),
 		driver.Ptr(m.partial), driver.Ptr(m.arrived))
 }
@@ -98,9 +113,11 @@ const longestTask = 256
 
 type matMul struct {
 	product
+	in            *program.MatMul
 	out, a, b     operand
 	rows, cols, k program.Extent
-	later         bool // may wait for the end of the phase
+	second        *matMul // whose product is added, in the same launch; nil for none
+	later         bool    // may wait for the end of the phase
 }
 
 func bindMatMul(b *binder, in *program.MatMul) bound {
@@ -110,16 +127,68 @@ func bindMatMul(b *binder, in *program.MatMul) bound {
 			m: b.m, what: b.what("matmul"), transA: in.TransA, transB: in.TransB, accumulate: in.Accumulate,
 			epilogue: bindEpilogue(b, in.Epilogue, size, in.N),
 		},
+		in:   in,
 		out:  b.real(in.Out, size),
 		a:    b.real(in.A, b.extent(in.M, in.K)),
 		b:    b.real(in.B, b.extent(in.K, in.N)),
 		rows: in.M, cols: in.N, k: in.K,
 		later: in.TransA && !in.TransB && in.Epilogue == program.NoEpilogue && b.canWait(in.Out, in.A, in.B),
 	}
-	if b.err == nil && b.phase == program.Gradient && b.afterLoss(in, r) {
+	if b.err != nil {
+		return nil
+	}
+	if first := b.firsts[in]; first != nil {
+		return b.sum(first, r)
+	}
+	if second := b.secondOf(in); second != nil {
+		b.firsts[second] = r
+		return nil
+	}
+	if b.phase == program.Gradient && b.afterLoss(in, r) {
 		return &afterLoss{r}
 	}
 	return r
+}
+
+// secondOf returns the product that is the next to be added to what in stores, if both can
+// be one launch in its place: nothing else uses the result or changes the factors of in
+// until then, and what is done to elements follows the sum of both.
+func (b *binder) secondOf(in *program.MatMul) *program.MatMul {
+	if in.Accumulate || in.Func != program.Identity || in.Mask != program.None {
+		return nil
+	}
+	for _, next := range b.p.Phases[b.phase][b.place+1:] {
+		second, ok := next.(*program.MatMul)
+		if ok && second.Out == in.Out {
+			if !second.Accumulate || second.Bias != program.None || second.TransA != in.TransA || second.TransB != in.TransB ||
+				second.M != in.M || second.N != in.N || b.overlap(second.A, in.Out) || b.overlap(second.B, in.Out) {
+				return nil
+			}
+			return second
+		}
+		for _, id := range append(program.Reads(next), program.Writes(next)...) {
+			if b.overlap(id, in.Out) {
+				return nil
+			}
+		}
+		for _, id := range program.Writes(next) {
+			if b.overlap(id, in.A) || b.overlap(id, in.B) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// sum returns two products as one, with the bias of the first and the rest of what the
+// second, the instruction being bound, does to elements.
+func (b *binder) sum(first, second *matMul) *matMul {
+	r := *first
+	r.what, r.second = second.what, second
+	r.epilogue = second.epilogue
+	r.epilogue.bias = first.epilogue.bias
+	r.later = second.later && !r.epilogue.bias.present() && b.canWait(first.in.Out, first.in.A, first.in.B)
+	return &r
 }
 
 // afterLoss is a product that the loss has made on its way, in a Gradient.
@@ -128,21 +197,28 @@ type afterLoss struct{ product *matMul }
 func (*afterLoss) run(int) {}
 
 func (r *matMul) run(n int) {
-	rows, cols, k := r.rows.At(n), r.cols.At(n), r.k.At(n)
-	if r.later && k <= longestTask && !r.m.large(rows, cols) {
+	rows, cols := r.rows.At(n), r.cols.At(n)
+	f, second := terms{r.a.p, r.b.p, r.k.At(n)}, terms{}
+	if s := r.second; s != nil {
+		second = terms{s.a.p, s.b.p, s.k.At(n)}
+	}
+	if r.later && f.k+second.k <= longestTask && !r.m.large(rows, cols) {
+		vectorA, vectorB := r.vectors(f, rows, cols)
+		vectorA2, vectorB2 := r.vectors(second, rows, cols)
 		r.m.addProduct(productTask{
-			out: r.out.p, a: r.a.p, b: r.b.p, rows: int32(rows), cols: int32(cols), k: int32(k), accumulate: int32(flag(r.accumulate)),
-			vectorA: int32(flag(vector(r.a.p, rows))), vectorB: int32(flag(vector(r.b.p, cols))),
+			out: r.out.p, a: f.a, b: f.b, a2: second.a, b2: second.b, rows: int32(rows), cols: int32(cols), k: int32(f.k), k2: int32(second.k),
+			accumulate: int32(flag(r.accumulate)), vectorA: int32(flag(vectorA)), vectorB: int32(flag(vectorB)),
+			vectorA2: int32(flag(vectorA2)), vectorB2: int32(flag(vectorB2)),
 		})
 		return
 	}
-	r.product.run(r.out.p, r.a.p, r.b.p, rows, cols, k)
+	r.product.run(r.out.p, f, second, rows, cols)
 }
 
 // runGathering is run for a layer of few tiles whose samples are still in the data set.
 func (r *matMul) runGathering(n int, batch []driver.Arg) bool {
 	m, cols, k := r.m, r.cols.N, r.k.N
-	if r.a.p != m.buffers.at[m.program.Inputs[0]] || r.transA || !r.transB || r.rows != each(1) || r.cols.Batch || r.k.Batch || m.large(n, cols) {
+	if r.second != nil || r.a.p != m.buffers.at[m.program.Inputs[0]] || r.transA || !r.transB || r.rows != each(1) || r.cols.Batch || r.k.Batch || m.large(n, cols) {
 		return false
 	}
 	e, splits := &r.epilogue, m.splits(n, cols, k)

@@ -17,9 +17,9 @@ type (
 		rows, cols, first, _ int32
 	}
 	productTask struct {
-		out, a, b                                   driver.Pointer
-		rows, cols, k, accumulate, vectorA, vectorB int32
-		first, _                                    int32
+		out, a, b, a2, b2                                             driver.Pointer
+		rows, cols, k, k2                                             int32
+		accumulate, vectorA, vectorB, vectorA2, vectorB2, _, first, _ int32
 	}
 	columnTask struct {
 		out, x                        driver.Pointer
@@ -145,6 +145,8 @@ func (p *pending) reads(f func(driver.Pointer)) {
 	for _, t := range p.products {
 		f(t.a)
 		f(t.b)
+		f(t.a2)
+		f(t.b2)
 	}
 	for _, t := range p.columns {
 		f(t.x)

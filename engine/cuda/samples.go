@@ -197,7 +197,7 @@ func (m *Machine) addPart(f *factors, part driver.Pointer) {
 	}
 	t := dotTask{a: f.a.p, b: part, cols: int32(f.rows)}
 	if f.cols > 0 {
-		m.sampled.nn.run(f.av, f.a.p, part, m.batch, f.cols, f.rows)
+		m.sampled.nn.run(f.av, terms{f.a.p, part, f.rows}, terms{}, m.batch, f.cols)
 		t = dotTask{a: f.av, b: f.b.p, cols: int32(f.cols), step: int32(f.cols)}
 	}
 	m.sampled.dotRows.next = append(m.sampled.dotRows.next, t)
@@ -348,7 +348,7 @@ func (m *Machine) CombineSamples(out []float32, w []float64) bool {
 			m.scaleRows(s.left, b, n, f.cols)
 			b = s.left
 		}
-		s.tn.run(dst, a, b, f.rows, f.cols, n)
+		s.tn.run(dst, terms{a, b, n}, terms{}, f.rows, f.cols)
 	}
 	m.write(out, s.vector)
 	return true
@@ -381,7 +381,7 @@ func (m *Machine) SecondMoment(out []float32) bool {
 		// The root comes before squaring, which may leave the range of float32.
 		square(s.left, f.a.p, math.Sqrt(float64(n)), n*f.rows)
 		square(s.right, f.b.p, 1, n*f.cols)
-		s.tn.run(dst, s.left, s.right, f.rows, f.cols, n)
+		s.tn.run(dst, terms{s.left, s.right, n}, terms{}, f.rows, f.cols)
 	}
 	m.write(out, s.vector)
 	return true

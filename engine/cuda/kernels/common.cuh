@@ -26,6 +26,16 @@ enum Func { IDENTITY, RELU, TANH, SIGMOID, GELU, EXP, LOG, SQUARE, SQRT, INVERSE
 // fence: they bypass the first-level cache, which is not coherent.
 __device__ inline float fresh(const float *p) { return *(const volatile float *)p; }
 __device__ inline double fresh(const double *p) { return *(const volatile double *)p; }
+__device__ inline float4 fresh(const float4 *p) {
+#ifdef __CUDA_ARCH__
+  float4 v;
+  asm volatile("ld.volatile.global.v4.f32 {%0,%1,%2,%3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(p));
+  return v;
+#else
+  const float *q = (const float *)p;
+  return {fresh(q), fresh(q + 1), fresh(q + 2), fresh(q + 3)};
+#endif
+}
 
 // curve is activate for the curved ones. It is called, not inlined: copies of it in
 // unrolled loops were nine tenths of the code.

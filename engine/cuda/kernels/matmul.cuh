@@ -2,12 +2,13 @@
 #pragma once
 #include "tensor.cuh"
 
-// Product is out = op(A)·op(B), or added to out; out is m×n, op(A) m×k, op(B) k×n.
-// vector_a and vector_b say that rows start at multiples of 16 bytes.
+// Product is out = op(A)·op(B) + op(A2)·op(B2), or added to out; out is m×n, op(A) m×k,
+// op(B) k×n, op(A2) m×k2 and op(B2) k2×n; k2 is 0 where there is one product. vector_a and
+// the like say that rows start at multiples of 16 bytes.
 struct Product {
   float *out;
-  const float *a, *b;
-  int m, n, k, accumulate, vector_a, vector_b;
+  const float *a, *b, *a2, *b2;
+  int m, n, k, k2, accumulate, vector_a, vector_b, vector_a2, vector_b2, unused;
 };
 
 // Matrix is the place of an m×n matrix, of which a tile has the elements from m0 and n0 on;
@@ -19,56 +20,74 @@ struct Matrix {
   __device__ int channel(int, int c) const { return n0 + c; }
 };
 
-// product_tile makes the tile whose first row and column are m0 and n0, from the loaders
-// of its factors. Where splits > 1, it sums over part `split` of k only, and puts that in
-// partial (splits×m×n); the last of the splits to come, which *arrived tells, adds the
-// parts in order.
-template <class T, class A, class B>
-__device__ void product_tile(const Product &q, A &la, B &lb, int m0, int n0, int splits, int split, const Epilogue &epilogue,
-                             float *partial, u32 *arrived) {
-  __shared__ T tile;
-  const int step = ceil_div(ceil_div(q.k, splits), T::BK) * T::BK;
-  const int k0 = split * step, k1 = min(q.k, k0 + step);
-  float acc[T::TM][T::TN];
-  clear(acc);
-  tile.multiply(acc, la, lb, min(k0, k1), k1);
-
-  tile.stage(acc);
-
-  const u64 size = (u64)q.m * q.n;
-  if (splits > 1) {
-#pragma unroll 1
-    for (int e = threadIdx.x; e < T::BM * T::BN; e += T::SIZE) {
-      const int row = m0 + e / T::BN, column = n0 + e % T::BN;
-      if (row < q.m && column < q.n) partial[split * size + (u64)row * q.n + column] = tile.at(e / T::BN, e % T::BN);
-    }
-    if (!last_block(arrived, splits)) return;
-    // Element by element the parts are added in order; a thread's elements side by side,
-    // as each part is a trip to the second-level cache.
-    const int each = T::BM * T::BN / T::SIZE;
-    float sum[each];
-#pragma unroll
-    for (int i = 0; i < each; i++) sum[i] = 0;
-#pragma unroll 1
-    for (int s = 0; s < splits; s++)
-#pragma unroll
-      for (int i = 0; i < each; i++) {
-        const int e = threadIdx.x + i * T::SIZE, row = m0 + e / T::BN, column = n0 + e % T::BN;
-        if (row < q.m && column < q.n) sum[i] += fresh(partial + s * size + (u64)row * q.n + column);
-      }
-#pragma unroll
-    for (int i = 0; i < each; i++) {
-      const int e = threadIdx.x + i * T::SIZE;
-      tile.at(e / T::BN, e % T::BN) = sum[i];
-    }
+// Part is one of so many parts of a sum of k terms, terms from to to − 1.
+struct Part {
+  int from, to;
+  template <class T> static __device__ Part of(int k, int splits, int split) {
+    const int step = ceil_div(ceil_div(k, splits), T::BK) * T::BK, from = min(k, split * step);
+    return {from, min(k, from + step)};
   }
-  put(tile, q.out, q.accumulate, epilogue, Matrix{m0, q.m, n0, q.n});
+};
+
+// multiply_pair adds the part of q's tile at m0 and n0 to acc. The terms of the second
+// product follow those of the first, from a multiple of BK on.
+template <class T, bool TA, bool TB>
+__device__ void multiply_pair(T &tile, float (&acc)[T::TM][T::TN], const Product &q, int m0, int n0, int splits, int split) {
+  const int second = ceil_div(q.k, T::BK) * T::BK;
+  const Part part = Part::of<T>(q.k2 ? second + q.k2 : q.k, splits, split);
+#pragma unroll 1
+  for (int i = 0; i < 2; i++) {
+    const int k = i ? q.k2 : q.k, from = i ? max(0, part.from - second) : part.from, to = i ? part.to - second : min(k, part.to);
+    if (from >= to) continue;
+    Rows<!TA> la = {i ? q.a2 : q.a, m0, q.m, TA ? q.m : k, (i ? q.vector_a2 : q.vector_a) != 0};
+    Rows<TB> lb = {i ? q.b2 : q.b, n0, q.n, TB ? k : q.n, (i ? q.vector_b2 : q.vector_b) != 0};
+    tile.multiply(acc, la, lb, from, to);
+  }
 }
 
-// matmul is product_tile of stored matrices.
+// add_parts adds up what the splits of a sum have in their tiles, which are staged, through
+// partial, which has splits tiles for each one; it returns true for the block that has the
+// sum then, the last of them to come, which *arrived tells. Element by element the parts are
+// added in order; those of a thread's elements and of several splits are asked for at once,
+// as each is a trip to the second-level cache.
+template <class T> __device__ bool add_parts(T &tile, int splits, int split, float *partial, u32 *arrived) {
+  if (splits == 1) return true;
+  const int size = T::BM * T::BN, each = size / 4 / T::SIZE;
+#pragma unroll
+  for (int i = 0; i < each; i++) {
+    const int e = (threadIdx.x + i * T::SIZE) * 4, r = e / T::BN, c = e % T::BN;
+    *(float4 *)(partial + (u64)split * size + e) = float4{tile.at(r, c), tile.at(r, c + 1), tile.at(r, c + 2), tile.at(r, c + 3)};
+  }
+  if (!last_block(arrived, splits)) return false;
+  float4 sum[each];
+#pragma unroll
+  for (int i = 0; i < each; i++) sum[i] = {0, 0, 0, 0};
+#pragma unroll 4
+  for (int s = 0; s < splits; s++)
+#pragma unroll
+    for (int i = 0; i < each; i++) {
+      const float4 v = fresh((const float4 *)(partial + (u64)s * size) + threadIdx.x + i * T::SIZE);
+      sum[i].x += v.x, sum[i].y += v.y, sum[i].z += v.z, sum[i].w += v.w;
+    }
+#pragma unroll
+  for (int i = 0; i < each; i++) {
+    const int e = (threadIdx.x + i * T::SIZE) * 4, r = e / T::BN, c = e % T::BN;
+    tile.at(r, c) = sum[i].x, tile.at(r, c + 1) = sum[i].y, tile.at(r, c + 2) = sum[i].z, tile.at(r, c + 3) = sum[i].w;
+  }
+  __syncthreads();
+  return true;
+}
+
+// matmul makes the tile of q whose first row and column are m0 and n0, the place-th of all,
+// from one of the splits of its sum; see add_parts for partial and arrived.
 template <class T, bool TA, bool TB>
-__device__ void matmul(const Product &q, int m0, int n0, int splits, int split, const Epilogue &epilogue, float *partial, u32 *arrived) {
-  Rows<!TA> la = {q.a, m0, q.m, TA ? q.m : q.k, q.vector_a != 0};
-  Rows<TB> lb = {q.b, n0, q.n, TB ? q.k : q.n, q.vector_b != 0};
-  product_tile<T>(q, la, lb, m0, n0, splits, split, epilogue, partial, arrived);
+__device__ void matmul(const Product &q, int m0, int n0, int place, int splits, int split, const Epilogue &epilogue, float *partial,
+                       u32 *arrived) {
+  __shared__ T tile;
+  float acc[T::TM][T::TN];
+  clear(acc);
+  multiply_pair<T, TA, TB>(tile, acc, q, m0, n0, splits, split);
+  tile.stage(acc);
+  if (add_parts(tile, splits, split, partial + (u64)place * splits * T::BM * T::BN, arrived + place))
+    put(tile, q.out, q.accumulate, epilogue, Matrix{m0, q.m, n0, q.n});
 }

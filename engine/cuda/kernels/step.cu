@@ -23,10 +23,15 @@ KERNEL __launch_bounds__(Small::SIZE)
     batch.gather(block - tiles * splits);
     return;
   }
-  const Product q = {out, nullptr, b, batch.n, n, batch.size, accumulate, 0, vector_b};
-  const Epilogue epilogue = {bias, mask, func, mask_func};
-  const int tile = block % tiles, m0 = tile / across * T::BM, n0 = tile % across * T::BN;
+  __shared__ T sum;
+  const int tile = block % tiles, m0 = tile / across * T::BM, n0 = tile % across * T::BN, split = block / tiles;
+  const Part part = Part::of<T>(batch.size, splits, split);
   Pixels<T> la(batch, rows, m0);
   Rows<true> lb = {b, n0, n, batch.size, vector_b != 0};
-  product_tile<T>(q, la, lb, m0, n0, splits, block / tiles, epilogue, partial, arrived + tile);
+  float acc[T::TM][T::TN];
+  clear(acc);
+  sum.multiply(acc, la, lb, part.from, part.to);
+  sum.stage(acc);
+  if (add_parts(sum, splits, split, partial + (u64)tile * splits * T::BM * T::BN, arrived + tile))
+    put(sum, out, accumulate, {bias, mask, func, mask_func}, Matrix{m0, batch.n, n0, n});
 }

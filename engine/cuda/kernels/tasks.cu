@@ -5,8 +5,8 @@
 #include "step.cuh"
 #include "sums.cuh"
 
-// ProductTask is a product with A transposed, the gradient of a dense layer's weight;
-// its tiles are blocks from first on.
+// ProductTask is a product, or two, with A transposed, the gradient of a dense layer's
+// weight; its tiles are blocks from first on.
 struct ProductTask {
   Product product;
   int first, unused;
@@ -92,11 +92,9 @@ KERNEL __launch_bounds__(Small::SIZE)
     while (i + 1 < product_count && block >= products[i + 1].first) i++;
     const Product q = products[i].product;
     const int place = block - products[i].first, across = ceil_div(q.n, T::BN), m0 = place / across * T::BM, n0 = place % across * T::BN;
-    Rows<false> la = {q.a, m0, q.m, q.m, q.vector_a != 0};
-    Rows<false> lb = {q.b, n0, q.n, q.n, q.vector_b != 0};
     float acc[T::TM][T::TN];
     clear(acc);
-    tile.multiply(acc, la, lb, 0, q.k);
+    multiply_pair<T, true, false>(tile, acc, q, m0, n0, 1, 0);
     tile.stage(acc);
     const int each = 4;
     static_assert(T::BM * T::BN % (each * T::SIZE) == 0, "whole groups of a thread's elements");
