@@ -32,14 +32,14 @@ type binder struct {
 	planes map[program.BufferID]driver.Pointer // sums over planes in the Gradient phase, by what they sum
 	normed map[program.BufferID]bool           // norms that something stores before
 	noise  []*norms                            // launches of the Noise phase
-	firsts map[*program.MatMul]*matMul         // products that wait for the one that is added to them
+	firsts map[program.Instr]bound             // what waits for the instruction that adds to it
 }
 
 func newBinder(m *Machine) *binder {
 	return &binder{
 		m: m, p: m.program,
 		losses: map[program.BufferID]*loss{}, planes: map[program.BufferID]driver.Pointer{}, normed: map[program.BufferID]bool{},
-		firsts: map[*program.MatMul]*matMul{},
+		firsts: map[program.Instr]bound{},
 	}
 }
 

@@ -78,13 +78,11 @@ func bindConv(b *binder, in *program.Conv) bound {
 	x, y, w := each(g.x()), each(g.y()), whole(g.w())
 	switch in.Dir {
 	case program.ConvForward:
-		return bindDirect(
-			convolution{m: b.m, g: g, what: b.what("conv"), out: b.real(in.Out, y), a: b.real(in.A, x), b: b.real(in.B, w), accumulate: in.Accumulate},
-			bindEpilogue(b, in.Epilogue, y, whole(g.OutC)), false)
+		c := convolution{m: b.m, g: g, what: b.what("conv"), out: b.real(in.Out, y), a: b.real(in.A, x), b: b.real(in.B, w), accumulate: in.Accumulate}
+		return bindDirect(b, in, c, bindEpilogue(b, in.Epilogue, y, whole(g.OutC)))
 	case program.ConvInput:
-		return bindDirect(
-			convolution{m: b.m, g: g, what: b.what("conv_input"), out: b.real(in.Out, x), a: b.real(in.A, y), b: b.real(in.B, w), accumulate: in.Accumulate},
-			bindEpilogue(b, in.Epilogue, x, whole(g.InC)), true)
+		c := convolution{m: b.m, g: g, what: b.what("conv_input"), out: b.real(in.Out, x), a: b.real(in.A, y), b: b.real(in.B, w), accumulate: in.Accumulate}
+		return bindDirect(b, in, c, bindEpilogue(b, in.Epilogue, x, whole(g.InC)))
 	case program.ConvWeight:
 		return bindConvWeight(b, in, g)
 	}
@@ -144,8 +142,10 @@ type weightTask struct {
 // about two blocks a multiprocessor. All of it is put off where it may be.
 type convWeight struct {
 	convolution
+	in      *program.Conv
+	first   *convWeight    // whose result this is added to, with it; nil for none
 	rows    driver.Pointer // the gradients to add
-	most    int            // gradients that rows has room for
+	most    int            // gradients of each that rows has room for
 	squares driver.Pointer // of samples' gradients by block; 0 where no norms are known
 	later   bool           // it may wait for the end of the phase
 }
@@ -160,16 +160,24 @@ const leastPixels = 64
 const deepRows, deepCols = 16, 32
 
 func bindConvWeight(b *binder, in *program.Conv, g *geometry) bound {
-	c := &convWeight{convolution: convolution{
+	c := &convWeight{in: in, convolution: convolution{
 		m: b.m, g: g, what: b.what("conv_weight"), accumulate: in.Accumulate,
 		out: b.real(in.Out, whole(g.w())), a: b.real(in.A, each(g.x())), b: b.real(in.B, each(g.y())),
 	}}
 	if in.Epilogue != program.NoEpilogue {
 		b.fail("a weight gradient takes no epilogue")
 	}
+	if b.err != nil || b.waitsForSecond(in, c) {
+		return nil
+	}
+	reads, gradients := []program.BufferID{in.A, in.B}, 1
+	if first, ok := b.firsts[in].(*convWeight); ok {
+		c.first, c.accumulate, gradients = first, false, 2
+		reads = append(reads, first.in.A, first.in.B)
+	}
+	c.later = b.canWait(in.Out, reads...)
 	c.most = min(max(b.m.capacity, 2*b.m.multiprocessors/g.weightBlocks()), max(1, weightBytes/real/g.w()))
-	c.rows = b.alloc("gradients of groups of samples", c.most*g.w()*real)
-	c.later = b.canWait(in.Out, in.A, in.B)
+	c.rows = b.alloc("gradients of groups of samples", gradients*c.most*g.w()*real)
 	if in.Norms != program.None {
 		c.squares = b.alloc("squares of gradients", b.m.capacity*g.weightBlocks()*double)
 		b.addNorms(in.Norms, normTask{squares: c.squares, parts: int32(g.weightBlocks())})
@@ -202,11 +210,15 @@ func (c *convWeight) run(n int) {
 		if noise {
 			squares = c.squares + driver.Pointer(from*g.weightBlocks()*double)
 		}
-		x, dy := c.a.p+driver.Pointer(from*g.x()*real), c.b.p+driver.Pointer(from*g.y()*real)
-		m.weightGradients(g, c.rows, x, dy, count, group, parts, squares)
-		m.addColumns(columnTask{
-			out: c.out.p, x: c.rows, rows: int32(blocks(count, group) * parts), cols: int32(g.w()), accumulate: int32(flag(c.accumulate || from > 0)),
-		})
+		rows := 0
+		for _, of := range []*convWeight{c.first, c} {
+			if of != nil {
+				x, dy := of.a.p+driver.Pointer(from*g.x()*real), of.b.p+driver.Pointer(from*g.y()*real)
+				m.weightGradients(g, c.rows+driver.Pointer(rows*g.w()*real), x, dy, count, group, parts, squares)
+				rows += blocks(count, group) * parts
+			}
+		}
+		m.addColumns(columnTask{out: c.out.p, x: c.rows, rows: int32(rows), cols: int32(g.w()), accumulate: int32(flag(c.accumulate || from > 0))})
 		if !c.later || from+count < n { // rows are needed again
 			m.flush()
 		}

@@ -4,12 +4,14 @@ package cuda
 
 import (
 	"sgflow/engine/cuda/driver"
+	"sgflow/engine/program"
 )
 
 // direct is a convolution, or its gradient at the input, as kernels/direct.cu makes it.
 type direct struct {
 	kernel                   int // of kernelSet's
 	c, h, w, m, p, q         int
+	total                    int // channels summed over: c, or twice as many with a second x
 	padH, padW               int
 	windowM, windowC, turned int
 }
@@ -46,6 +48,7 @@ func directOf(g *geometry, gradient bool) (d direct, ok bool) {
 		d.padH, d.padW = g.PadH, g.PadW
 		d.windowM, d.windowC = g.InC*window, window
 	}
+	d.total = d.c
 	_, ok = d.divide(1, 1)
 	return d, ok
 }
@@ -66,7 +69,7 @@ func (d *direct) divide(n, multiprocessors int) (best division, ok bool) {
 	try := func(v division) {
 		v.stride = 4*across + 4
 		v.rows += d.size() - 1
-		v.chunk = min(directWindows, d.c, directX/(v.together*v.rows*v.stride))
+		v.chunk = min(directWindows, d.total, directX/(v.together*v.rows*v.stride))
 		if v.chunk == 0 || 16*4*v.quads*max(1, v.parts-1) > directSums {
 			return
 		}
@@ -75,7 +78,7 @@ func (d *direct) divide(n, multiprocessors int) (best division, ok bool) {
 			best, least, ok = v, time, true
 		}
 	}
-	for parts := 1; parts <= min(4, d.c); parts *= 2 {
+	for parts := 1; parts <= min(4, d.total); parts *= 2 {
 		most := directThreads / (4 * parts) / 8 * 8
 		for together := 1; together <= n && together*all <= most; together++ {
 			try(division{blocks: blocks(n, together), quads: blocks(together*all, 8) * 8, together: together, parts: parts, rows: d.p})
@@ -95,19 +98,31 @@ func (d *direct) time(v division, multiprocessors int) int {
 	window := d.size() * d.size()
 	each := blocks(v.blocks, multiprocessors)
 	warps := each * blocks(4*v.quads*v.parts, 32)
-	loads := d.c * (v.together*v.rows*v.stride + window*directChannels)
-	return max(12, warps)*blocks(d.c, v.parts)*window*16/4 + each*loads/4 + blocks(d.c, v.chunk)*1000
+	loads := d.total * (v.together*v.rows*v.stride + window*directChannels)
+	return max(12, warps)*blocks(d.total, v.parts)*window*16/4 + each*loads/4 + blocks(d.total, v.chunk)*1000
 }
 
 // bindDirect chooses the kernels for a convolution, or its gradient at the input.
-func bindDirect(c convolution, e epilogue, gradient bool) bound {
-	if d, ok := directOf(c.g, gradient); ok {
-		return &directConv{c, e, d}
-	}
-	if gradient {
+func bindDirect(b *binder, in *program.Conv, c convolution, e epilogue) bound {
+	gradient := in.Dir == program.ConvInput
+	d, ok := directOf(c.g, gradient)
+	switch {
+	case !ok && gradient:
 		return &convInput{c, e}
+	case !ok:
+		return &convForward{c, e}
 	}
-	return &convForward{c, e}
+	r := &directConv{convolution: c, epilogue: e, direct: d}
+	if b.err != nil {
+		return r
+	}
+	if first, ok := b.firsts[in].(*directConv); ok {
+		return first.and(r)
+	}
+	if b.waitsForSecond(in, r) {
+		return nil
+	}
+	return r
 }
 
 // directConv is a convolution of stride 1 with small windows, or its gradient.
@@ -115,12 +130,22 @@ type directConv struct {
 	convolution
 	epilogue epilogue
 	direct   direct
+	second   *directConv // whose result is added, in the same launch; nil for none
+}
+
+// and returns the sum of both as one, with the bias of the first and the rest of what the
+// second does to elements.
+func (c *directConv) and(second *directConv) *directConv {
+	r := *second
+	r.second, r.accumulate, r.a, r.b, r.epilogue.bias = second, false, c.a, c.b, c.epilogue.bias
+	r.direct.total = 2 * r.direct.c
+	return &r
 }
 
 func (c *directConv) run(n int) { c.queue(n, nil) }
 
 func (c *directConv) runGathering(n int, batch []driver.Arg) bool {
-	if c.direct.turned != 0 || c.a.p != c.m.buffers.at[c.m.program.Inputs[0]] {
+	if c.second != nil || c.direct.turned != 0 || c.a.p != c.m.buffers.at[c.m.program.Inputs[0]] {
 		return false
 	}
 	c.queue(n, batch)
@@ -131,12 +156,17 @@ func (c *directConv) runGathering(n int, batch []driver.Arg) bool {
 func (c *directConv) queue(n int, batch []driver.Arg) {
 	m, d, e := c.m, &c.direct, &c.epilogue
 	v, _ := d.divide(n, m.multiprocessors)
-	kernel, grid, args := m.kernels.direct[d.kernel], v.blocks, []driver.Arg{driver.Ptr(c.out.p), driver.Ptr(c.a.p), driver.Ptr(c.b.p)}
+	kernel, grid := m.kernels.direct[d.kernel], v.blocks
+	args := []driver.Arg{driver.Ptr(c.out.p), driver.Ptr(c.a.p), driver.Ptr(c.b.p), driver.Ptr(0), driver.Ptr(0)}
+	if s := c.second; s != nil {
+		args[3], args[4] = driver.Ptr(s.a.p), driver.Ptr(s.b.p)
+	}
 	if batch != nil {
 		kernel, grid, args = m.kernels.gatherDirect[d.kernel], v.blocks+n, append(batch, driver.Ptr(c.out.p), driver.Ptr(c.b.p))
 	}
 	for _, i := range []int{
-		n, d.c, d.h, d.w, d.m, d.p, d.q, d.padH, d.padW, d.windowM, d.windowC, d.turned, v.quads, v.together, v.parts, v.chunk, v.rows, v.stride,
+		n, d.c, d.h, d.w, d.m, d.p, d.q, d.padH, d.padW, d.total, d.windowM, d.windowC, d.turned,
+		v.quads, v.together, v.parts, v.chunk, v.rows, v.stride,
 	} {
 		args = append(args, driver.Int(i))
 	}

@@ -137,47 +137,16 @@ func bindMatMul(b *binder, in *program.MatMul) bound {
 	if b.err != nil {
 		return nil
 	}
-	if first := b.firsts[in]; first != nil {
+	if first, ok := b.firsts[in].(*matMul); ok {
 		return b.sum(first, r)
 	}
-	if second := b.secondOf(in); second != nil {
-		b.firsts[second] = r
+	if b.waitsForSecond(in, r) {
 		return nil
 	}
 	if b.phase == program.Gradient && b.afterLoss(in, r) {
 		return &afterLoss{r}
 	}
 	return r
-}
-
-// secondOf returns the product that is the next to be added to what in stores, if both can
-// be one launch in its place: nothing else uses the result or changes the factors of in
-// until then, and what is done to elements follows the sum of both.
-func (b *binder) secondOf(in *program.MatMul) *program.MatMul {
-	if in.Accumulate || in.Func != program.Identity || in.Mask != program.None {
-		return nil
-	}
-	for _, next := range b.p.Phases[b.phase][b.place+1:] {
-		second, ok := next.(*program.MatMul)
-		if ok && second.Out == in.Out {
-			if !second.Accumulate || second.Bias != program.None || second.TransA != in.TransA || second.TransB != in.TransB ||
-				second.M != in.M || second.N != in.N || b.overlap(second.A, in.Out) || b.overlap(second.B, in.Out) {
-				return nil
-			}
-			return second
-		}
-		for _, id := range append(program.Reads(next), program.Writes(next)...) {
-			if b.overlap(id, in.Out) {
-				return nil
-			}
-		}
-		for _, id := range program.Writes(next) {
-			if b.overlap(id, in.A) || b.overlap(id, in.B) {
-				return nil
-			}
-		}
-	}
-	return nil
 }
 
 // sum returns two products as one, with the bias of the first and the rest of what the

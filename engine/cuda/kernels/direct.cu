@@ -4,7 +4,8 @@
 //
 //   out[m,p,q] = Σ_{c,r,s} x[c, p + r − padH, q + s − padW]·window[m,c,r,s]
 //
-// for each of n samples; x is n×C×H×W, out n×M×P×Q. Forward the windows are w[m,c,·,·]; for
+// for each of n samples; x is n×C×H×W, out n×M×P×Q. Where there is a second x with its
+// windows, of as many channels, their sum is added. Forward the windows are w[m,c,·,·]; for
 // the gradient x is dy, padded by K − 1 less what the convolution is, and the windows are
 // w[c,m,·,·] turned by half a turn.
 #include "batch.cuh"
@@ -15,6 +16,7 @@
 // are parts, each for its share of the channels of x, which are taken a chunk at a time.
 struct Direct {
   int n, C, H, W, M, P, Q, padH, padW;
+  int total;                      // channels summed over: C, or 2·C with a second x
   int window_m, window_c, turned; // where the windows of m and c begin, and whether they are turned
   int quads, together, parts, chunk;
   int rows, stride; // of x in shared memory: so many rows of a plane, and how far they are apart
@@ -22,9 +24,9 @@ struct Direct {
 };
 
 #define DIRECT                                                                                                            \
-  int samples_, int C, int H, int W, int M, int P, int Q, int padH, int padW, int window_m, int window_c, int turned, int quads, \
+  int samples_, int C, int H, int W, int M, int P, int Q, int padH, int padW, int total, int window_m, int window_c, int turned, int quads, \
       int together, int parts, int chunk, int rows, int stride, int vector
-#define DIRECT_OF {samples_, C, H, W, M, P, Q, padH, padW, window_m, window_c, turned, quads, together, parts, chunk, rows, stride, vector}
+#define DIRECT_OF {samples_, C, H, W, M, P, Q, padH, padW, total, window_m, window_c, turned, quads, together, parts, chunk, rows, stride, vector}
 
 // Room is shared memory: a chunk of x and the windows of 16 channels in it, and then the
 // sums of the parts.
@@ -33,20 +35,24 @@ struct alignas(16) Room {
   float x[X], windows[WINDOWS];
 };
 
-// Planar is x as an array, Sampled that of a batch in the data set: begin returns where a
-// sample begins, at the element at a place, of a channel.
+// Planar is x as an array, and a second one, whose channels follow, or null; Sampled is that
+// of a batch in the data set. row returns where row h of a plane begins, at the element k
+// after that.
 struct Planar {
-  typedef int Place;
-  const float *x;
-  int size;
-  __device__ int begin(int sample) const { return sample * size; }
-  __device__ float at(int i, int) const { return x[i]; }
+  const float *x, *second;
+  int C, H, W;
+  __device__ const float *row(int sample, int c, int h) const {
+    return (c < C ? x : second) + ((sample * C + (c < C ? c : c - C)) * H + h) * W;
+  }
+  __device__ float at(const float *row, int k, int) const { return row[k]; }
 };
 struct Sampled {
-  typedef u64 Place;
   const Batch &batch;
-  __device__ u64 begin(int sample) const { return (u64)batch.index(sample) * batch.size; }
-  __device__ float at(u64 i, int channel) const { return batch.table[channel * 256 + batch.pixels[i]]; }
+  int H, W;
+  __device__ const unsigned char *row(int sample, int c, int h) const {
+    return batch.pixels + (u64)batch.index(sample) * batch.size + (c * H + h) * W;
+  }
+  __device__ float at(const unsigned char *row, int k, int c) const { return batch.table[c * 256 + row[k]]; }
 };
 
 // load_four returns four elements, the first count of which are there; vector says that all
@@ -58,7 +64,8 @@ __device__ inline float4 load_four(const float *p, int count, int vector) {
 
 // direct makes block `block` of out.
 template <int K, class X>
-__device__ void direct(int block, const Direct &g, float *out, const X &x, const float *w, int accumulate, const Epilogue &e) {
+__device__ void direct(int block, const Direct &g, float *out, const X &x, const float *w, const float *second, int accumulate,
+                       const Epilogue &e) {
   __shared__ Room room;
   const int across = ceil_div(g.Q, 4), all = across * g.P, stretches = ceil_div(g.together * all, g.quads), groups = ceil_div(g.M, 16);
   const int sample0 = block / (stretches * groups) * g.together, m0 = block / stretches % groups * 16;
@@ -69,23 +76,24 @@ __device__ void direct(int block, const Direct &g, float *out, const X &x, const
   const bool inside = local < g.together && sample < g.n;
   float acc[4][4];
   clear(acc);
-  for (int c0 = 0; c0 < g.C; c0 += g.chunk) {
-    const int count = min(g.chunk, g.C - c0);
+  for (int c0 = 0; c0 < g.total; c0 += g.chunk) {
+    const int count = min(g.chunk, g.total - c0);
     __syncthreads();
 #pragma unroll 4
     for (int i = threadIdx.x >> 5; i < count * g.together * g.rows; i += blockDim.x >> 5) {
       const int plane = i / g.rows, c = c0 + plane / g.together, s = sample0 + plane % g.together, h = row0 + i % g.rows - g.padH;
       const bool there = s < g.n && (u32)h < (u32)g.H;
-      const typename X::Place line = there ? x.begin(s) + (c * g.H + h) * g.W : 0;
+      const auto line = x.row(there ? s : 0, c, there ? h : 0);
       for (int j = threadIdx.x & 31; j < g.stride; j += 32) {
         const int k = j - g.padW;
-        room.x[i * g.stride + j] = there && (u32)k < (u32)g.W ? x.at(line + k, c) : 0.f;
+        room.x[i * g.stride + j] = there && (u32)k < (u32)g.W ? x.at(line, k, c) : 0.f;
       }
     }
 #pragma unroll 4
     for (int i = threadIdx.x; i < count * K * K * 16; i += blockDim.x) {
       const int m = m0 + i % 16, at = i / 16 % (K * K), c = c0 + i / (16 * K * K);
-      room.windows[i] = m < g.M ? w[m * g.window_m + c * g.window_c + (g.turned ? K * K - 1 - at : at)] : 0.f;
+      const int place = m * g.window_m + (c < g.C ? c : c - g.C) * g.window_c + (g.turned ? K * K - 1 - at : at);
+      room.windows[i] = m < g.M ? (c < g.C ? w : second)[place] : 0.f;
     }
     __syncthreads();
     for (int c = part; inside && c < count; c += g.parts) {
@@ -172,11 +180,11 @@ __device__ void direct(int block, const Direct &g, float *out, const X &x, const
 // their grids have n blocks more.
 #define DIRECT_KERNELS(K)                                                                                                  \
   KERNEL __launch_bounds__(MOST_THREADS)                                                                                  \
-      direct_##K(float *out, const float *x, const float *w, DIRECT, int accumulate, const float *bias, int func,        \
-                 const float *mask, int mask_func) {                                                                      \
+      direct_##K(float *out, const float *x, const float *w, const float *x2, const float *w2, DIRECT, int accumulate,    \
+                 const float *bias, int func, const float *mask, int mask_func) {                                         \
     const Direct g = DIRECT_OF;                                                                                            \
-    const Planar planar = {x, C * H * W};                                                                                  \
-    direct<K>(blockIdx.x, g, out, planar, w, accumulate, {bias, mask, func, mask_func});                                 \
+    const Planar planar = {x, x2, C, H, W};                                                                                \
+    direct<K>(blockIdx.x, g, out, planar, w, w2, accumulate, {bias, mask, func, mask_func});                             \
   }                                                                                                                       \
   KERNEL __launch_bounds__(MOST_THREADS)                                                                                  \
       gather_direct_##K(BATCH_PARAMETERS, float *out, const float *w, DIRECT, int accumulate, const float *bias, int func, \
@@ -188,8 +196,8 @@ __device__ void direct(int block, const Direct &g, float *out, const X &x, const
       batch.gather(blockIdx.x - blocks);                                                                                  \
       return;                                                                                                             \
     }                                                                                                                     \
-    const Sampled sampled = {batch};                                                                                      \
-    direct<K>(blockIdx.x, g, out, sampled, w, accumulate, {bias, mask, func, mask_func});                                 \
+    const Sampled sampled = {batch, H, W};                                                                                \
+    direct<K>(blockIdx.x, g, out, sampled, w, w, accumulate, {bias, mask, func, mask_func});                              \
   }
 
 DIRECT_KERNELS(3)
