@@ -172,7 +172,7 @@ func bindConvWeight(b *binder, in *program.Conv, g *geometry) bound {
 	}
 	reads, gradients := []program.BufferID{in.A, in.B}, 1
 	if first, ok := b.firsts[in].(*convWeight); ok {
-		c.first, c.accumulate, gradients = first, false, 2
+		c.first, c.accumulate, gradients = first, first.accumulate, 2
 		reads = append(reads, first.in.A, first.in.B)
 	}
 	c.later = b.canWait(in.Out, reads...)

@@ -137,7 +137,7 @@ type directConv struct {
 // second does to elements.
 func (c *directConv) and(second *directConv) *directConv {
 	r := *second
-	r.second, r.accumulate, r.a, r.b, r.epilogue.bias = second, false, c.a, c.b, c.epilogue.bias
+	r.second, r.accumulate, r.a, r.b, r.epilogue.bias = second, c.accumulate, c.a, c.b, c.epilogue.bias
 	r.direct.total = 2 * r.direct.c
 	return &r
 }

@@ -30,6 +30,69 @@ func TestMatMulInEveryOrientationAndExtent(t *testing.T) {
 	}
 }
 
+// Two products into one result are one launch, where what lies between them allows it.
+func TestPairsOfMatMuls(t *testing.T) {
+	for _, e := range [][3]program.Extent{
+		{each(1), whole(37), whole(29)}, {each(1), whole(8), whole(300)}, {whole(13), whole(9), each(1)}, {each(4), whole(132), whole(8)},
+	} {
+		for mode := range 8 {
+			for between := range 4 {
+				b := newBuilder()
+				size, left, right := extent(e[0], e[1]), extent(e[0], e[2]), extent(e[2], e[1])
+				first := &program.MatMul{M: e[0], N: e[1], K: e[2], TransA: mode&1 != 0, TransB: mode&2 != 0, Accumulate: mode&4 != 0, Epilogue: program.NoEpilogue}
+				first.A, first.B, first.Out = b.temp(left), b.input(right), b.temp(size)
+				second := *first
+				second.A, second.B, second.Accumulate = b.input(left), b.input(right), true
+				if between > 0 {
+					first.Bias, second.Func = b.input(e[1]), program.ReLU
+				}
+				free := b.temp(size)
+				middle := []program.Instr{
+					&program.Fill{Out: free, Value: 1, Size: size},
+					&program.Fill{Out: free, Value: 1, Size: size},
+					&program.Fill{Out: first.A, Value: 1, Size: left},
+					&program.Copy{Out: free, X: first.Out, Size: size},
+				}[between]
+				joined := between < 2
+				p := b.result(second.Out,
+					&program.Copy{Out: first.A, X: b.input(left), Size: left},
+					&program.Copy{Out: first.Out, X: b.input(size), Size: size},
+					first, middle, &second,
+					&program.Copy{Out: b.temp(left), X: first.A, Size: left}, // so that the memory of A is not free's
+					&program.Binary{Kind: program.Add, Out: second.Out, A: second.Out, B: free, Size: size})
+				if between == 2 { // nothing stores free
+					p.Phases[program.Forward] = p.Phases[program.Forward][:5]
+				}
+				checkForward(t, p, nil)
+				if m := newMachine(t, p, 1, 1); (m.phases[program.Forward][2] == nil) != joined {
+					t.Errorf("%v, case %d: one launch: %v, want %v", e, between, !joined, joined)
+				}
+			}
+		}
+	}
+}
+
+func TestPairsOfConvolutions(t *testing.T) {
+	for _, g := range geometries() {
+		for dir, op := range convOperands(g) {
+			b := newBuilder()
+			first := &program.Conv{Dir: program.ConvDir(dir), Geom: g, Out: b.temp(op[0]), A: b.input(op[1]), B: b.input(op[2]), Norms: program.None, Epilogue: program.NoEpilogue}
+			second := *first
+			second.A, second.B, second.Accumulate = b.input(op[1]), b.input(op[2]), true
+			if dir != int(program.ConvWeight) {
+				first.Bias, second.Func = b.input(whole([]int{g.OutC, g.InC}[dir])), program.Tanh
+			}
+			p := b.result(first.Out, first, &second)
+			checkForward(t, p, nil)
+			_, direct := directOf(&geometry{ConvGeom: g}, dir == int(program.ConvInput))
+			joined := direct || dir == int(program.ConvWeight)
+			if m := newMachine(t, p, 1, 1); (m.phases[program.Forward][0] == nil) != joined {
+				t.Errorf("%+v, direction %d: one launch: %v, want %v", g, dir, !joined, joined)
+			}
+		}
+	}
+}
+
 // TF32 keeps 10 bits of mantissa, so that a product of two factors is off by at most
 // 2⁻¹⁰ of it, and sums of them by less.
 func TestMatMulInTF32(t *testing.T) {

@@ -40,12 +40,12 @@ func addsAnother(first, second program.Instr) bool {
 	switch p := first.(type) {
 	case *program.MatMul:
 		q, ok := second.(*program.MatMul)
-		return ok && !p.Accumulate && p.Func == program.Identity && p.Mask == program.None &&
+		return ok && p.Func == program.Identity && p.Mask == program.None &&
 			q.Accumulate && q.Bias == program.None && q.Out == p.Out && q.A != p.Out && q.B != p.Out &&
 			q.TransA == p.TransA && q.TransB == p.TransB && q.M == p.M && q.N == p.N
 	case *program.Conv:
 		q, ok := second.(*program.Conv)
-		return ok && !p.Accumulate && p.Func == program.Identity && p.Mask == program.None && p.Norms == program.None &&
+		return ok && p.Func == program.Identity && p.Mask == program.None && p.Norms == program.None &&
 			q.Accumulate && q.Bias == program.None && q.Norms == program.None && q.Out == p.Out && q.A != p.Out && q.B != p.Out &&
 			q.Dir == p.Dir && q.Geom == p.Geom
 	}
