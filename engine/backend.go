@@ -27,9 +27,12 @@ type backend[T Float] interface {
 	Adam(first, second []T, u optim.AdamUpdate)
 	Dot(a, b []T) float64
 	DistanceSq(a, b []T) float64
-	Exchange(old, x []T) (dot, normSq float64)
 	NormSq(x []T) float64
+	ExchangeParts(dots, normSqs []float64, old, x []T)
 	Axpy(alpha float64, x, y []T)
+	Combine(out []T, alpha float64, x []T, beta float64, y []T)
+	Orthogonalize(out, x, a []T, aa float64, dot *float64)
+	Normalize(x []T, least float64, normSq *float64)
 	Scale(alpha float64, x []T)
 	Signs(x []T, stream rng.Stream)
 
@@ -54,6 +57,7 @@ type backend[T Float] interface {
 type device[T Float] interface {
 	Err() error
 	NewVector(n int) []T
+	Wait()
+	DotTo(dst *float64, a, b []T)
 	Copy(dst, src []T)
-	ExchangeParts(dots, normSqs []float64, old, x []T)
 }

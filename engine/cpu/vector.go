@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"math"
+
 	"sgflow/engine/cpu/kernel"
 	"sgflow/engine/optim"
 	"sgflow/engine/rng"
@@ -24,13 +26,22 @@ func (m *Machine[T]) DistanceSq(a, b []T) float64 {
 	return m.kernels.DistanceSq(a, b)
 }
 
-// Exchange stores old = x and returns in the same pass Σ oldᵢ·xᵢ, with what old
-// was, and Σ xᵢ², each as Dot does. old and x have the same length.
-func (m *Machine[T]) Exchange(old, x []T) (dot, normSq float64) {
-	if len(old) != len(x) {
-		panic(badLengths)
+// ExchangeParts stores old = x and computes for every parameter's part of them, in the
+// same pass, Σ oldᵢ·xᵢ with what old was, and Σ xᵢ², each as Dot does, stored by parameter.
+// old may be nil, then dots are 0.
+func (m *Machine[T]) ExchangeParts(dots, normSqs []float64, old, x []T) {
+	if len(x) != len(m.theta) || old != nil && len(old) != len(x) {
+		panic(badVector)
 	}
-	return m.kernels.Exchange(old, x)
+	k := 0
+	for from, to := range m.eachParam {
+		if old == nil {
+			dots[k], normSqs[k] = 0, m.kernels.NormSq(x[from:to])
+		} else {
+			dots[k], normSqs[k] = m.kernels.Exchange(old[from:to], x[from:to])
+		}
+		k++
+	}
 }
 
 // signs fills a slice with a Rademacher probe, chunk by chunk.
@@ -66,6 +77,32 @@ func (m *Machine[T]) Axpy(alpha float64, x, y []T) {
 
 // Scale computes x *= α.
 func (m *Machine[T]) Scale(alpha float64, x []T) { m.kernels.Scale(x, T(alpha), x) }
+
+// Combine computes out = αx + βy. All have the same length; out may be x.
+func (m *Machine[T]) Combine(out []T, alpha float64, x []T, beta float64, y []T) {
+	if len(x) != len(out) || len(y) != len(out) {
+		panic(badLengths)
+	}
+	m.kernels.Combine(out, T(alpha), x, T(beta), y)
+}
+
+// Orthogonalize computes out = x − (aᵀx/aa)·a and stores aᵀx in dot. All have the same
+// length; out may be x.
+func (m *Machine[T]) Orthogonalize(out, x, a []T, aa float64, dot *float64) {
+	*dot = m.Dot(a, x)
+	m.Combine(out, 1, x, -*dot/aa, a)
+}
+
+// Normalize computes x /= ‖x‖, or x = 0 where ‖x‖² is below least, and stores what ‖x‖² was
+// in normSq.
+func (m *Machine[T]) Normalize(x []T, least float64, normSq *float64) {
+	*normSq = m.NormSq(x)
+	if *normSq < least {
+		clear(x)
+		return
+	}
+	m.Scale(1/math.Sqrt(*normSq), x)
+}
 
 // Step moves θ by one optimizer step along −ḡ: what optim.Step does with the
 // machine's Theta and Grad, up to the rounding of its sums. velocity has P

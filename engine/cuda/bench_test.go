@@ -103,7 +103,7 @@ func BenchmarkIdle(b *testing.B) {
 			}
 			defer begin.Close()
 			alone := func() time.Duration {
-				m.wait()
+				m.Wait()
 				flag[0] = 0
 				m.check(m.stream.Hold("a run of steps", hostAddress(flag)))
 				m.check(m.stream.Record(begin))
@@ -145,7 +145,7 @@ func BenchmarkGradient(b *testing.B) {
 	eachBench(b, func(b *testing.B, m *Machine, batch int) {
 		for b.Loop() {
 			m.Gradient(batch, true)
-			m.wait()
+			m.Wait()
 		}
 	})
 }
@@ -182,7 +182,7 @@ func BenchmarkMatMul(b *testing.B) {
 				for range times {
 					p.run(address(out), address(x), address(y), s.rows, s.cols, s.k)
 				}
-				m.wait()
+				m.Wait()
 			}
 			seconds := b.Elapsed().Seconds() / float64(b.N) / times
 			b.ReportMetric(2*float64(s.rows)*float64(s.cols)*float64(s.k)/seconds/1e12, "TFLOP/s")

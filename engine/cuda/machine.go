@@ -167,7 +167,7 @@ func (m *Machine) start(d driver.Device) (err error) {
 	if err := m.bind(); err != nil {
 		return err
 	}
-	m.wait()
+	m.Wait()
 	return m.err
 }
 
@@ -239,6 +239,7 @@ func (m *Machine) check(err error) {
 
 // launch queues a kernel.
 func (m *Machine) launch(what string, k driver.Kernel, g driver.Grid, args ...driver.Arg) {
+	m.flushSums()
 	if m.err == nil && !m.dry && g.Blocks.X > 0 {
 		m.check(m.stream.Launch(what, k, g, args...))
 		m.busy = true
@@ -247,6 +248,7 @@ func (m *Machine) launch(what string, k driver.Kernel, g driver.Grid, args ...dr
 
 // copy queues a copy of bytes.
 func (m *Machine) copy(what string, dst, src driver.Pointer, bytes int) {
+	m.flushSums()
 	if m.err == nil && !m.dry && bytes > 0 && dst != src {
 		m.check(m.stream.Copy(what, dst, src, int64(bytes)))
 		m.busy = true
@@ -255,23 +257,28 @@ func (m *Machine) copy(what string, dst, src driver.Pointer, bytes int) {
 
 // fill queues zeros for n words of 4 bytes.
 func (m *Machine) fill(what string, dst driver.Pointer, n int) {
+	m.flushSums()
 	if m.err == nil && !m.dry && n > 0 {
 		m.check(m.stream.Fill(what, dst, 0, int64(n)))
 		m.busy = true
 	}
 }
 
-// wait returns when all that is queued is done.
-func (m *Machine) wait() {
+// Wait returns when all that is queued is done, and the numbers that it leaves are
+// stored. It is free where nothing is queued.
+func (m *Machine) Wait() {
+	m.flushSums()
 	if m.busy {
 		m.busy = false
 		m.check(m.stream.Synchronize("waiting for the device"))
 	}
+	m.deliver()
 }
 
 // graph runs what f queues: captured the first time, and as one from then on. f is
 // rehearsed before it is captured, so that it can upload its tables.
 func (m *Machine) graph(key run, f func()) {
+	m.flushSums()
 	if m.err != nil {
 		return
 	}
@@ -303,18 +310,21 @@ func (m *Machine) graph(key run, f func()) {
 func (m *Machine) Capacity() int { return m.capacity }
 
 // Theta returns θ, P elements in the order of the program's parameters. The
-// caller sets it; it starts as zeros.
-func (m *Machine) Theta() []float32 { m.wait(); return m.buffers.theta }
+// caller sets it; it starts as zeros. It does not wait: θ is a vector like those of
+// NewVector.
+func (m *Machine) Theta() []float32 { return m.buffers.theta }
 
-// Grad returns ḡ = ∇L(θ), P elements, as of the last Gradient.
-func (m *Machine) Grad() []float32 { m.wait(); return m.buffers.grad }
+// Grad returns ḡ = ∇L(θ), P elements, as of the last Gradient. It does not wait, like
+// Theta.
+func (m *Machine) Grad() []float32 { return m.buffers.grad }
 
 // Input returns the k-th input of the program at full capacity: rows of samples of
 // which the caller fills the first n before a run of n. A fixed input has no rows.
-func (m *Machine) Input(k int) []float32 { m.wait(); return m.buffers.inputs[k] }
+func (m *Machine) Input(k int) []float32 { m.Wait(); return m.buffers.inputs[k] }
 
-// NewVector returns a vector of n zeros that the device sees: operations on it
-// copy nothing. It lives until Close.
+// NewVector returns a vector of n zeros that the device sees: operations on it copy
+// nothing and are only queued. The host must Wait before it touches the elements. It
+// lives until Close.
 func (m *Machine) NewVector(n int) []float32 {
 	if m.err == nil {
 		block, err := m.memory.both("vector", n*real)
@@ -328,7 +338,7 @@ func (m *Machine) NewVector(n int) []float32 {
 
 // number returns a result of the last run.
 func (m *Machine) number(id program.BufferID) float64 {
-	m.wait()
+	m.Wait()
 	if m.err != nil {
 		return math.NaN()
 	}
@@ -363,7 +373,7 @@ func (m *Machine) Norms(param int) []float64 {
 	if id == program.None {
 		return nil
 	}
-	m.wait()
+	m.Wait()
 	return m.buffers.host[m.buffers.doubleAt[id]:][:m.batch]
 }
 
@@ -374,7 +384,7 @@ func (m *Machine) Logits(n int) []float32 {
 		panic(noLogits)
 	}
 	m.checkBatch(n)
-	m.wait()
+	m.Wait()
 	return m.buffers.logits[:m.program.Buffer(m.program.Logits).Len(n)]
 }
 
@@ -497,7 +507,7 @@ func (m *Machine) runList(list []bound, n int) {
 // and returns when all are done: on all cores, where n·cost elements are many. f
 // may write inputs but must not call the machine otherwise.
 func (m *Machine) Split(n, cost int, f func(from, to int)) {
-	m.wait()
+	m.Wait()
 	pieces := min(n, runtime.GOMAXPROCS(0), n*cost>>15+1)
 	var group sync.WaitGroup
 	for i := range pieces {

@@ -218,11 +218,12 @@ func compareSessions(t *testing.T, a *engine.Session[float32], b *engine.Session
 	b.SampleLosses(lossesB)
 	within(t, "losses", lossesA, lossesB, tol)
 
+	a.Wait()
 	gradient := slices.Clone(a.Grad())
 	a.Pullback(outA, direction[float32](logits, 5), true)
 	b.Pullback(outB, direction[float64](logits, 5), true)
 	within(t, "pullback", outA, outB, tol)
-	if !slices.Equal(gradient, a.Grad()) {
+	if a.Wait(); !slices.Equal(gradient, a.Grad()) {
 		t.Error("a Pullback changed the gradient")
 	}
 	compareNorms(t, "norms of a pullback", a, b)
@@ -316,11 +317,26 @@ func TestVectorOperations(t *testing.T) {
 			check("Dot", a.Dot(x, y), b.Dot(u, v))
 			check("NormSq", a.NormSq(x), b.NormSq(u))
 			check("DistanceSq", a.DistanceSq(x, y), b.DistanceSq(u, v))
-			dot, norm := a.Exchange(x, y)
-			wantDot, wantNorm := b.Exchange(u, v)
-			check("Exchange's product", dot, wantDot)
-			check("Exchange's norm", norm, wantNorm)
-			within(t, "Exchange", x, u, 0)
+			// Numbers that are stored by the next Wait, of products one after the other and of
+			// some with an operation between them that changes a factor.
+			var late, want [7]float64
+			for k := range 5 {
+				a.DotTo(&late[k], x, y)
+				b.DotTo(&want[k], u, v)
+			}
+			a.Scale(0.5, x)
+			b.Scale(0.5, u)
+			a.DotTo(&late[5], x, y)
+			b.DotTo(&want[5], u, v)
+			a.DotTo(&late[6], x[n/2:], y[n/2:])
+			b.DotTo(&want[6], u[n/2:], v[n/2:])
+			a.Wait()
+			for k := range late {
+				check(fmt.Sprintf("DotTo %d", k), late[k], want[k])
+			}
+			if late[0] != a.Dot(x, y)*2 {
+				t.Errorf("DotTo of %d elements: %v, Dot %v", n, late[0], a.Dot(x, y)*2)
+			}
 			if n == len(a.Params()) {
 				k := len(p.Params)
 				dots, norms, wantDots, wantNorms := make([]float64, k), make([]float64, k), make([]float64, k), make([]float64, k)
@@ -331,6 +347,7 @@ func TestVectorOperations(t *testing.T) {
 					}
 					a.ExchangeParts(dots, norms, oldX, a.Grad())
 					b.ExchangeParts(wantDots, wantNorms, oldU, b.Grad())
+					a.Wait()
 					within(t, "ExchangeParts' products", dots, wantDots, 2*tol)
 					within(t, "ExchangeParts' norms", norms, wantNorms, 2*tol)
 				}
@@ -340,12 +357,39 @@ func TestVectorOperations(t *testing.T) {
 			}
 			a.Axpy(0.5, x, y)
 			b.Axpy(0.5, u, v)
+			a.Wait()
 			within(t, "Axpy", y, v, 1e-7)
 			a.Scale(-0.25, y)
 			b.Scale(-0.25, v)
+			a.Wait()
 			within(t, "Scale", y, v, 1e-7)
+			a.Combine(x, 0.75, x, -2, y)
+			b.Combine(u, 0.75, u, -2, v)
+			a.Wait()
+			within(t, "Combine", x, u, 1e-7)
+			var number, wantNumber [3]float64
+			aa := b.NormSq(v)
+			a.Orthogonalize(x, x, y, aa, &number[0])
+			b.Orthogonalize(u, u, v, aa, &wantNumber[0])
+			a.Normalize(y, 1e-9, &number[1])
+			b.Normalize(v, 1e-9, &wantNumber[1])
+			a.Wait()
+			if n > 1 { // a part of a vector is left
+				within(t, "Orthogonalize", x, u, 1e-6)
+			}
+			within(t, "Normalize", y, v, 1e-6)
+			a.Normalize(y, 2, &number[2])
+			b.Normalize(v, 2, &wantNumber[2])
+			a.Wait()
+			within(t, "Normalize of what is too short", y, v, 0)
+			for k := range number {
+				if math.Abs(number[k]-wantNumber[k]) > 1e-6*scale {
+					t.Errorf("number %d of %d elements: %v, want %v", k, n, number[k], wantNumber[k])
+				}
+			}
 			a.Signs(x, rng.New(rng.Probes, 1<<40+3, 1<<33+5))
 			b.Signs(u, rng.New(rng.Probes, 1<<40+3, 1<<33+5))
+			a.Wait()
 			within(t, "Signs", x, u, 0)
 		}
 	}
@@ -366,9 +410,11 @@ func TestUpdateHasTheBitsOfTheDefinition(t *testing.T) {
 		}
 		for k := range 3 {
 			s.Gradient(3, false)
+			s.Wait()
 			u := c.Update(0.3 / float64(k+1))
 			optim.Step(theta, s.Grad(), v, u)
 			s.Update(velocity, u)
+			s.Wait()
 			if !slices.Equal(theta, s.Params()) {
 				t.Errorf("%+v, step %d: other parameters than optim.Step's", c, k)
 			}
@@ -393,7 +439,7 @@ func TestRunsAreBitIdentical(t *testing.T) {
 				numbers = append(numbers, s.Dot(out, s.Grad()))
 				s.Update(nil, optim.Update{LR: 0.1})
 			}
-			if run == 0 {
+			if s.Wait(); run == 0 {
 				first, losses = slices.Clone(s.Params()), numbers
 				continue
 			}

@@ -98,6 +98,7 @@ func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 					if noise {
 						dot, sq := make([]float64, len(p.Params)), make([]float64, len(p.Params))
 						b.ExchangeParts(dot, sq, wantLast, b.Grad())
+						b.Wait()
 						wantDots, wantSqs = append(wantDots, dot...), append(wantSqs, sq...)
 						for q := range p.Params {
 							wantNorms = append(wantNorms, b.SampleNorms(q)...)
@@ -120,6 +121,8 @@ func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 			if !slices.Equal(dots, wantDots) || !slices.Equal(sqs, wantSqs) || !slices.Equal(norms, wantNorms) {
 				t.Errorf("%s, %+v: dots %v, squares %v, norms %v; one by one %v, %v, %v", w.spec, c, dots, sqs, norms, wantDots, wantSqs, wantNorms)
 			}
+			a.Wait()
+			b.Wait()
 			if !slices.Equal(a.Params(), b.Params()) || !slices.Equal(va, vb) || !slices.Equal(firstA, firstB) || !slices.Equal(secondA, secondB) {
 				t.Errorf("%s, %+v: other parameters than one by one", w.spec, c)
 			}

@@ -153,6 +153,7 @@ func (p *Opened) Threads() int {
 // SetWeights sets the parameters: those of the weights file, or the initial
 // ones of the seed.
 func SetWeights[T engine.Float](p *Opened, s *engine.Session[T]) error {
+	s.Wait()
 	params := p.Program.Params
 	if p.Problem.Weights == "" {
 		tensors, err := p.Spec.Init(p.Problem.Seed, p.Input(), p.Set.Classes, p.loss())

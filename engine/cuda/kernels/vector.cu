@@ -2,31 +2,54 @@
 // the optimizer's step.
 #include "step.cuh"
 
-enum Sums { DOT, DISTANCE, EXCHANGE };
-
-// vector_sums computes out[0] = Σ aᵢbᵢ, or Σ (aᵢ − bᵢ)² for DISTANCE. EXCHANGE also
-// computes out[1] = Σ bᵢ² and stores a = b. All is in float64; the blocks' parts,
-// partial (2·gridDim.x), are added in order by the last of them.
-KERNEL vector_sums(int kind, float *a, const float *b, int size, double *partial, double *out, u32 *arrived) {
+// vector_sums computes out[k] = Σ xᵢyᵢ for each pair x, y of vectors of size elements, or
+// Σ (xᵢ − yᵢ)² where distance is set, in float64. Grid: (blocks, pairs), at most
+// vector_pairs; partial has an element for each block. The order of a sum depends on size
+// alone: the parts of a pair are added by the last block, as one pair alone would have it.
+KERNEL vector_sums(int distance, const float *x0, const float *y0, const float *x1, const float *y1, const float *x2, const float *y2,
+                   const float *x3, const float *y3, int size, double *partial, double *out, u32 *arrived) {
   __shared__ double scratch[32];
-  double sum = 0, second = 0;
+  const int pair = blockIdx.y;
+  const float *x = pair == 0 ? x0 : pair == 1 ? x1 : pair == 2 ? x2 : x3;
+  const float *y = pair == 0 ? y0 : pair == 1 ? y1 : pair == 2 ? y2 : y3;
+  double sum = 0;
   for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
-    const double x = a[i], y = b[i];
-    sum += kind == DISTANCE ? (x - y) * (x - y) : x * y;
-    if (kind == EXCHANGE) {
-      second += y * y;
-      a[i] = b[i];
-    }
+    const double a = x[i], b = y[i];
+    sum += distance ? (a - b) * (a - b) : a * b;
   }
   sum = block_sum(sum, scratch);
-  second = block_sum(second, scratch);
-  if (threadIdx.x == 0) partial[2 * blockIdx.x] = sum, partial[2 * blockIdx.x + 1] = second;
-  if (!last_block(arrived, gridDim.x)) return;
-  sum = second = 0;
-  for (int k = threadIdx.x; k < (int)gridDim.x; k += blockDim.x) sum += fresh(partial + 2 * k), second += fresh(partial + 2 * k + 1);
-  sum = block_sum(sum, scratch);
-  second = block_sum(second, scratch);
-  if (threadIdx.x == 0) out[0] = sum, out[1] = second;
+  if (threadIdx.x == 0) partial[pair * gridDim.x + blockIdx.x] = sum;
+  if (!last_block(arrived, gridDim.x * gridDim.y)) return;
+  for (int p = 0; p < (int)gridDim.y; p++) {
+    sum = 0;
+    for (int k = threadIdx.x; k < (int)gridDim.x; k += blockDim.x) sum += fresh(partial + p * gridDim.x + k);
+    sum = block_sum(sum, scratch);
+    if (threadIdx.x == 0) out[p] = sum;
+  }
+}
+
+// combine computes out = a·x + b·y, the first product rounded by itself. out may be x or y.
+KERNEL combine(float *out, const float *x, const float *y, float a, float b, int size) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < size) out[i] = product(a, x[i]) + b * y[i];
+}
+
+// orthogonalize computes out = x − (aᵀx/aa)·a with aᵀx = *dot, which it copies to number.
+// out may be x.
+KERNEL orthogonalize(float *out, const float *x, const float *a, double aa, const double *dot, int size, double *number) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  const float factor = (float)(-*dot / aa);
+  if (i == 0) *number = *dot;
+  if (i < size) out[i] = x[i] + factor * a[i];
+}
+
+// normalize computes x /= ‖x‖ with ‖x‖² = *norm_sq, which it copies to number; x = 0 where
+// that is below least.
+KERNEL normalize(float *x, double least, const double *norm_sq, int size, double *number) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  const float factor = *norm_sq < least ? 0.f : (float)(1 / sqrt(*norm_sq));
+  if (i == 0) *number = *norm_sq;
+  if (i < size) x[i] *= factor;
 }
 
 // part_sums computes for each part of x, elements bounds[k] to bounds[k+1],
