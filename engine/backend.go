@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"sgflow/engine/cuda/driver"
 	"sgflow/engine/optim"
 	"sgflow/engine/rng"
 )
@@ -56,6 +57,7 @@ type backend[T Float] interface {
 // device is what a backend has that computes elsewhere than on the processor.
 type device[T Float] interface {
 	Err() error
+	Counts() driver.Counts
 	NewVector(n int) []T
 	Wait()
 	DotTo(dst *float64, a, b []T)

@@ -61,6 +61,15 @@ func (s *Session[T]) Err() error {
 	return nil
 }
 
+// Counts returns how often s has asked its device for something, and waited for it; zeros
+// for the processor.
+func (s *Session[T]) Counts() driver.Counts {
+	if d, ok := s.machine.(device[T]); ok {
+		return d.Counts()
+	}
+	return driver.Counts{}
+}
+
 // Program returns the program that s runs.
 func (s *Session[T]) Program() *program.Program { return s.program }
 

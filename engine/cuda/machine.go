@@ -230,6 +230,9 @@ func (m *Machine) close() error {
 // none. Errors of what was not waited for are not known yet.
 func (m *Machine) Err() error { return m.err }
 
+// Counts returns how often the device was asked for something since New.
+func (m *Machine) Counts() driver.Counts { return m.stream.Counts() }
+
 // check remembers the first error.
 func (m *Machine) check(err error) {
 	if m.err == nil {

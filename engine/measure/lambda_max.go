@@ -34,7 +34,7 @@ func queueLambdaMax[T engine.Float](p *Point[T]) error {
 		e.flags[warm] = 1
 	}
 	e.begin(p.o, p.o.Grad(), hg, gg, &p.gHg)
-	p.hasGHg = true
+	p.hasGHg, p.owed = true, true
 	return nil
 }
 

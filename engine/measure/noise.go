@@ -53,6 +53,7 @@ func (g GradientNoise) Scale() (float64, bool) {
 // not exist, since the graph mixes samples; only NormSq is valid then.
 func (o *Objective[T]) Noise(layers []GradientNoise) (total GradientNoise, byParam []GradientNoise, ok bool) {
 	o.queueNoise(nil)
+	o.s.Wait()
 	total, byParam, _ = o.noise(layers)
 	return total, byParam, o.normsOK
 }
@@ -65,9 +66,9 @@ func (o *Objective[T]) queueNoise(last []T) {
 	o.s.ExchangeParts(o.parts[:params], o.parts[params:], last, o.s.Grad())
 }
 
-// noise is Noise after queueNoise; it also returns Σ lastᵢḡᵢ with what last was.
+// noise is Noise after queueNoise was waited for; it also returns Σ lastᵢḡᵢ with what last
+// was.
 func (o *Objective[T]) noise(layers []GradientNoise) (total GradientNoise, byParam []GradientNoise, dot float64) {
-	o.s.Wait()
 	params := len(o.parts) / 2
 	return o.noiseOf(layers, len(o.indices), o.parts[:params], o.parts[params:])
 }

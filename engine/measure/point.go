@@ -25,6 +25,8 @@ type Point[T engine.Float] struct {
 	step    *Step // of training the point belongs to; nil elsewhere
 	aside   bool  // at other samples than the step's batch, for their flatness
 
+	owed bool // numbers are queued that were not waited for
+
 	out *record.Numbers // the group that log writes to
 	bad record.Number   // the first number that was not finite
 	ok  bool            // there was none
@@ -91,6 +93,14 @@ func (p *Point[T]) begin(n int) {
 // found sets the point's mean loss and the number of samples classified rightly.
 func (p *Point[T]) found(loss float64, correct int) { p.loss, p.correct = loss, correct }
 
+// collect waits for what the queue rules have queued, once for all.
+func (p *Point[T]) collect() {
+	if p.owed {
+		p.o.s.Wait()
+		p.owed = false
+	}
+}
+
 // progress returns what reports that work on a quantity goes on.
 func (p *Point[T]) progress(stage string) func(done, total int) {
 	if p.report == nil {
@@ -133,7 +143,7 @@ func (p *Point[T]) queueNoise() {
 		last, _ = p.vector(lastGradient, len(p.o.Grad()))
 	}
 	p.o.queueNoise(last)
-	p.summed = true
+	p.summed, p.owed = true, true
 }
 
 // Noise returns the noise of the gradient. Where per-sample gradients do not
@@ -141,6 +151,7 @@ func (p *Point[T]) queueNoise() {
 func (p *Point[T]) Noise() (g GradientNoise, ok bool) {
 	if !p.hasNoise {
 		p.queueNoise()
+		p.collect()
 		p.noise, p.layers, p.lastDot = p.o.noise(p.layers[:0])
 		p.hasNoise, p.summed = true, false
 	}
@@ -201,9 +212,9 @@ func (p *Point[T]) GradientProduct() (hg []T, gHg float64) {
 	hg = p.queueProduct()
 	if !p.hasGHg {
 		p.o.s.DotTo(&p.gHg, p.o.Grad(), hg)
-		p.hasGHg = true
+		p.hasGHg, p.owed = true, true
 	}
-	p.o.s.Wait()
+	p.collect()
 	return hg, p.gHg
 }
 

@@ -22,9 +22,9 @@ import (
 //   - Where every batch has its own (wᵀu)² < ½, d is the residual of ḡ, which
 //     makes the step two steps of Lanczos' method from ḡ.
 //
-// A step is two calls, so that a device is waited for twice: begin queues d, its product
-// and the products that make the 2×2 problem; finish waits, solves it and queues w with
-// its residual, for which it waits once more. What makes the next u stays queued.
+// A step is two calls, so that one wait for a device serves other quantities too: begin
+// queues d, its product and the numbers that make the 2×2 problem; finish solves it and
+// queues w with its residual, for which it waits. What makes the next u stays queued.
 type eigenStream[T engine.Float] struct {
 	u     []T       // where the next top eigenvector is expected, of unit norm
 	flags []float64 // warm and lasts, below, as numbers that a checkpoint holds
@@ -102,14 +102,13 @@ func (e *eigenStream[T]) multiply(o *Objective[T], g, hg []T) {
 	s.DotTo(&e.dHg, e.x, hg)
 }
 
-// finish takes what begin did and gHg = ḡᵀHḡ, and returns the estimate at this point; ok
+// finish takes what begin did, which was waited for, and gHg = ḡᵀHḡ, and returns the estimate at this point; ok
 // is false where ḡ has no direction and no earlier direction is known.
 func (e *eigenStream[T]) finish(o *Objective[T], g, hg []T, gg, gHg float64) (est estimate, ok bool) {
 	if e.none {
 		return est, false
 	}
 	s := o.Session()
-	s.Wait()
 	if e.made && !(e.madeSq >= leastNormSq[T]()) { // ḡ is an eigenvector
 		s.Copy(e.d, g)
 		s.Scale(1/math.Sqrt(gg), e.d)

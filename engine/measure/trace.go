@@ -46,7 +46,7 @@ func (p *Point[T]) queueTrace() {
 	if p.c.Select.Has(frobenius.Name) {
 		s.DotTo(&p.hzSq, hz, hz)
 	}
-	p.probed = true
+	p.probed, p.owed = true, true
 }
 
 // trace returns the mean of zᵀHz over the window of probes and its standard error; ok is
@@ -56,7 +56,7 @@ func (p *Point[T]) trace() (tr, stderr float64, ok bool) {
 		return p.tr, p.trErr, p.trErrOK
 	}
 	p.queueTrace()
-	p.o.s.Wait()
+	p.collect()
 	p.tr, p.trErr, p.trErrOK = mean(p.window("trace.window", p.zHz)) // the last, oldest first
 	if p.c.Select.Has(frobenius.Name) {
 		c := &p.curvature

@@ -23,15 +23,6 @@ type Stream struct {
 	counts  Counts
 }
 
-// Counts is how often the host has asked a stream for something that takes it and the
-// device some time, beside what was captured.
-type Counts struct {
-	Waits    int // for all that was queued
-	Launches int // of kernels
-	Copies   int // and fills
-	Graphs   int
-}
-
 // Counts returns the counts since the stream was made.
 func (s *Stream) Counts() Counts { return s.counts }
 

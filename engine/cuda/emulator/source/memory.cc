@@ -114,10 +114,9 @@ void release_all() {
 }
 
 void guard(bool closed) {
-	static const bool wanted = getenv("SGFLOW_EMULATOR_GUARD");
 	static bool is_closed = false;
 	std::lock_guard<std::mutex> lock(mutex);
-	if (!wanted || closed == is_closed) return;
+	if (closed == is_closed || (closed && !getenv("SGFLOW_EMULATOR_GUARD"))) return;
 	is_closed = closed;
 	for (const auto &[start, a] : allocations) {
 		if (a.kind == Kind::managed) mprotect(reinterpret_cast<void *>(start), (a.pages - 1) * page, closed ? PROT_NONE : PROT_READ | PROT_WRITE);
