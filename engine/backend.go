@@ -31,9 +31,9 @@ type backend[T Float] interface {
 	NormSq(x []T) float64
 	ExchangeParts(dots, normSqs []float64, old, x []T)
 	Axpy(alpha float64, x, y []T)
-	Combine(out []T, alpha float64, x []T, beta float64, y []T)
-	Orthogonalize(out, x, a []T, aa float64, dot *float64)
-	Normalize(x []T, least float64, normSq *float64)
+	Unit(out, x []T, beta float64, y []T, least float64, normSq *float64)
+	Orthonormalize(out, x, a []T, aa, least float64, dot, normSq *float64)
+	Residual(w, r, x, hx, y, hy, u []T, alpha, beta, lambda float64, rr, uw *float64)
 	Scale(alpha float64, x []T)
 	Signs(x []T, stream rng.Stream)
 

@@ -28,6 +28,7 @@ type Session[T Float] struct {
 	program *program.Program
 	machine backend[T]
 	started []started
+	data    *uint8 // the first pixel of the data that the device holds
 }
 
 // NewSession plans and allocates everything a run needs. All parameters are

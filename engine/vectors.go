@@ -73,19 +73,25 @@ func (s *Session[T]) Scale(alpha float64, x []T) { s.machine.Scale(alpha, x) }
 // Axpy computes y += alpha·x.
 func (s *Session[T]) Axpy(alpha float64, x, y []T) { s.machine.Axpy(alpha, x, y) }
 
-// Combine computes out = alpha·x + beta·y. out may be x.
-func (s *Session[T]) Combine(out []T, alpha float64, x []T, beta float64, y []T) {
-	s.machine.Combine(out, alpha, x, beta, y)
+// Unit computes out = v/‖v‖ for v = x + beta·y, or 0 where ‖v‖² is below least. out may be x.
+// It stores ‖v‖², as NormSq returns it, in normSq by the next Wait.
+func (s *Session[T]) Unit(out, x []T, beta float64, y []T, least float64, normSq *float64) {
+	s.machine.Unit(out, x, beta, y, least, normSq)
 }
 
-// Orthogonalize computes out = x − (aᵀx/aa)·a with the positive aa = ‖a‖². out may be x.
-// It stores aᵀx, as Dot returns it, in dot by the next Wait.
-func (s *Session[T]) Orthogonalize(out, x, a []T, aa float64, dot *float64) {
-	s.machine.Orthogonalize(out, x, a, aa, dot)
+// Orthonormalize is Unit for v = x − (aᵀx/aa)·a with the positive aa = ‖a‖². It stores aᵀx
+// too, as Dot returns it, in dot by the next Wait.
+func (s *Session[T]) Orthonormalize(out, x, a []T, aa, least float64, dot, normSq *float64) {
+	s.machine.Orthonormalize(out, x, a, aa, least, dot, normSq)
 }
 
-// Normalize computes x /= ‖x‖, or x = 0 where ‖x‖² is below least. It stores what ‖x‖² was,
-// as NormSq returns it, in normSq by the next Wait.
-func (s *Session[T]) Normalize(x []T, least float64, normSq *float64) {
-	s.machine.Normalize(x, least, normSq)
+// Residual computes, for a combination of two vectors whose products with a matrix H are
+// known, the residual at lambda:
+//
+//	w = alpha·x + beta·y,  r = Hw − lambda·w = alpha·hx + beta·hy − lambda·w
+//
+// w may be x and r may be hx. It stores Σ rᵢ² in rr and Σ uᵢwᵢ in uw, as Dot returns them, by
+// the next Wait; u is neither w nor r.
+func (s *Session[T]) Residual(w, r, x, hx, y, hy, u []T, alpha, beta, lambda float64, rr, uw *float64) {
+	s.machine.Residual(w, r, x, hx, y, hy, u, alpha, beta, lambda, rr, uw)
 }

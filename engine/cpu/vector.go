@@ -78,30 +78,38 @@ func (m *Machine[T]) Axpy(alpha float64, x, y []T) {
 // Scale computes x *= α.
 func (m *Machine[T]) Scale(alpha float64, x []T) { m.kernels.Scale(x, T(alpha), x) }
 
-// Combine computes out = αx + βy. All have the same length; out may be x.
-func (m *Machine[T]) Combine(out []T, alpha float64, x []T, beta float64, y []T) {
+// Unit computes out = v/‖v‖ for v = x + βy, or 0 where ‖v‖² is below least, and stores ‖v‖² in
+// normSq. All have the same length; out may be x.
+func (m *Machine[T]) Unit(out, x []T, beta float64, y []T, least float64, normSq *float64) {
 	if len(x) != len(out) || len(y) != len(out) {
 		panic(badLengths)
 	}
-	m.kernels.Combine(out, T(alpha), x, T(beta), y)
-}
-
-// Orthogonalize computes out = x − (aᵀx/aa)·a and stores aᵀx in dot. All have the same
-// length; out may be x.
-func (m *Machine[T]) Orthogonalize(out, x, a []T, aa float64, dot *float64) {
-	*dot = m.Dot(a, x)
-	m.Combine(out, 1, x, -*dot/aa, a)
-}
-
-// Normalize computes x /= ‖x‖, or x = 0 where ‖x‖² is below least, and stores what ‖x‖² was
-// in normSq.
-func (m *Machine[T]) Normalize(x []T, least float64, normSq *float64) {
-	*normSq = m.NormSq(x)
-	if *normSq < least {
-		clear(x)
+	m.kernels.Combine(out, 1, x, T(beta), y)
+	if *normSq = m.NormSq(out); *normSq < least {
+		clear(out)
 		return
 	}
-	m.Scale(1/math.Sqrt(*normSq), x)
+	m.Scale(1/math.Sqrt(*normSq), out)
+}
+
+// Orthonormalize is Unit for v = x − (aᵀx/aa)·a, and stores aᵀx in dot.
+func (m *Machine[T]) Orthonormalize(out, x, a []T, aa, least float64, dot, normSq *float64) {
+	*dot = m.Dot(a, x)
+	m.Unit(out, x, -*dot/aa, a, least, normSq)
+}
+
+// Residual computes w = αx + βy and r = α·hx + β·hy − λw, and stores Σ rᵢ² in rr and Σ uᵢwᵢ in
+// uw. All have the same length; w may be x and r hx, u is neither w nor r.
+func (m *Machine[T]) Residual(w, r, x, hx, y, hy, u []T, alpha, beta, lambda float64, rr, uw *float64) {
+	for _, v := range [][]T{r, x, hx, y, hy, u} {
+		if len(v) != len(w) {
+			panic(badLengths)
+		}
+	}
+	m.kernels.Combine(w, T(alpha), x, T(beta), y)
+	m.kernels.Combine(r, T(alpha), hx, T(beta), hy)
+	m.kernels.Axpy(r, T(-lambda), w)
+	*rr, *uw = m.Dot(r, r), m.Dot(u, w)
 }
 
 // Step moves θ by one optimizer step along −ḡ: what optim.Step does with the

@@ -16,7 +16,7 @@ type kernelSet struct {
 	loss, softmaxRows, lossGrad, lossHess, softmax            driver.Kernel
 	normTasks, dotTasks, gram, addMeans, scaleRows, square    driver.Kernel
 	vectorSums, partSums, axpy, signs, update, adam           driver.Kernel
-	combine, orthogonalize, normalize                         driver.Kernel
+	combine, normalize, residual                              driver.Kernel
 	gather                                                    driver.Kernel
 }
 
@@ -36,7 +36,7 @@ func loadKernels(module *driver.Module) (k kernelSet, err error) {
 		"norm_tasks": &k.normTasks, "dot_tasks": &k.dotTasks, "gram": &k.gram, "add_means": &k.addMeans,
 		"scale_rows": &k.scaleRows, "square": &k.square,
 		"vector_sums": &k.vectorSums, "part_sums": &k.partSums, "axpy": &k.axpy, "signs": &k.signs, "update": &k.update, "adam": &k.adam,
-		"combine": &k.combine, "orthogonalize": &k.orthogonalize, "normalize": &k.normalize,
+		"combine": &k.combine, "normalize": &k.normalize, "residual": &k.residual,
 		"gather": &k.gather,
 	} {
 		if *kernel, err = module.Kernel(name); err != nil {

@@ -61,7 +61,7 @@ type Machine struct {
 	graphs     map[run]*driver.Graph
 	pending    pending
 	dry        bool // a rehearsal: nothing is queued
-	staging    [3]staging
+	staging    [7]staging
 	vectors    vectors
 
 	// unwritten parts of ḡ and H·v: no instruction writes them, so they are zero.
@@ -77,6 +77,7 @@ type Machine struct {
 	sampled    sampled
 	logit      *logits // nil where the program has no LogitLoss
 	steps      steps
+	gathered   gathered
 }
 
 // tensorCapability is the compute capability, major·10 + minor, from which devices
@@ -276,6 +277,7 @@ func (m *Machine) Wait() {
 		m.check(m.stream.Synchronize("waiting for the device"))
 	}
 	m.deliver()
+	m.gathered.used = 0
 }
 
 // graph runs what f queues: captured the first time, and as one from then on. f is

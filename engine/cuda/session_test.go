@@ -363,27 +363,41 @@ func TestVectorOperations(t *testing.T) {
 			b.Scale(-0.25, v)
 			a.Wait()
 			within(t, "Scale", y, v, 1e-7)
-			a.Combine(x, 0.75, x, -2, y)
-			b.Combine(u, 0.75, u, -2, v)
-			a.Wait()
-			within(t, "Combine", x, u, 1e-7)
-			var number, wantNumber [3]float64
-			aa := b.NormSq(v)
-			a.Orthogonalize(x, x, y, aa, &number[0])
-			b.Orthogonalize(u, u, v, aa, &wantNumber[0])
-			a.Normalize(y, 1e-9, &number[1])
-			b.Normalize(v, 1e-9, &wantNumber[1])
-			a.Wait()
-			if n > 1 { // a part of a vector is left
-				within(t, "Orthogonalize", x, u, 1e-6)
+			var number, wantNumber [8]float64
+			near32 := func(seed uint64) []float32 {
+				q := direction[float32](n, seed)
+				if near {
+					q = a.NewVector(n)
+					a.Copy(q, direction[float32](n, seed))
+				}
+				return q
 			}
-			within(t, "Normalize", y, v, 1e-6)
-			a.Normalize(y, 2, &number[2])
-			b.Normalize(v, 2, &wantNumber[2])
+			hx, hy, w := near32(3), near32(4), near32(5)
+			hu, hv, z := direction[float64](n, 3), direction[float64](n, 4), direction[float64](n, 5)
+			a.Residual(x, hx, x, hx, y, hy, w, 0.75, -2, 0.3, &number[0], &number[1])
+			b.Residual(u, hu, u, hu, v, hv, z, 0.75, -2, 0.3, &wantNumber[0], &wantNumber[1])
 			a.Wait()
-			within(t, "Normalize of what is too short", y, v, 0)
+			within(t, "Residual's vector", x, u, 1e-6)
+			within(t, "Residual", hx, hu, 1e-6)
+			if number[0] != a.NormSq(hx) || number[1] != a.Dot(w, x) {
+				t.Errorf("Residual of %d elements: numbers %v, want %v, %v", n, number[:2], a.NormSq(hx), a.Dot(w, x))
+			}
+			if n > 1 { // else nothing is left
+				aa := b.NormSq(v)
+				a.Orthonormalize(x, x, y, aa, 1e-9, &number[2], &number[3])
+				b.Orthonormalize(u, u, v, aa, 1e-9, &wantNumber[2], &wantNumber[3])
+				a.Wait()
+				within(t, "Orthonormalize", x, u, 1e-5)
+			}
+			a.Unit(hy, hy, -0.5, x, 1e-9, &number[4])
+			b.Unit(hv, hv, -0.5, u, 1e-9, &wantNumber[4])
+			a.Unit(w, hy, 0, x, 2, &number[5])
+			b.Unit(z, hv, 0, u, 2, &wantNumber[5])
+			a.Wait()
+			within(t, "Unit", hy, hv, 1e-5)
+			within(t, "Unit of what is too short", w, z, 0)
 			for k := range number {
-				if math.Abs(number[k]-wantNumber[k]) > 1e-6*scale {
+				if math.Abs(number[k]-wantNumber[k]) > 1e-5*scale {
 					t.Errorf("number %d of %d elements: %v, want %v", k, n, number[k], wantNumber[k])
 				}
 			}

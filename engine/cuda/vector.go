@@ -95,7 +95,7 @@ func hostAddress[T any](x []T) driver.Pointer {
 // vectors is what sums over vectors need.
 type vectors struct {
 	parts   driver.Pointer // of blocks
-	scalar  driver.Pointer // a sum that the next launch reads
+	scalars driver.Pointer // two sums that the next launches read
 	results []float64      // of sums that are queued; pinned
 	used    int            // of results
 	numbers []number       // that the next Wait stores
@@ -132,7 +132,7 @@ const (
 
 func (v *vectors) bind(b *binder) {
 	v.parts = b.alloc("parts of sums", max(vectorPairs*sumBlocks, 2*partBlocks*len(b.p.Params))*double)
-	v.scalar = b.alloc("a sum", double)
+	v.scalars = b.alloc("sums", 2*double)
 	params := b.p.Params
 	v.stepSums = b.alloc("sums over parameters", 2*max(1, len(params))*double)
 	results, err := pinned[float64](b.m, "sums", mostNumbers+2*len(params))
@@ -220,9 +220,13 @@ func (m *Machine) launchSums(list []dot, out driver.Pointer) {
 	x1, y1 := pair(1)
 	x2, y2 := pair(2)
 	x3, y3 := pair(3)
-	grid := driver.Grid{Blocks: driver.Dim{X: min(sumBlocks, blocks(size, sumBlock)), Y: len(list)}, Threads: driver.Dim{X: 256}}
-	m.launch("sums over vectors", m.kernels.vectorSums, grid, flag(list[0].distance), x0, y0, x1, y1, x2, y2, x3, y3, driver.Int(size),
+	m.launch("sums over vectors", m.kernels.vectorSums, sumGrid(size, len(list)), flag(list[0].distance), x0, y0, x1, y1, x2, y2, x3, y3, driver.Int(size),
 		driver.Ptr(m.vectors.parts), driver.Ptr(out), driver.Ptr(m.arrived))
+}
+
+// sumGrid is the grid of so many sums over size elements.
+func sumGrid(size, sums int) driver.Grid {
+	return driver.Grid{Blocks: driver.Dim{X: min(sumBlocks, blocks(size, sumBlock)), Y: sums}, Threads: driver.Dim{X: 256}}
 }
 
 // DotTo is Dot whose result is stored in dst by the next Wait. Products that are asked for
@@ -287,47 +291,63 @@ func (m *Machine) Axpy(alpha float64, x, y []float32) {
 	m.done()
 }
 
-// Combine computes out = αx + βy. All have the same length; out may be x.
-func (m *Machine) Combine(out []float32, alpha float64, x []float32, beta float64, y []float32) {
+// Unit computes out = v/‖v‖ for v = x + βy, or 0 where ‖v‖² is below least; ‖v‖² is stored
+// in normSq by the next Wait. All have the same length; out may be x.
+func (m *Machine) Unit(out, x []float32, beta float64, y []float32, least float64, normSq *float64) {
 	if len(x) != len(out) || len(y) != len(out) {
 		panic(badLengths)
 	}
 	px, py := m.see(0, x), m.see(1, y)
-	m.launch("αx + βy", m.kernels.combine, elements(len(x)), driver.Ptr(m.overwrite(2, out)), driver.Ptr(px), driver.Ptr(py),
-		driver.Float32(float32(alpha)), driver.Float32(float32(beta)), driver.Int(len(x)))
+	m.unit(m.overwrite(2, out), px, py, beta, 0, 0, len(out), least, 0, normSq)
 	m.done()
 }
 
-// Orthogonalize computes out = x − (aᵀx/aa)·a, and aᵀx, which is stored in dot by the next
-// Wait. All have the same length; out may be x.
-func (m *Machine) Orthogonalize(out, x, a []float32, aa float64, dst *float64) {
+// Orthonormalize is Unit for v = x − (aᵀx/aa)·a, and aᵀx is stored in dot by the next Wait.
+func (m *Machine) Orthonormalize(out, x, a []float32, aa, least float64, dst, normSq *float64) {
 	if len(x) != len(out) || len(a) != len(out) {
 		panic(badLengths)
 	}
 	px, pa := m.see(0, x), m.see(1, a)
-	m.sumOnDevice(pa, px, len(x))
+	p := m.overwrite(2, out)
+	m.launchSums([]dot{{x: pa, y: px, size: len(x)}}, m.vectors.scalars)
 	at := m.reserve(1)
-	m.launch("x − (aᵀx/aa)·a", m.kernels.orthogonalize, elements(len(x)), driver.Ptr(m.overwrite(2, out)), driver.Ptr(px), driver.Ptr(pa),
-		driver.Float64(aa), driver.Ptr(m.vectors.scalar), driver.Int(len(x)), driver.Ptr(m.result(at)))
 	m.expect(dst, at)
+	m.unit(p, px, pa, 0, m.vectors.scalars, aa, len(out), least, m.result(at), normSq)
 	m.done()
 }
 
-// Normalize computes x /= ‖x‖, or x = 0 where ‖x‖² is below least. What ‖x‖² was is
-// stored in dst by the next Wait.
-func (m *Machine) Normalize(x []float32, least float64, dst *float64) {
-	p := m.change(0, x)
-	m.sumOnDevice(p, p, len(x))
+// unit queues the kernels combine and normalize.
+func (m *Machine) unit(out, x, y driver.Pointer, beta float64, dot driver.Pointer, yy float64, size int, least float64, number driver.Pointer, normSq *float64) {
+	v := &m.vectors
+	sum := v.scalars + double
+	m.launch("x + βy", m.kernels.combine, sumGrid(size, 1), driver.Ptr(out), driver.Ptr(x), driver.Ptr(y), driver.Float32(float32(beta)),
+		driver.Ptr(dot), driver.Float64(yy), driver.Int(size), driver.Ptr(v.parts), driver.Ptr(sum), driver.Ptr(number), driver.Ptr(m.arrived))
 	at := m.reserve(1)
-	m.launch("x /= ‖x‖", m.kernels.normalize, elements(len(x)), driver.Ptr(p), driver.Float64(least), driver.Ptr(m.vectors.scalar),
-		driver.Int(len(x)), driver.Ptr(m.result(at)))
-	m.expect(dst, at)
-	m.done()
+	m.launch("x /= ‖x‖", m.kernels.normalize, elements(size), driver.Ptr(out), driver.Float64(least), driver.Ptr(sum), driver.Int(size), driver.Ptr(m.result(at)))
+	m.expect(normSq, at)
 }
 
-// sumOnDevice queues the product of two vectors to vectors.scalar.
-func (m *Machine) sumOnDevice(x, y driver.Pointer, size int) {
-	m.launchSums([]dot{{x: x, y: y, size: size}}, m.vectors.scalar)
+// Residual computes w = αx + βy and r = α·hx + β·hy − λw, and Σ rᵢ² and Σ uᵢwᵢ, which are
+// stored in rr and uw by the next Wait. All have the same length; w may be x and r hx, u is
+// neither w nor r.
+func (m *Machine) Residual(w, r, x, hx, y, hy, u []float32, alpha, beta, lambda float64, rr, uw *float64) {
+	for _, v := range [][]float32{r, x, hx, y, hy, u} {
+		if len(v) != len(w) {
+			panic(badLengths)
+		}
+	}
+	in := [5]driver.Pointer{}
+	for k, v := range [5][]float32{x, hx, y, hy, u} {
+		in[k] = m.see(k, v)
+	}
+	pw, pr := m.overwrite(5, w), m.overwrite(6, r)
+	at := m.reserve(2)
+	m.launch("residual", m.kernels.residual, sumGrid(len(w), 1), driver.Ptr(pw), driver.Ptr(pr), driver.Ptr(in[0]), driver.Ptr(in[1]),
+		driver.Ptr(in[2]), driver.Ptr(in[3]), driver.Ptr(in[4]), driver.Float32(float32(alpha)), driver.Float32(float32(beta)),
+		driver.Float32(float32(lambda)), driver.Int(len(w)), driver.Ptr(m.vectors.parts), driver.Ptr(m.result(at)), driver.Ptr(m.arrived))
+	m.expect(rr, at)
+	m.expect(uw, at+1)
+	m.done()
 }
 
 // Copy stores src in dst, of the same length.

@@ -11,11 +11,9 @@ import (
 	"sgflow/engine/flow/study"
 	"sgflow/engine/landscape"
 	"sgflow/engine/measure"
-	"sgflow/engine/op"
 	"sgflow/engine/optim"
 	"sgflow/engine/record"
 	"sgflow/engine/train"
-	"sgflow/models"
 )
 
 // TestWaitsOfAStep holds how often a step that measures all waits for the device, and what
@@ -23,26 +21,21 @@ import (
 // each batch has its own. The numbers are to be changed only downwards.
 func TestWaitsOfAStep(t *testing.T) {
 	const batch, steps = 6, 8
-	w := network{"mlp:20-8-5,act=tanh", models.Shape{C: 1, H: 4, W: 5}, 5, op.CrossEntropy}
-	for what, c := range map[string]struct {
-		select_ string
-		lasts   bool
-		most    driver.Counts
+	w := networks[1]
+	for name, c := range map[string]struct {
+		what string
+		one  bool
+		most driver.Counts
 	}{
-		"all, one batch":    {"all", true, driver.Counts{}},
-		"all, many batches": {"all", false, driver.Counts{}},
-		"noise":             {"noise", false, driver.Counts{}},
+		"all, one batch":    {"all", true, driver.Counts{Waits: 3, Launches: 10, Copies: 7, Graphs: 4}},
+		"all, many batches": {"all", false, driver.Counts{Waits: 3, Launches: 12, Copies: 7, Graphs: 4}},
+		"noise":             {"noise", false, driver.Counts{Waits: 1, Launches: 3, Copies: 1, Graphs: 1}},
 	} {
 		s := session[float32](t, w, w.program(t), batch, gpu(t))
-		data := direction[float32](batch*steps*2*20, 5)
-		m := measure.NewMonitor(measure.NewObjective(s, func(indices []int32) {
-			x, y := s.Input(0), s.Input(1)
-			clear(y)
-			for i, k := range indices {
-				copy(x[i*20:(i+1)*20], data[k*20:])
-				y[i*w.classes+int(k)%w.classes] = 1
-			}
-		}), measure.Config{Select: selected(t, c.select_), Plain: true})
+		if !s.SetData(bytesOf(w, 2*steps*batch)) {
+			t.Fatal("the data does not fit")
+		}
+		m := measure.NewMonitor(measure.NewObjective(s, s.Gather), measure.Config{Select: selected(t, c.what), Plain: true})
 		var before driver.Counts
 		for k := range 2 * steps {
 			if k == steps {
@@ -51,7 +44,7 @@ func TestWaitsOfAStep(t *testing.T) {
 			indices := make([]int32, batch)
 			for i := range indices {
 				indices[i] = int32(i)
-				if !c.lasts {
+				if !c.one {
 					indices[i] += int32(k * batch)
 				}
 			}
@@ -70,7 +63,7 @@ func TestWaitsOfAStep(t *testing.T) {
 			Copies: got.Copies - before.Copies, Graphs: got.Graphs - before.Graphs,
 		}
 		if want := c.most; got != (driver.Counts{Waits: steps * want.Waits, Launches: steps * want.Launches, Copies: steps * want.Copies, Graphs: steps * want.Graphs}) {
-			t.Errorf("%s: %d steps ask for %+v, one for %+v before", what, steps, got, want)
+			t.Errorf("%s: %d steps ask for %+v, one for %+v before", name, steps, got, want)
 		}
 	}
 }

@@ -85,7 +85,8 @@ func alphaUpdated[T engine.Float](p *Point[T]) error {
 		return nil
 	}
 	step, _ := p.vector(alphaStep, len(p.o.Grad()))
-	p.o.s.Combine(step, 1, p.o.s.Params(), -1, p.before)
+	p.o.s.Copy(step, p.o.s.Params())
+	p.o.s.Axpy(-1, p.before, step)
 	length := math.Sqrt(p.o.s.NormSq(step))
 	if start[alphaLength], start[alphaRate] = length, 0; length > 0 {
 		p.o.SampleDots(p.slopes, step)

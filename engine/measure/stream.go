@@ -81,8 +81,7 @@ func (e *eigenStream[T]) begin(o *Objective[T], g, hg []T, gg float64, gHg *floa
 	e.none = !directed && !isWarm
 	e.made = directed && (!isWarm || e.flags[lasts] == 0)
 	if e.made {
-		s.Orthogonalize(e.d, hg, g, gg, gHg)
-		s.Normalize(e.d, leastNormSq[T](), &e.madeSq)
+		s.Orthonormalize(e.d, hg, g, gg, leastNormSq[T](), gHg, &e.madeSq)
 		e.x = e.d
 	} else {
 		s.DotTo(gHg, g, hg)
@@ -118,7 +117,7 @@ func (e *eigenStream[T]) finish(o *Objective[T], g, hg []T, gg, gHg float64) (es
 	dHd, dg := e.dHd, e.dg
 	est.value = dHd
 	theta2 := math.Inf(1)
-	w := e.x
+	a, b := 1.0, 0.0 // w = a·d + b·ḡ, of unit norm
 	if gg >= leastNormSq[T]() && gg-dg*dg > 1e-6*gg {
 		// Orthonormal basis d, c = (ḡ − (dᵀḡ)d)/δ; Hc from the two products.
 		delta := math.Sqrt(gg - dg*dg)
@@ -127,25 +126,24 @@ func (e *eigenStream[T]) finish(o *Objective[T], g, hg []T, gg, gHg float64) (es
 		var x, y float64
 		theta2, x, y = ritz2(dHd, dHc, cHc)
 		est.value = dHd + cHc - theta2
-		// w = a·d + b·ḡ, of unit norm, and Hw from the products.
-		if a, b := x-y*dg/delta, y/delta; b != 0 {
-			s.Combine(e.d, a, e.x, b, g)
-			s.Combine(e.hd, a, e.hd, b, hg)
-			w = e.d
-		}
+		a, b = x-y*dg/delta, y/delta
 	}
-	r := e.hd
-	s.Axpy(-est.value, w, r)
-	s.DotTo(&e.rr, r, r)
-	s.DotTo(&e.overlap, e.u, w)
+	w, r := e.d, e.hd
+	if b != 0 {
+		s.Residual(w, r, e.x, e.hd, g, hg, e.u, a, b, est.value, &e.rr, &e.overlap)
+	} else {
+		w = e.x
+		s.Axpy(-est.value, w, r)
+		s.DotTo(&e.rr, r, r)
+		s.DotTo(&e.overlap, e.u, w)
+	}
 	s.Wait()
 	est.residual = math.Sqrt(e.rr)
 
 	e.flags[lasts] = flag(e.flags[warm] == 1 && e.overlap*e.overlap >= 0.5)
 	e.flags[warm] = 1
 	if spread := est.value - min(theta2, 0); spread*spread >= leastNormSq[T]() && est.residual > 0 {
-		s.Combine(e.u, 1, w, 1/spread, r)
-		s.Normalize(e.u, 0, &e.nextSq)
+		s.Unit(e.u, w, 1/spread, r, 0, &e.nextSq)
 	} else {
 		s.Copy(e.u, w)
 	}

@@ -211,8 +211,12 @@ func NewObjective[T engine.Float](p *Opened, s *engine.Session[T], split *data.S
 	return measure.NewObjective(s, filler(p, s, split))
 }
 
-// filler returns the function that writes samples of split to the inputs of s.
+// filler returns the function that writes samples of split to the inputs of s: a device
+// that holds the training set takes them from there.
 func filler[T engine.Float](p *Opened, s *engine.Session[T], split *data.Split) func(indices []int32) {
+	if split == p.Train && SetData(p, s) {
+		return s.Gather
+	}
 	size, classes := split.Size(), p.Set.Classes
 	var chosen []int32
 	fill := func(from, to int) {

@@ -28,19 +28,28 @@ KERNEL vector_sums(int distance, const float *x0, const float *y0, const float *
   }
 }
 
-// combine computes out = a·x + b·y, the first product rounded by itself. out may be x or y.
-KERNEL combine(float *out, const float *x, const float *y, float a, float b, int size) {
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < size) out[i] = product(a, x[i]) + b * y[i];
-}
-
-// orthogonalize computes out = x − (aᵀx/aa)·a with aᵀx = *dot, which it copies to number.
-// out may be x.
-KERNEL orthogonalize(float *out, const float *x, const float *a, double aa, const double *dot, int size, double *number) {
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  const float factor = (float)(-*dot / aa);
-  if (i == 0) *number = *dot;
-  if (i < size) out[i] = x[i] + factor * a[i];
+// combine computes out = x + b·y, with b = −*dot/yy, and *dot copied to number, where dot is
+// not null. It stores Σ outᵢ² in norm_sq, in the order of vector_sums; partial has an element
+// for each block. out may be x.
+KERNEL combine(float *out, const float *x, const float *y, float b, const double *dot, double yy, int size, double *partial,
+               double *norm_sq, double *number, u32 *arrived) {
+  __shared__ double scratch[32];
+  if (dot) b = (float)(-*dot / yy);
+  double sum = 0;
+  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
+    const float v = x[i] + b * y[i];
+    out[i] = v;
+    sum += (double)v * v;
+  }
+  sum = block_sum(sum, scratch);
+  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+  if (!last_block(arrived, gridDim.x)) return;
+  sum = 0;
+  for (int k = threadIdx.x; k < (int)gridDim.x; k += blockDim.x) sum += fresh(partial + k);
+  sum = block_sum(sum, scratch);
+  if (threadIdx.x) return;
+  *norm_sq = sum;
+  if (dot) *number = *dot;
 }
 
 // normalize computes x /= ‖x‖ with ‖x‖² = *norm_sq, which it copies to number; x = 0 where
@@ -50,6 +59,35 @@ KERNEL normalize(float *x, double least, const double *norm_sq, int size, double
   const float factor = *norm_sq < least ? 0.f : (float)(1 / sqrt(*norm_sq));
   if (i == 0) *number = *norm_sq;
   if (i < size) x[i] *= factor;
+}
+
+// residual computes, each product by a rounded by itself,
+//
+//   w = a·x + b·y, r = a·hx + b·hy − lambda·w, out[0] = Σ rᵢ², out[1] = Σ uᵢwᵢ
+//
+// with sums in the order of vector_sums; partial has two elements for each block. w may be x
+// and r hx, while u is not w.
+KERNEL residual(float *w, float *r, const float *x, const float *hx, const float *y, const float *hy, const float *u, float a, float b,
+                float lambda, int size, double *partial, double *out, u32 *arrived) {
+  __shared__ double scratch[32];
+  double sum = 0, second = 0;
+  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
+    const float old = u[i], v = product(a, x[i]) + b * y[i];
+    const float rest = product(a, hx[i]) + b * hy[i] - lambda * v;
+    w[i] = v;
+    r[i] = rest;
+    sum += (double)rest * rest;
+    second += (double)old * v;
+  }
+  sum = block_sum(sum, scratch);
+  second = block_sum(second, scratch);
+  if (threadIdx.x == 0) partial[2 * blockIdx.x] = sum, partial[2 * blockIdx.x + 1] = second;
+  if (!last_block(arrived, gridDim.x)) return;
+  sum = second = 0;
+  for (int k = threadIdx.x; k < (int)gridDim.x; k += blockDim.x) sum += fresh(partial + 2 * k), second += fresh(partial + 2 * k + 1);
+  sum = block_sum(sum, scratch);
+  second = block_sum(second, scratch);
+  if (threadIdx.x == 0) out[0] = sum, out[1] = second;
 }
 
 // part_sums computes for each part of x, elements bounds[k] to bounds[k+1],
