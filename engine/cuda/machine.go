@@ -78,6 +78,8 @@ type Machine struct {
 	logit      *logits // nil where the program has no LogitLoss
 	steps      steps
 	gathered   gathered
+	binder     *binder // of the phases, for products that are bound later
+	products   map[[2]driver.Pointer]*directProduct
 }
 
 // tensorCapability is the compute capability, major·10 + minor, from which devices
@@ -93,7 +95,7 @@ type run struct {
 
 // mostGraphs is how many graphs a machine keeps; what runs at more batch sizes
 // than that is queued kernel by kernel.
-const mostGraphs = 32
+const mostGraphs = 64
 
 // The texts of the panics that wrong calls cause.
 const (
@@ -123,6 +125,7 @@ func New(p *program.Program, o Options) (*Machine, error) {
 	m := &Machine{
 		program: p, capacity: o.Capacity, multiprocessors: o.Multiprocessors,
 		geometries: map[program.ConvGeom]*geometry{}, graphs: map[run]*driver.Graph{},
+		products: map[[2]driver.Pointer]*directProduct{},
 	}
 	m.tf32 = o.TF32 && o.Device.Capability >= tensorCapability
 	if m.multiprocessors == 0 {
@@ -175,6 +178,7 @@ func (m *Machine) start(d driver.Device) (err error) {
 // bind resolves the instructions, but for those of the Samples phase.
 func (m *Machine) bind() error {
 	b := newBinder(m)
+	m.binder = b
 	var errs []error
 	for ph := program.Forward; ph < program.Samples; ph++ {
 		list, err := b.bindPhase(ph)
@@ -479,21 +483,17 @@ func (m *Machine) Product(out, v []float32) {
 		panic(badVector)
 	}
 	n := m.batch
-	m.read(m.buffers.vector, v)
 	if !m.curved && len(m.phases[program.Curvature]) > 0 {
 		m.graph(run{"curvature", n, false}, func() { m.run(program.Curvature, n) })
 	}
 	m.curved = true
+	if d := m.direct(out, v); d != nil {
+		m.graph(run{d.what, n, false}, func() { m.queueProductOf(d.out, d.list, n) })
+		return
+	}
+	m.read(m.buffers.vector, v)
 	m.graph(run{"product", n, false}, func() { m.queueProduct(n) })
 	m.write(out, m.buffers.product)
-}
-
-// queueProduct queues H·v of the machine's own v.
-func (m *Machine) queueProduct(n int) {
-	for _, g := range m.productGaps {
-		m.fill("elements without product", m.buffers.product+driver.Pointer(g.From*real), g.To-g.From)
-	}
-	m.run(program.HessianProduct, n)
 }
 
 // run queues one phase.

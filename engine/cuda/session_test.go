@@ -463,3 +463,30 @@ func TestRunsAreBitIdentical(t *testing.T) {
 		}
 	}
 }
+
+// A product of the same vectors again and again is bound to them: no copies, the same bits.
+func TestProductsOfTheSameVectorsAreDirect(t *testing.T) {
+	for _, w := range []network{networks[1], networks[3], networks[5]} {
+		s := session[float32](t, w, w.program(t), 7, gpu(t))
+		size := len(s.Params())
+		v, far := s.NewVector(size), make([]float32, size)
+		copy(v, direction[float32](size, 8))
+		for _, v := range [][]float32{v, s.Grad()} {
+			out := s.NewVector(size)
+			for k := range 6 {
+				n := 7 - 3*(k%2)
+				s.Gradient(n, false)
+				before := s.Counts().Copies
+				s.Product(out, v)
+				copies := s.Counts().Copies - before
+				s.Product(far, v)
+				if s.Wait(); !slices.Equal(out, far) {
+					t.Errorf("%s: product %d differs from that into other memory", w.spec, k)
+				}
+				if k >= 2 && copies != 0 || k < 2 && copies != 2 {
+					t.Errorf("%s: product %d takes %d copies", w.spec, k, copies)
+				}
+			}
+		}
+	}
+}
