@@ -84,7 +84,7 @@ func TestTheHostWaitsForVectors(t *testing.T) {
 	for _, change := range []func(*train.Config){
 		func(c *train.Config) { c.Measure, c.Trajectory = "everything", "1" },
 		func(c *train.Config) { c.Measure, c.MeasureEvery, c.FlatnessSamples = "everything", 2, 30 },
-		func(c *train.Config) { c.Measure, c.Model = "everything", "cnn:conv2k3,relu,maxpool2,fc4" },
+		func(c *train.Config) { c.Measure, c.Model, c.Steps = "everything", "cnn:conv2k3,relu,maxpool2,fc4", 1 },
 		func(c *train.Config) { c.Measure, c.Optimizer, c.EMA, c.SWA = "all", optim.ASAM, 0.9, "2" },
 		func(c *train.Config) { c.Measure, c.Optimizer, c.Noise = "all", optim.SAM, "diagonal:4" },
 		func(c *train.Config) { c.Measure, c.Optimizer, c.Noise, c.Momentum = "none", optim.AdamW, "sigma:4", 0 },
@@ -94,7 +94,7 @@ func TestTheHostWaitsForVectors(t *testing.T) {
 		func(c *train.Config) { c.Measure, c.Until, c.UntilEvery = "business", "train-loss:0.01", 2 },
 	} {
 		c := config(t, "cuda")
-		c.Steps, c.CheckpointEvery = 4, 1e-9
+		c.Steps, c.CheckpointEvery = 3, 1e-9
 		change(&c)
 		mustTrain(t, c)
 	}
