@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"sgflow/engine/cuda/driver"
 	"sgflow/engine/optim"
 	"sgflow/engine/rng"
 )
@@ -27,9 +28,12 @@ type backend[T Float] interface {
 	Adam(first, second []T, u optim.AdamUpdate)
 	Dot(a, b []T) float64
 	DistanceSq(a, b []T) float64
-	Exchange(old, x []T) (dot, normSq float64)
 	NormSq(x []T) float64
+	ExchangeParts(dots, normSqs []float64, old, x []T)
 	Axpy(alpha float64, x, y []T)
+	Unit(out, x []T, beta float64, y []T, least float64, normSq *float64)
+	Orthonormalize(out, x, a []T, aa, least float64, dot, normSq *float64)
+	Residual(w, r, x, hx, y, hy, u []T, alpha, beta, lambda float64, rr, uw *float64)
 	Scale(alpha float64, x []T)
 	Signs(x []T, stream rng.Stream)
 
@@ -53,7 +57,9 @@ type backend[T Float] interface {
 // device is what a backend has that computes elsewhere than on the processor.
 type device[T Float] interface {
 	Err() error
+	Counts() driver.Counts
 	NewVector(n int) []T
+	Wait()
+	DotTo(dst *float64, a, b []T)
 	Copy(dst, src []T)
-	ExchangeParts(dots, normSqs []float64, old, x []T)
 }

@@ -13,6 +13,7 @@
 //	s.Gradient(64, false)           // loss and gradient
 //	s.Loss(); s.Grad()
 //	s.Product(hv, v)                // exact H·v at the same point
+//	s.Wait()                        // before elements of hv are read
 //
 // After the first step nothing is allocated. Results do not depend on the
 // number of threads. Any number of samples up to Config.Batch can be run.

@@ -7,7 +7,6 @@ import (
 	"sgflow/engine/cuda/driver"
 	"sgflow/engine/optim"
 	"sgflow/engine/program"
-	"sgflow/engine/rng"
 )
 
 // Float is the type of a run: float32 or float64.
@@ -24,11 +23,12 @@ type Config struct {
 
 // Session runs a Program: it owns parameters, gradient and activations. It is
 // not for concurrent use; slices it returns are its own memory and stay valid
-// until Close.
+// until Close. On a GPU what it is asked to do is queued: see Wait.
 type Session[T Float] struct {
 	program *program.Program
 	machine backend[T]
 	started []started
+	data    *uint8 // the first pixel of the data that the device holds
 }
 
 // NewSession plans and allocates everything a run needs. All parameters are
@@ -62,14 +62,13 @@ func (s *Session[T]) Err() error {
 	return nil
 }
 
-// NewVector returns a vector of n zeros near to where s computes: operations on it
-// copy nothing, while other slices are copied to a GPU and back at each. It lives
-// until Close.
-func (s *Session[T]) NewVector(n int) []T {
+// Counts returns how often s has asked its device for something, and waited for it; zeros
+// for the processor.
+func (s *Session[T]) Counts() driver.Counts {
 	if d, ok := s.machine.(device[T]); ok {
-		return d.NewVector(n)
+		return d.Counts()
 	}
-	return make([]T, n)
+	return driver.Counts{}
 }
 
 // Program returns the program that s runs.
@@ -78,16 +77,16 @@ func (s *Session[T]) Program() *program.Program { return s.program }
 // Capacity returns the largest number of samples in one run.
 func (s *Session[T]) Capacity() int { return s.machine.Capacity() }
 
-// Params returns θ, all parameters flat in the program's order. Writing to it
-// sets them.
+// Params returns θ, all parameters flat in the program's order, a vector like those of
+// NewVector. Writing to it sets them.
 func (s *Session[T]) Params() []T { return s.machine.Theta() }
 
 // Grad returns ḡ, the gradient of the mean loss by the last Gradient, in the
-// layout of Params.
+// layout of Params, a vector like those of NewVector.
 func (s *Session[T]) Grad() []T { return s.machine.Grad() }
 
-// Input returns the k-th input with room for Capacity samples, row-major. A
-// run of n samples reads the first n rows.
+// Input returns the k-th input with room for Capacity samples, row-major, for the caller
+// to fill: it waits (see Wait). A run of n samples reads the first n rows.
 func (s *Session[T]) Input(k int) []T { return s.machine.Input(k) }
 
 // Forward computes the loss of the first n samples.
@@ -100,7 +99,8 @@ func (s *Session[T]) Gradient(n int, noise bool) { s.machine.Gradient(n, noise) 
 // Product computes out = H·v, H being the Hessian of the mean loss of the
 // samples of the last Gradient at the parameters it saw. It reuses that run's
 // activations, so parameters and inputs must not have changed since. out and
-// v have the length of Params and must not overlap.
+// v have the length of Params and must not overlap. Like Forward, Gradient and all
+// operations on vectors it may only be queued: see Wait.
 func (s *Session[T]) Product(out, v []T) { s.machine.Product(out, v) }
 
 // Loss returns the mean loss of the last run.
@@ -124,51 +124,3 @@ func (s *Session[T]) Update(velocity []T, u optim.Update) { s.machine.Step(veloc
 // Adam moves the parameters by one step of Adam along the gradient (see
 // optim.AdamStep). The moments have the length of Params.
 func (s *Session[T]) Adam(first, second []T, u optim.AdamUpdate) { s.machine.Adam(first, second, u) }
-
-// Dot returns Σ aᵢbᵢ, accumulated in float64 in a fixed order.
-func (s *Session[T]) Dot(a, b []T) float64 { return s.machine.Dot(a, b) }
-
-// DistanceSq returns Σ (aᵢ − bᵢ)², accumulated in float64 in a fixed order.
-func (s *Session[T]) DistanceSq(a, b []T) float64 { return s.machine.DistanceSq(a, b) }
-
-// Exchange stores old = x and returns in the same pass Σ oldᵢxᵢ, with what old
-// was, and Σ xᵢ², each as Dot does.
-func (s *Session[T]) Exchange(old, x []T) (dot, normSq float64) { return s.machine.Exchange(old, x) }
-
-// ExchangeParts does for every parameter's part of old and x what Exchange does, and
-// stores the results by parameter. old may be nil, then dots are 0.
-func (s *Session[T]) ExchangeParts(dots, normSqs []float64, old, x []T) {
-	if d, ok := s.machine.(device[T]); ok {
-		d.ExchangeParts(dots, normSqs, old, x)
-		return
-	}
-	for k, p := range s.program.Params {
-		part := x[p.Offset : p.Offset+p.Size]
-		if old == nil {
-			dots[k], normSqs[k] = 0, s.NormSq(part)
-		} else {
-			dots[k], normSqs[k] = s.Exchange(old[p.Offset:p.Offset+p.Size], part)
-		}
-	}
-}
-
-// Signs fills x with the Rademacher probe of the given stream (see rng.Signs).
-func (s *Session[T]) Signs(x []T, stream rng.Stream) { s.machine.Signs(x, stream) }
-
-// NormSq returns Σ xᵢ², accumulated in float64 in a fixed order.
-func (s *Session[T]) NormSq(x []T) float64 { return s.machine.NormSq(x) }
-
-// Axpy computes y += alpha·x.
-func (s *Session[T]) Axpy(alpha float64, x, y []T) { s.machine.Axpy(alpha, x, y) }
-
-// Copy stores x in y, of the same length.
-func (s *Session[T]) Copy(y, x []T) {
-	if d, ok := s.machine.(device[T]); ok {
-		d.Copy(y, x)
-		return
-	}
-	copy(y, x)
-}
-
-// Scale computes x *= alpha.
-func (s *Session[T]) Scale(alpha float64, x []T) { s.machine.Scale(alpha, x) }

@@ -46,6 +46,7 @@ const MostSteps = 128
 // stepper is a backend that trains by itself.
 type stepper[T Float] interface {
 	SetData(pixels []uint8, labels []int32, values []T, classes int) bool
+	Gather(indices []int32)
 	NoisySteps() bool
 	Start(batch int, indices []int32, rates []float64, by optim.Optimizer[T], noise bool, last []T)
 	Finish(losses []float64, correct []int, dots, normSqs, norms []float64) int
@@ -54,11 +55,25 @@ type stepper[T Float] interface {
 // SetData gives the session the data set that Start takes its batches from, and
 // returns whether it can train by itself on it: a GPU does where the program has
 // two inputs, samples and one-hot targets, that fit the data, and a loss of package
-// op's. The data is copied.
+// op's. The data is copied, unless it is that of the last call.
 func (s *Session[T]) SetData(d Data[T]) bool {
 	m, ok := s.machine.(stepper[T])
-	return ok && m.SetData(d.Pixels, d.Labels, d.Values, d.Classes)
+	if !ok || len(d.Pixels) == 0 {
+		return false
+	}
+	if s.data == &d.Pixels[0] {
+		return true
+	}
+	if !m.SetData(d.Pixels, d.Labels, d.Values, d.Classes) {
+		return false
+	}
+	s.data = &d.Pixels[0]
+	return true
 }
+
+// Gather makes samples of the data the first of the inputs, as filling them does, but with
+// no part of the host in it. It needs SetData; indices are at most Capacity.
+func (s *Session[T]) Gather(indices []int32) { s.machine.(stepper[T]).Gather(indices) }
 
 // NoisySteps reports whether Steps may ask for noise: where the program has a rule
 // for every sample norm and the device has room for them. It needs SetData.

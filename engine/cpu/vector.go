@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"math"
+
 	"sgflow/engine/cpu/kernel"
 	"sgflow/engine/optim"
 	"sgflow/engine/rng"
@@ -24,13 +26,22 @@ func (m *Machine[T]) DistanceSq(a, b []T) float64 {
 	return m.kernels.DistanceSq(a, b)
 }
 
-// Exchange stores old = x and returns in the same pass Σ oldᵢ·xᵢ, with what old
-// was, and Σ xᵢ², each as Dot does. old and x have the same length.
-func (m *Machine[T]) Exchange(old, x []T) (dot, normSq float64) {
-	if len(old) != len(x) {
-		panic(badLengths)
+// ExchangeParts stores old = x and computes for every parameter's part of them, in the
+// same pass, Σ oldᵢ·xᵢ with what old was, and Σ xᵢ², each as Dot does, stored by parameter.
+// old may be nil, then dots are 0.
+func (m *Machine[T]) ExchangeParts(dots, normSqs []float64, old, x []T) {
+	if len(x) != len(m.theta) || old != nil && len(old) != len(x) {
+		panic(badVector)
 	}
-	return m.kernels.Exchange(old, x)
+	k := 0
+	for from, to := range m.eachParam {
+		if old == nil {
+			dots[k], normSqs[k] = 0, m.kernels.NormSq(x[from:to])
+		} else {
+			dots[k], normSqs[k] = m.kernels.Exchange(old[from:to], x[from:to])
+		}
+		k++
+	}
 }
 
 // signs fills a slice with a Rademacher probe, chunk by chunk.
@@ -66,6 +77,40 @@ func (m *Machine[T]) Axpy(alpha float64, x, y []T) {
 
 // Scale computes x *= α.
 func (m *Machine[T]) Scale(alpha float64, x []T) { m.kernels.Scale(x, T(alpha), x) }
+
+// Unit computes out = v/‖v‖ for v = x + βy, or 0 where ‖v‖² is below least, and stores ‖v‖² in
+// normSq. All have the same length; out may be x.
+func (m *Machine[T]) Unit(out, x []T, beta float64, y []T, least float64, normSq *float64) {
+	if len(x) != len(out) || len(y) != len(out) {
+		panic(badLengths)
+	}
+	m.kernels.Combine(out, 1, x, T(beta), y)
+	if *normSq = m.NormSq(out); *normSq < least {
+		clear(out)
+		return
+	}
+	m.Scale(1/math.Sqrt(*normSq), out)
+}
+
+// Orthonormalize is Unit for v = x − (aᵀx/aa)·a, and stores aᵀx in dot.
+func (m *Machine[T]) Orthonormalize(out, x, a []T, aa, least float64, dot, normSq *float64) {
+	*dot = m.Dot(a, x)
+	m.Unit(out, x, -*dot/aa, a, least, normSq)
+}
+
+// Residual computes w = αx + βy and r = α·hx + β·hy − λw, and stores Σ rᵢ² in rr and Σ uᵢwᵢ in
+// uw. All have the same length; w may be x and r hx, u is neither w nor r.
+func (m *Machine[T]) Residual(w, r, x, hx, y, hy, u []T, alpha, beta, lambda float64, rr, uw *float64) {
+	for _, v := range [][]T{r, x, hx, y, hy, u} {
+		if len(v) != len(w) {
+			panic(badLengths)
+		}
+	}
+	m.kernels.Combine(w, T(alpha), x, T(beta), y)
+	m.kernels.Combine(r, T(alpha), hx, T(beta), hy)
+	m.kernels.Axpy(r, T(-lambda), w)
+	*rr, *uw = m.Dot(r, r), m.Dot(u, w)
+}
 
 // Step moves θ by one optimizer step along −ḡ: what optim.Step does with the
 // machine's Theta and Grad, up to the rounding of its sums. velocity has P

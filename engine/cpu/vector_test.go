@@ -3,6 +3,7 @@ package cpu
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"sgflow/engine/optim"
@@ -53,6 +54,52 @@ func testVectors[T Float](t *testing.T) {
 		}
 	}
 	sameBits(t, "sums", sums[1], sums[0])
+}
+
+// What makes several operations one has the bits of these.
+func TestCombinedVectorOperationsAreTheirParts(t *testing.T) {
+	testCombined[float32](t)
+	testCombined[float64](t)
+}
+
+func testCombined[T Float](t *testing.T) {
+	m := newMachine[T](t, &newBuilder().Program, 1, 2)
+	rnd := rand.New(rand.NewPCG(1, 3))
+	for _, n := range []int{1, 1023, 1025, 50_001} {
+		var v [5][]T
+		for k := range v {
+			x := make([]float64, n)
+			random(rnd, x)
+			v[k] = make([]T, n)
+			assign(v[k], x)
+		}
+		x, hx, y, hy, u := v[0], v[1], v[2], v[3], v[4]
+		w, r := slices.Clone(x), slices.Clone(hx)
+		for _, c := range [][2][]T{{w, y}, {r, hy}} {
+			m.Scale(0.75, c[0])
+			m.Axpy(-2, c[1], c[0])
+		}
+		m.Axpy(-0.3, w, r)
+		var rr, uw, dot, normSq float64
+		m.Residual(x, hx, x, hx, y, hy, u, 0.75, -2, 0.3, &rr, &uw)
+		if !slices.Equal(x, w) || !slices.Equal(hx, r) || rr != m.Dot(r, r) || uw != m.Dot(u, w) {
+			t.Errorf("Residual of %d elements is not that of its parts", n)
+		}
+
+		const aa = 1.7
+		want := slices.Clone(x)
+		m.Axpy(-m.Dot(y, x)/aa, y, want)
+		wantSq := m.NormSq(want)
+		m.Scale(1/math.Sqrt(wantSq), want)
+		m.Orthonormalize(r, x, y, aa, 1e-9, &dot, &normSq)
+		if !slices.Equal(r, want) || dot != m.Dot(y, x) || normSq != wantSq {
+			t.Errorf("Orthonormalize of %d elements is not that of its parts", n)
+		}
+		m.Orthonormalize(x, x, y, aa, 2*wantSq, &dot, &normSq)
+		if normSq != wantSq || m.NormSq(x) != 0 {
+			t.Errorf("Orthonormalize of %d elements does not drop what is too short", n)
+		}
+	}
 }
 
 func TestStepIsTheOptimizersStep(t *testing.T) {

@@ -119,7 +119,7 @@ func BenchmarkIdle(b *testing.B) {
 			}
 			defer begin.Close()
 			alone := func() time.Duration {
-				m.wait()
+				m.Wait()
 				flag[0] = 0
 				m.check(m.stream.Hold("a run of steps", hostAddress(flag)))
 				m.check(m.stream.Record(begin))
@@ -161,7 +161,7 @@ func BenchmarkGradient(b *testing.B) {
 	eachBench(b, func(b *testing.B, m *Machine, batch int) {
 		for b.Loop() {
 			m.Gradient(batch, true)
-			m.wait()
+			m.Wait()
 		}
 	})
 }
@@ -198,7 +198,7 @@ func BenchmarkMatMul(b *testing.B) {
 				for range times {
 					p.run(address(out), terms{address(x), address(y), s.k}, terms{}, s.rows, s.cols)
 				}
-				m.wait()
+				m.Wait()
 			}
 			seconds := b.Elapsed().Seconds() / float64(b.N) / times
 			b.ReportMetric(2*float64(s.rows)*float64(s.cols)*float64(s.k)/seconds/1e12, "TFLOP/s")

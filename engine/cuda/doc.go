@@ -11,7 +11,8 @@
 // Activations, tables and workspaces are device memory, at addresses that never
 // change: so the kernels that a phase needs are captured once for each batch size
 // as a graph, and a run is one launch of it. H·v and v are device memory too; a
-// Product copies its vectors in and out.
+// Product copies its vectors in and out, unless they are the same again and again: then
+// its phase is bound to them.
 //
 // What the front door hands out as slices (θ, ḡ, the inputs, the logits, and what
 // NewVector makes) lies in managed memory: one address for the host and the
@@ -20,9 +21,21 @@
 // managed memory that both may use, pinned host memory takes its place: right,
 // but slow.
 //
-// A method that returns numbers or writes to a vector of the caller's waits for
-// the device; the accessors Theta, Grad, Input, Logits wait as well. Forward,
-// Gradient and Step only queue.
+// # Waiting
+//
+// Waiting for the device takes longer than most of what it is asked for, so everything is
+// queued, operations on vectors too. What waits:
+//
+//   - a method that returns numbers or stores them in a slice of float64, but for DotTo,
+//     Unit, Orthonormalize, Residual and ExchangeParts, whose numbers the next Wait stores;
+//   - one that writes to a slice that is not managed, and one that takes such a slice while
+//     something is queued;
+//   - Input, Logits, Norms and Split, which are for the host.
+//
+// The elements of Theta, Grad and NewVectors are the device's from a call that is about
+// them to the next of these, or Wait. The host calls Wait before it reads or writes them,
+// however it came by the slice; to copy, fill or scale them there are operations. Tests run
+// with an emulator that closes managed memory until the host waits.
 //
 // # Speed at small batches
 //
@@ -39,6 +52,10 @@
 // gradient also makes the optimizer's step, element by element. A step of the MLP preset
 // is five launches, with noise or without, as the first layer reads its samples in the data
 // set, and leaves the batch for the others on the way.
+//
+// A step that measures everything of the sets noise and flatness needs the host three
+// times, for the loss, for the plane of the top eigenvector and for its residual: what is
+// known by then is queued before each wait.
 //
 // # Reproducibility
 //

@@ -68,7 +68,7 @@ func TestTenThousandSteps(t *testing.T) {
 	by := optim.Optimizer[float32]{Update: optim.Update{Momentum: 0.5}, Velocity: velocity}
 	m.Start(4, indices, rates, by, false, nil)
 	m.Finish(losses, correct, nil, nil, nil)
-	m.wait()
+	m.Wait()
 	before, _, err := m.ctx.MemoryInfo()
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func TestTenThousandSteps(t *testing.T) {
 		m.Finish(losses, correct, nil, nil, nil)
 	}
 	m.Finish(losses, correct, nil, nil, nil)
-	m.wait()
+	m.Wait()
 	if after, _, err := m.ctx.MemoryInfo(); err != nil || after < before {
 		t.Errorf("%d bytes free after, %d before, %v", after, before, err)
 	}

@@ -167,7 +167,7 @@ func (m *Machine) LossCurvature(out, u []float32) {
 func (m *Machine) SampleLosses(dst []float64) {
 	l := m.logitLoss()
 	m.checkSamples(dst, m.loaded)
-	m.wait()
+	m.Wait()
 	if m.err == nil {
 		m.check(driver.Download(m.ctx, "losses of samples", dst, l.loss.each))
 	}

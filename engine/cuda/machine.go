@@ -61,7 +61,7 @@ type Machine struct {
 	graphs     map[run]*driver.Graph
 	pending    pending
 	dry        bool // a rehearsal: nothing is queued
-	staging    [3]staging
+	staging    [7]staging
 	vectors    vectors
 
 	// unwritten parts of ḡ and H·v: no instruction writes them, so they are zero.
@@ -77,6 +77,9 @@ type Machine struct {
 	sampled    sampled
 	logit      *logits // nil where the program has no LogitLoss
 	steps      steps
+	gathered   gathered
+	binder     *binder // of the phases, for products that are bound later
+	products   map[[2]driver.Pointer]*boundProduct
 }
 
 // tensorCapability is the compute capability, major·10 + minor, from which devices
@@ -93,7 +96,7 @@ type run struct {
 
 // mostGraphs is how many graphs a machine keeps; what runs at more batch sizes
 // than that is queued kernel by kernel.
-const mostGraphs = 32
+const mostGraphs = 64
 
 // The texts of the panics that wrong calls cause.
 const (
@@ -123,6 +126,7 @@ func New(p *program.Program, o Options) (*Machine, error) {
 	m := &Machine{
 		program: p, capacity: o.Capacity, multiprocessors: o.Multiprocessors,
 		geometries: map[program.ConvGeom]*geometry{}, graphs: map[run]*driver.Graph{},
+		products: map[[2]driver.Pointer]*boundProduct{},
 	}
 	m.tf32 = o.TF32 && o.Device.Capability >= tensorCapability
 	if m.multiprocessors == 0 {
@@ -168,13 +172,14 @@ func (m *Machine) start(d driver.Device) (err error) {
 	if err := m.bind(); err != nil {
 		return err
 	}
-	m.wait()
+	m.Wait()
 	return m.err
 }
 
 // bind resolves the instructions, but for those of the Samples phase.
 func (m *Machine) bind() error {
 	b := newBinder(m)
+	m.binder = b
 	var errs []error
 	for ph := program.Forward; ph < program.Samples; ph++ {
 		list, err := b.bindPhase(ph)
@@ -231,6 +236,9 @@ func (m *Machine) close() error {
 // none. Errors of what was not waited for are not known yet.
 func (m *Machine) Err() error { return m.err }
 
+// Counts returns how often the device was asked for something since New.
+func (m *Machine) Counts() driver.Counts { return m.stream.Counts() }
+
 // check remembers the first error.
 func (m *Machine) check(err error) {
 	if m.err == nil {
@@ -240,6 +248,7 @@ func (m *Machine) check(err error) {
 
 // launch queues a kernel.
 func (m *Machine) launch(what string, k driver.Kernel, g driver.Grid, args ...driver.Arg) {
+	m.flushSums()
 	if m.err == nil && !m.dry && g.Blocks.X > 0 {
 		m.check(m.stream.Launch(what, k, g, args...))
 		m.busy = true
@@ -248,6 +257,7 @@ func (m *Machine) launch(what string, k driver.Kernel, g driver.Grid, args ...dr
 
 // copy queues a copy of bytes.
 func (m *Machine) copy(what string, dst, src driver.Pointer, bytes int) {
+	m.flushSums()
 	if m.err == nil && !m.dry && bytes > 0 && dst != src {
 		m.check(m.stream.Copy(what, dst, src, int64(bytes)))
 		m.busy = true
@@ -256,23 +266,29 @@ func (m *Machine) copy(what string, dst, src driver.Pointer, bytes int) {
 
 // fill queues zeros for n words of 4 bytes.
 func (m *Machine) fill(what string, dst driver.Pointer, n int) {
+	m.flushSums()
 	if m.err == nil && !m.dry && n > 0 {
 		m.check(m.stream.Fill(what, dst, 0, int64(n)))
 		m.busy = true
 	}
 }
 
-// wait returns when all that is queued is done.
-func (m *Machine) wait() {
+// Wait returns when all that is queued is done, and the numbers that it leaves are
+// stored. It is free where nothing is queued.
+func (m *Machine) Wait() {
+	m.flushSums()
 	if m.busy {
 		m.busy = false
 		m.check(m.stream.Synchronize("waiting for the device"))
 	}
+	m.deliver()
+	m.gathered.used = 0
 }
 
 // graph runs what f queues: captured the first time, and as one from then on. f is
 // rehearsed before it is captured, so that it can upload its tables.
 func (m *Machine) graph(key run, f func()) {
+	m.flushSums()
 	if m.err != nil {
 		return
 	}
@@ -304,18 +320,21 @@ func (m *Machine) graph(key run, f func()) {
 func (m *Machine) Capacity() int { return m.capacity }
 
 // Theta returns θ, P elements in the order of the program's parameters. The
-// caller sets it; it starts as zeros.
-func (m *Machine) Theta() []float32 { m.wait(); return m.buffers.theta }
+// caller sets it; it starts as zeros. It does not wait: θ is a vector like those of
+// NewVector.
+func (m *Machine) Theta() []float32 { return m.buffers.theta }
 
-// Grad returns ḡ = ∇L(θ), P elements, as of the last Gradient.
-func (m *Machine) Grad() []float32 { m.wait(); return m.buffers.grad }
+// Grad returns ḡ = ∇L(θ), P elements, as of the last Gradient. It does not wait, like
+// Theta.
+func (m *Machine) Grad() []float32 { return m.buffers.grad }
 
 // Input returns the k-th input of the program at full capacity: rows of samples of
 // which the caller fills the first n before a run of n. A fixed input has no rows.
-func (m *Machine) Input(k int) []float32 { m.wait(); return m.buffers.inputs[k] }
+func (m *Machine) Input(k int) []float32 { m.Wait(); return m.buffers.inputs[k] }
 
-// NewVector returns a vector of n zeros that the device sees: operations on it
-// copy nothing. It lives until Close.
+// NewVector returns a vector of n zeros that the device sees: operations on it copy
+// nothing and are only queued. The host must Wait before it touches the elements. It
+// lives until Close.
 func (m *Machine) NewVector(n int) []float32 {
 	if m.err == nil {
 		block, err := m.memory.both("vector", n*real)
@@ -329,7 +348,7 @@ func (m *Machine) NewVector(n int) []float32 {
 
 // number returns a result of the last run.
 func (m *Machine) number(id program.BufferID) float64 {
-	m.wait()
+	m.Wait()
 	if m.err != nil {
 		return math.NaN()
 	}
@@ -364,7 +383,7 @@ func (m *Machine) Norms(param int) []float64 {
 	if id == program.None {
 		return nil
 	}
-	m.wait()
+	m.Wait()
 	return m.buffers.host[m.buffers.doubleAt[id]:][:m.batch]
 }
 
@@ -375,7 +394,7 @@ func (m *Machine) Logits(n int) []float32 {
 		panic(noLogits)
 	}
 	m.checkBatch(n)
-	m.wait()
+	m.Wait()
 	return m.buffers.logits[:m.program.Buffer(m.program.Logits).Len(n)]
 }
 
@@ -471,21 +490,17 @@ func (m *Machine) Product(out, v []float32) {
 		panic(badVector)
 	}
 	n := m.batch
-	m.read(m.buffers.vector, v)
 	if !m.curved && len(m.phases[program.Curvature]) > 0 {
 		m.graph(run{what: "curvature", n: n}, func() { m.run(program.Curvature, n) })
 	}
 	m.curved = true
+	if d := m.boundTo(out, v); d != nil {
+		m.graph(run{what: d.what, n: n}, func() { m.queueProductOf(d.out, d.list, n) })
+		return
+	}
+	m.read(m.buffers.vector, v)
 	m.graph(run{what: "product", n: n}, func() { m.queueProduct(n) })
 	m.write(out, m.buffers.product)
-}
-
-// queueProduct queues H·v of the machine's own v.
-func (m *Machine) queueProduct(n int) {
-	for _, g := range m.productGaps {
-		m.fill("elements without product", m.buffers.product+driver.Pointer(g.From*real), g.To-g.From)
-	}
-	m.run(program.HessianProduct, n)
 }
 
 // run queues one phase.
@@ -509,7 +524,7 @@ func (m *Machine) queue(list []bound, n int) {
 // and returns when all are done: on all cores, where n·cost elements are many. f
 // may write inputs but must not call the machine otherwise.
 func (m *Machine) Split(n, cost int, f func(from, to int)) {
-	m.wait()
+	m.Wait()
 	pieces := min(n, runtime.GOMAXPROCS(0), n*cost>>15+1)
 	var group sync.WaitGroup
 	for i := range pieces {

@@ -18,9 +18,7 @@ func (m *Machine) Step(velocity []float32, u optim.Update) {
 		v = m.change(0, velocity)
 	}
 	m.queueUpdate(m.sgd(v, u), rowArgs{}, 0)
-	if m.staging[0].to != nil {
-		m.done()
-	}
+	m.done()
 }
 
 // Adam moves θ by one step of Adam along −ḡ, with the bits of optim.AdamStep. The
@@ -31,9 +29,7 @@ func (m *Machine) Adam(first, second []float32, u optim.AdamUpdate) {
 	}
 	p, q := m.change(0, first), m.change(1, second)
 	m.queueUpdate(m.adam(p, q, u), rowArgs{}, 0)
-	if m.staging[0].to != nil || m.staging[1].to != nil {
-		m.done()
-	}
+	m.done()
 }
 
 // queueUpdate queues a step of the optimizer. row is where a step that stays on the

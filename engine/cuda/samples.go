@@ -71,7 +71,7 @@ func (t *table[T]) put(m *Machine) {
 	if slices.Equal(t.now, t.next) {
 		return
 	}
-	m.wait()
+	m.Wait()
 	t.now = append(t.now[:0], t.next...)
 	if m.err == nil {
 		m.check(driver.Upload(m.ctx, "table of samples' products", t.p, t.next))
@@ -216,7 +216,7 @@ func (m *Machine) finishDots(dst []float64, n2 int, terms bool) {
 			m.launch("samples' products", m.kernels.addMeans, warps(n), driver.Ptr(s.dots), driver.Ptr(s.gram), driver.Int(n), driver.Int(n2), flag(true))
 		}
 		m.copy("samples' products", hostAddress(s.host), s.dots, n*double)
-		m.wait()
+		m.Wait()
 	}
 	if m.err != nil {
 		for i := range dst {
@@ -261,7 +261,7 @@ func (m *Machine) SampleGram(dst []float64) bool {
 	}
 	if m.err == nil {
 		m.queueGram(n, n)
-		m.wait()
+		m.Wait()
 		if m.err == nil {
 			m.check(driver.Download(m.ctx, "Gram matrix of samples", dst, s.gram))
 		}
@@ -329,7 +329,7 @@ func (m *Machine) CombineSamples(out []float32, w []float64) bool {
 	n, s := m.batch, &m.sampled
 	m.checkVector(out)
 	m.checkSamples(w, n)
-	m.wait()
+	m.Wait()
 	if m.err == nil {
 		m.check(driver.Upload(m.ctx, "samples' weights", s.weights, w))
 	}
@@ -498,7 +498,7 @@ func (m *Machine) KeptSamples() (n int, data []float32) {
 	if h.n == 0 {
 		return 0, nil
 	}
-	m.wait()
+	m.Wait()
 	take := func(p driver.Pointer, size int) {
 		part := make([]float32, size)
 		if m.err == nil {
@@ -540,7 +540,7 @@ func (m *Machine) SetKeptSamples(n int, data []float32) error {
 		}
 		rest = rest[size:]
 	}
-	m.wait()
+	m.Wait()
 	for k := range s.list {
 		f := &s.list[k]
 		switch rows, mean := m.keep(k, n); {

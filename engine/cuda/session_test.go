@@ -218,11 +218,12 @@ func compareSessions(t *testing.T, a *engine.Session[float32], b *engine.Session
 	b.SampleLosses(lossesB)
 	within(t, "losses", lossesA, lossesB, tol)
 
+	a.Wait()
 	gradient := slices.Clone(a.Grad())
 	a.Pullback(outA, direction[float32](logits, 5), true)
 	b.Pullback(outB, direction[float64](logits, 5), true)
 	within(t, "pullback", outA, outB, tol)
-	if !slices.Equal(gradient, a.Grad()) {
+	if a.Wait(); !slices.Equal(gradient, a.Grad()) {
 		t.Error("a Pullback changed the gradient")
 	}
 	compareNorms(t, "norms of a pullback", a, b)
@@ -316,11 +317,26 @@ func TestVectorOperations(t *testing.T) {
 			check("Dot", a.Dot(x, y), b.Dot(u, v))
 			check("NormSq", a.NormSq(x), b.NormSq(u))
 			check("DistanceSq", a.DistanceSq(x, y), b.DistanceSq(u, v))
-			dot, norm := a.Exchange(x, y)
-			wantDot, wantNorm := b.Exchange(u, v)
-			check("Exchange's product", dot, wantDot)
-			check("Exchange's norm", norm, wantNorm)
-			within(t, "Exchange", x, u, 0)
+			// Numbers that are stored by the next Wait, of products one after the other and of
+			// some with an operation between them that changes a factor.
+			var late, want [7]float64
+			for k := range 5 {
+				a.DotTo(&late[k], x, y)
+				b.DotTo(&want[k], u, v)
+			}
+			a.Scale(0.5, x)
+			b.Scale(0.5, u)
+			a.DotTo(&late[5], x, y)
+			b.DotTo(&want[5], u, v)
+			a.DotTo(&late[6], x[n/2:], y[n/2:])
+			b.DotTo(&want[6], u[n/2:], v[n/2:])
+			a.Wait()
+			for k := range late {
+				check(fmt.Sprintf("DotTo %d", k), late[k], want[k])
+			}
+			if late[0] != a.Dot(x, y)*2 {
+				t.Errorf("DotTo of %d elements: %v, Dot %v", n, late[0], a.Dot(x, y)*2)
+			}
 			if n == len(a.Params()) {
 				k := len(p.Params)
 				dots, norms, wantDots, wantNorms := make([]float64, k), make([]float64, k), make([]float64, k), make([]float64, k)
@@ -331,6 +347,7 @@ func TestVectorOperations(t *testing.T) {
 					}
 					a.ExchangeParts(dots, norms, oldX, a.Grad())
 					b.ExchangeParts(wantDots, wantNorms, oldU, b.Grad())
+					a.Wait()
 					within(t, "ExchangeParts' products", dots, wantDots, 2*tol)
 					within(t, "ExchangeParts' norms", norms, wantNorms, 2*tol)
 				}
@@ -340,12 +357,53 @@ func TestVectorOperations(t *testing.T) {
 			}
 			a.Axpy(0.5, x, y)
 			b.Axpy(0.5, u, v)
+			a.Wait()
 			within(t, "Axpy", y, v, 1e-7)
 			a.Scale(-0.25, y)
 			b.Scale(-0.25, v)
+			a.Wait()
 			within(t, "Scale", y, v, 1e-7)
+			var number, wantNumber [8]float64
+			near32 := func(seed uint64) []float32 {
+				q := direction[float32](n, seed)
+				if near {
+					q = a.NewVector(n)
+					a.Copy(q, direction[float32](n, seed))
+				}
+				return q
+			}
+			hx, hy, w := near32(3), near32(4), near32(5)
+			hu, hv, z := direction[float64](n, 3), direction[float64](n, 4), direction[float64](n, 5)
+			a.Residual(x, hx, x, hx, y, hy, w, 0.75, -2, 0.3, &number[0], &number[1])
+			b.Residual(u, hu, u, hu, v, hv, z, 0.75, -2, 0.3, &wantNumber[0], &wantNumber[1])
+			a.Wait()
+			within(t, "Residual's vector", x, u, 1e-6)
+			within(t, "Residual", hx, hu, 1e-6)
+			if number[0] != a.NormSq(hx) || number[1] != a.Dot(w, x) {
+				t.Errorf("Residual of %d elements: numbers %v, want %v, %v", n, number[:2], a.NormSq(hx), a.Dot(w, x))
+			}
+			if n > 1 { // else nothing is left
+				aa := b.NormSq(v)
+				a.Orthonormalize(x, x, y, aa, 1e-9, &number[2], &number[3])
+				b.Orthonormalize(u, u, v, aa, 1e-9, &wantNumber[2], &wantNumber[3])
+				a.Wait()
+				within(t, "Orthonormalize", x, u, 1e-5)
+			}
+			a.Unit(hy, hy, -0.5, x, 1e-9, &number[4])
+			b.Unit(hv, hv, -0.5, u, 1e-9, &wantNumber[4])
+			a.Unit(w, hy, 0, x, 2, &number[5])
+			b.Unit(z, hv, 0, u, 2, &wantNumber[5])
+			a.Wait()
+			within(t, "Unit", hy, hv, 1e-5)
+			within(t, "Unit of what is too short", w, z, 0)
+			for k := range number {
+				if math.Abs(number[k]-wantNumber[k]) > 1e-5*scale {
+					t.Errorf("number %d of %d elements: %v, want %v", k, n, number[k], wantNumber[k])
+				}
+			}
 			a.Signs(x, rng.New(rng.Probes, 1<<40+3, 1<<33+5))
 			b.Signs(u, rng.New(rng.Probes, 1<<40+3, 1<<33+5))
+			a.Wait()
 			within(t, "Signs", x, u, 0)
 		}
 	}
@@ -366,9 +424,11 @@ func TestUpdateHasTheBitsOfTheDefinition(t *testing.T) {
 		}
 		for k := range 3 {
 			s.Gradient(3, false)
+			s.Wait()
 			u := c.Update(0.3 / float64(k+1))
 			optim.Step(theta, s.Grad(), v, u)
 			s.Update(velocity, u)
+			s.Wait()
 			if !slices.Equal(theta, s.Params()) {
 				t.Errorf("%+v, step %d: other parameters than optim.Step's", c, k)
 			}
@@ -393,12 +453,39 @@ func TestRunsAreBitIdentical(t *testing.T) {
 				numbers = append(numbers, s.Dot(out, s.Grad()))
 				s.Update(nil, optim.Update{LR: 0.1})
 			}
-			if run == 0 {
+			if s.Wait(); run == 0 {
 				first, losses = slices.Clone(s.Params()), numbers
 				continue
 			}
 			if !slices.Equal(first, s.Params()) || !slices.Equal(losses, numbers) {
 				t.Errorf("%s: the second run differs", w.spec)
+			}
+		}
+	}
+}
+
+// A product of the same vectors again and again is bound to them: no copies, the same bits.
+func TestProductsOfTheSameVectorsAreDirect(t *testing.T) {
+	for _, w := range []network{networks[1], networks[3], networks[5]} {
+		s := session[float32](t, w, w.program(t), 7, gpu(t))
+		size := len(s.Params())
+		v, far := s.NewVector(size), make([]float32, size)
+		copy(v, direction[float32](size, 8))
+		for _, v := range [][]float32{v, s.Grad()} {
+			out := s.NewVector(size)
+			for k := range 6 {
+				n := 7 - 3*(k%2)
+				s.Gradient(n, false)
+				before := s.Counts().Copies
+				s.Product(out, v)
+				copies := s.Counts().Copies - before
+				s.Product(far, v)
+				if s.Wait(); !slices.Equal(out, far) {
+					t.Errorf("%s: product %d differs from that into other memory", w.spec, k)
+				}
+				if k >= 2 && copies != 0 || k < 2 && copies != 2 {
+					t.Errorf("%s: product %d takes %d copies", w.spec, k, copies)
+				}
 			}
 		}
 	}

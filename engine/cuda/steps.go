@@ -165,9 +165,9 @@ func (m *Machine) makeSteps(pixels []uint8, labels []int32, values []float32) (e
 	return nil
 }
 
-// reserve makes a ring, or another one, where rows are longer than r has. What Starts
+// reserveRing makes a ring, or another one, where rows are longer than r has. What Starts
 // that are under way leave stays where it is.
-func (m *Machine) reserve(r *ring, row int) {
+func (m *Machine) reserveRing(r *ring, row int) {
 	if row <= r.row || m.err != nil {
 		return
 	}
@@ -220,6 +220,7 @@ func (m *Machine) endOf(n int, noise bool) *end {
 	if e := s.ends[endKey{n, noise}]; e != nil {
 		return e
 	}
+	m.flushSums()
 	before, dry := m.noise, m.dry
 	m.noise, m.dry = noise, true
 	m.queueBackward(m.phases[program.Gradient], n)
@@ -306,7 +307,7 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Op
 		t.ring = &s.noisy
 	}
 	largest := m.rowOfStep(t.ring, m.capacity, noise, t.end)
-	m.reserve(t.ring, largest.size())
+	m.reserveRing(t.ring, largest.size())
 	begun := started{count: count, batch: batch, noise: noise, end: t.end}
 	if m.err == nil {
 		begun.results = t.ring.slot(slot)
@@ -407,16 +408,13 @@ type gathering interface {
 
 // queueStep queues one step.
 func (m *Machine) queueStep(t *step) {
-	s, p, n := &m.steps, m.program, t.n
-	batch := []driver.Arg{
-		driver.Ptr(m.buffers.at[p.Inputs[0]]), driver.Ptr(m.buffers.at[p.Inputs[1]]), driver.Ptr(s.pixels), driver.Ptr(s.labels), driver.Ptr(s.values),
-		driver.Ptr(s.indices), driver.Ptr(s.counter), driver.Int(n), driver.Int(s.size), driver.Int(s.plane), driver.Int(s.classes),
-	}
+	s, n := &m.steps, t.n
+	batch := m.batchArgs(n, s.indices, s.counter)
 	forward := m.phases[program.Forward]
 	if first, ok := forward[0].(gathering); ok && first.runGathering(n, batch) {
 		forward = forward[1:]
 	} else {
-		m.launch("gathering a batch", m.kernels.gather, driver.Grid{Blocks: driver.Dim{X: n}, Threads: driver.Dim{X: 256}}, batch...)
+		m.queueGather(batch, n)
 	}
 	m.stepping = true
 	m.runList(forward, n)

@@ -99,6 +99,7 @@ func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 					if noise {
 						dot, sq := make([]float64, len(p.Params)), make([]float64, len(p.Params))
 						b.ExchangeParts(dot, sq, wantLast, b.Grad())
+						b.Wait()
 						wantDots, wantSqs = append(wantDots, dot...), append(wantSqs, sq...)
 						for q := range p.Params {
 							wantNorms = append(wantNorms, b.SampleNorms(q)...)
@@ -129,6 +130,8 @@ func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 					t.Errorf("%s, %+v, sum %d: product %v, square %v; one by one %v, %v", w.spec, c, k, dots[k], sqs[k], wantDots[k], want)
 				}
 			}
+			a.Wait()
+			b.Wait()
 			if !slices.Equal(a.Params(), b.Params()) || !slices.Equal(va, vb) || !slices.Equal(firstA, firstB) || !slices.Equal(secondA, secondB) {
 				t.Errorf("%s, %+v: other parameters than one by one", w.spec, c)
 			}

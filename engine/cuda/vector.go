@@ -49,7 +49,7 @@ func (m *Machine) place(slot int, x []float32) driver.Pointer {
 	if len(x) == 0 || m.memory.isShared(unsafe.Pointer(unsafe.SliceData(x)), len(x)*real) {
 		return address(x)
 	}
-	m.wait()
+	m.Wait()
 	s := &m.staging[slot]
 	if len(s.room) < len(x) && m.err == nil {
 		block, err := m.memory.both("staging", len(x)*real)
@@ -62,11 +62,12 @@ func (m *Machine) place(slot int, x []float32) driver.Pointer {
 	return address(s.room)
 }
 
-// done ends an operation on vectors: when it returns, the host sees the results.
+// done ends an operation on vectors. It waits only where the operation has written to one
+// that the device does not see.
 func (m *Machine) done() {
-	m.wait()
 	for k := range m.staging {
 		if s := &m.staging[k]; s.to != nil {
+			m.Wait()
 			if m.err == nil {
 				copy(s.to, s.room)
 			}
@@ -80,7 +81,7 @@ func (m *Machine) read(dst driver.Pointer, x []float32) {
 	m.copy("reading a vector", dst, m.see(0, x), len(x)*real)
 }
 
-// write copies from device memory to x.
+// write queues a copy from device memory to x.
 func (m *Machine) write(x []float32, src driver.Pointer) {
 	m.copy("writing a vector", m.overwrite(1, x), src, len(x)*real)
 	m.done()
@@ -93,25 +94,47 @@ func hostAddress[T any](x []T) driver.Pointer {
 // vectors is what sums over vectors need.
 type vectors struct {
 	parts   driver.Pointer // of blocks
-	results []float64      // two, or two for each parameter; pinned
+	scalars driver.Pointer // two sums that the next launches read
+	results []float64      // of sums that are queued; pinned
+	used    int            // of results
+	numbers []number       // that the next Wait stores
+	dots    []dot          // to be launched
+	now     [1]float64     // of a sum that is waited for
 	bounds  driver.Pointer // of parameters in flat vectors
 
 	stepSums driver.Pointer // two for each parameter, of a step that stays on the device
 }
 
+// number is a result that is on its way to dst.
+type number struct {
+	dst *float64
+	at  int
+}
+
+// dot is a sum that was asked for: of products, or of squared differences.
+type dot struct {
+	x, y     driver.Pointer
+	size, at int
+	distance bool
+}
+
 // sumBlocks is how many blocks at most make a sum, partBlocks how many that of a
-// parameter's part, sumBlock how many elements are worth a block.
+// parameter's part, sumBlock how many elements are worth a block. A launch makes at most
+// vectorPairs sums; mostNumbers may be on their way, beside those of all parameters.
 const (
-	sumBlocks  = 512
-	partBlocks = 64
-	sumBlock   = 1024
+	sumBlocks   = 512
+	partBlocks  = 64
+	sumBlock    = 1024
+	vectorPairs = 4
+	mostNumbers = 64
 )
 
 func (v *vectors) bind(b *binder) {
-	v.parts = b.alloc("parts of sums", 2*max(sumBlocks, partBlocks*len(b.p.Params))*double)
+	v.parts = b.alloc("parts of sums", max(vectorPairs*sumBlocks, 2*partBlocks*len(b.p.Params))*double)
+	v.scalars = b.alloc("sums", 2*double)
 	params := b.p.Params
 	v.stepSums = b.alloc("sums over parameters", 2*max(1, len(params))*double)
-	results, err := pinned[float64](b.m, "sums", 2*max(1, len(params)))
+	results, err := pinned[float64](b.m, "sums", mostNumbers+2*len(params))
 	b.check(err)
 	v.results = results
 	bounds := make([]int32, len(params)+1)
@@ -121,57 +144,113 @@ func (v *vectors) bind(b *binder) {
 	v.bounds = upload(b, "bounds of parameters", bounds, 4)
 }
 
-// The sums of the kernel vector_sums.
-const (
-	sumDot = iota
-	sumDistance
-	sumExchange
-)
+// reserve returns the place of n results, which it may have to wait for.
+func (m *Machine) reserve(n int) int {
+	v := &m.vectors
+	if v.used+n > len(v.results) {
+		m.Wait()
+	}
+	v.used += n
+	return v.used - n
+}
 
-func (m *Machine) sums(kind int, a, b []float32) (first, second float64) {
+// deliver stores the numbers that were waited for.
+func (m *Machine) deliver() {
+	v := &m.vectors
+	for _, n := range v.numbers {
+		*n.dst = math.NaN()
+		if m.err == nil {
+			*n.dst = v.results[n.at]
+		}
+	}
+	clear(v.numbers)
+	v.numbers, v.used = v.numbers[:0], 0
+}
+
+// expect makes the next Wait store result at in dst.
+func (m *Machine) expect(dst *float64, at int) {
+	m.vectors.numbers = append(m.vectors.numbers, number{dst, at})
+}
+
+// result is where the device finds a result.
+func (m *Machine) result(at int) driver.Pointer {
+	return hostAddress(m.vectors.results) + driver.Pointer(at*double)
+}
+
+// sum asks for the sum of a pair of vectors, which flushSums launches.
+func (m *Machine) sum(dst *float64, a, b []float32, distance bool) {
 	if len(a) != len(b) {
 		panic(badLengths)
 	}
 	if len(a) == 0 {
-		return 0, 0
+		*dst = 0
+		return
 	}
-	x := m.see(0, a)
-	if kind == sumExchange {
-		x = m.change(0, a)
+	v := &m.vectors
+	x, y := m.see(0, a), m.see(1, b)
+	at := m.reserve(1)
+	if k := len(v.dots); k > 0 && (k == vectorPairs || v.dots[0].size != len(a) || v.dots[0].distance != distance) {
+		m.flushSums()
 	}
-	y := m.see(1, b)
-	g := min(sumBlocks, blocks(len(a), sumBlock))
-	m.launch("sum over a vector", m.kernels.vectorSums, driver.Grid{Blocks: driver.Dim{X: g}, Threads: driver.Dim{X: 256}},
-		driver.Int(kind), driver.Ptr(x), driver.Ptr(y), driver.Int(len(a)), driver.Ptr(m.vectors.parts), driver.Ptr(hostAddress(m.vectors.results)), driver.Ptr(m.arrived))
-	m.done()
-	if m.err != nil {
-		return math.NaN(), math.NaN()
-	}
-	return m.vectors.results[0], m.vectors.results[1]
+	v.dots = append(v.dots, dot{x, y, len(a), at, distance})
+	m.expect(dst, at)
 }
+
+// flushSums launches the sums that were asked for one after the other. Whatever else is
+// queued comes after them.
+func (m *Machine) flushSums() {
+	v := &m.vectors
+	if len(v.dots) == 0 {
+		return
+	}
+	list := v.dots
+	v.dots = v.dots[:0]
+	m.launchSums(list, m.result(list[0].at))
+}
+
+// launchSums queues the sums of at most vectorPairs pairs of one size and kind to out.
+func (m *Machine) launchSums(list []dot, out driver.Pointer) {
+	size := list[0].size
+	pair := func(k int) (x, y driver.Arg) {
+		d := list[min(k, len(list)-1)]
+		return driver.Ptr(d.x), driver.Ptr(d.y)
+	}
+	x0, y0 := pair(0)
+	x1, y1 := pair(1)
+	x2, y2 := pair(2)
+	x3, y3 := pair(3)
+	m.launch("sums over vectors", m.kernels.vectorSums, sumGrid(size, len(list)), flag(list[0].distance), x0, y0, x1, y1, x2, y2, x3, y3, driver.Int(size),
+		driver.Ptr(m.vectors.parts), driver.Ptr(out), driver.Ptr(m.arrived))
+}
+
+// sumGrid is the grid of so many sums over size elements.
+func sumGrid(size, sums int) driver.Grid {
+	return driver.Grid{Blocks: driver.Dim{X: min(sumBlocks, blocks(size, sumBlock)), Y: sums}, Threads: driver.Dim{X: 256}}
+}
+
+// DotTo is Dot whose result is stored in dst by the next Wait. Products that are asked for
+// one after the other are one launch.
+func (m *Machine) DotTo(dst *float64, a, b []float32) { m.sum(dst, a, b, false) }
 
 // Dot returns Σ aᵢbᵢ, with products and sums in float64. a and b have the same
 // length.
 func (m *Machine) Dot(a, b []float32) float64 {
-	s, _ := m.sums(sumDot, a, b)
-	return s
+	m.sum(&m.vectors.now[0], a, b, false)
+	m.Wait()
+	return m.vectors.now[0]
 }
 
 // DistanceSq returns Σ (aᵢ − bᵢ)², in float64 throughout. a and b have the same
 // length.
 func (m *Machine) DistanceSq(a, b []float32) float64 {
-	s, _ := m.sums(sumDistance, a, b)
-	return s
+	m.sum(&m.vectors.now[0], a, b, true)
+	m.Wait()
+	return m.vectors.now[0]
 }
 
-// Exchange stores old = x and returns in the same pass Σ oldᵢ·xᵢ, with what old was,
-// and Σ xᵢ², each as Dot does. old and x have the same length.
-func (m *Machine) Exchange(old, x []float32) (dot, normSq float64) {
-	return m.sums(sumExchange, old, x)
-}
-
-// ExchangeParts does for every parameter's part of old and x what Exchange does; old
-// may be nil, then dots are 0.
+// ExchangeParts stores old = x and computes for every parameter's part of them, in the
+// same pass, Σ oldᵢxᵢ with what old was and Σ xᵢ², which are stored by parameter by the
+// next Wait. old may be nil, then dots are 0.
 func (m *Machine) ExchangeParts(dots, normSqs []float64, old, x []float32) {
 	params := m.program.Params
 	if len(x) != m.program.NumParams || old != nil && len(old) != len(x) {
@@ -181,14 +260,14 @@ func (m *Machine) ExchangeParts(dots, normSqs []float64, old, x []float32) {
 	if old != nil {
 		p = m.change(0, old)
 	}
-	m.queuePartSums(p, m.see(1, x), hostAddress(m.vectors.results))
-	m.done()
+	y := m.see(1, x)
+	at := m.reserve(2 * len(params))
+	m.queuePartSums(p, y, m.result(at))
 	for k := range params {
-		dots[k], normSqs[k] = m.vectors.results[2*k], m.vectors.results[2*k+1]
-		if m.err != nil {
-			dots[k], normSqs[k] = math.NaN(), math.NaN()
-		}
+		m.expect(&dots[k], at+2*k)
+		m.expect(&normSqs[k], at+2*k+1)
 	}
+	m.done()
 }
 
 // queuePartSums queues the sums of ExchangeParts, two for each parameter, to out.
@@ -208,6 +287,65 @@ func (m *Machine) Axpy(alpha float64, x, y []float32) {
 	}
 	px, py := m.see(0, x), m.change(1, y)
 	m.launch("y += αx", m.kernels.axpy, elements(len(x)), driver.Ptr(py), driver.Ptr(px), driver.Float32(float32(alpha)), driver.Int(len(x)))
+	m.done()
+}
+
+// Unit computes out = v/‖v‖ for v = x + βy, or 0 where ‖v‖² is below least; ‖v‖² is stored
+// in normSq by the next Wait. All have the same length; out may be x.
+func (m *Machine) Unit(out, x []float32, beta float64, y []float32, least float64, normSq *float64) {
+	if len(x) != len(out) || len(y) != len(out) {
+		panic(badLengths)
+	}
+	px, py := m.see(0, x), m.see(1, y)
+	m.unit(m.overwrite(2, out), px, py, beta, 0, 0, len(out), least, 0, normSq)
+	m.done()
+}
+
+// Orthonormalize is Unit for v = x − (aᵀx/aa)·a, and aᵀx is stored in dot by the next Wait.
+func (m *Machine) Orthonormalize(out, x, a []float32, aa, least float64, dst, normSq *float64) {
+	if len(x) != len(out) || len(a) != len(out) {
+		panic(badLengths)
+	}
+	px, pa := m.see(0, x), m.see(1, a)
+	p := m.overwrite(2, out)
+	m.launchSums([]dot{{x: pa, y: px, size: len(x)}}, m.vectors.scalars)
+	at := m.reserve(1)
+	m.expect(dst, at)
+	m.unit(p, px, pa, 0, m.vectors.scalars, aa, len(out), least, m.result(at), normSq)
+	m.done()
+}
+
+// unit queues the kernels combine and normalize.
+func (m *Machine) unit(out, x, y driver.Pointer, beta float64, dot driver.Pointer, yy float64, size int, least float64, number driver.Pointer, normSq *float64) {
+	v := &m.vectors
+	sum := v.scalars + double
+	m.launch("x + βy", m.kernels.combine, sumGrid(size, 1), driver.Ptr(out), driver.Ptr(x), driver.Ptr(y), driver.Float32(float32(beta)),
+		driver.Ptr(dot), driver.Float64(yy), driver.Int(size), driver.Ptr(v.parts), driver.Ptr(sum), driver.Ptr(number), driver.Ptr(m.arrived))
+	at := m.reserve(1)
+	m.launch("x /= ‖x‖", m.kernels.normalize, elements(size), driver.Ptr(out), driver.Float64(least), driver.Ptr(sum), driver.Int(size), driver.Ptr(m.result(at)))
+	m.expect(normSq, at)
+}
+
+// Residual computes w = αx + βy and r = α·hx + β·hy − λw, and Σ rᵢ² and Σ uᵢwᵢ, which are
+// stored in rr and uw by the next Wait. All have the same length; w may be x and r hx, u is
+// neither w nor r.
+func (m *Machine) Residual(w, r, x, hx, y, hy, u []float32, alpha, beta, lambda float64, rr, uw *float64) {
+	for _, v := range [][]float32{r, x, hx, y, hy, u} {
+		if len(v) != len(w) {
+			panic(badLengths)
+		}
+	}
+	in := [5]driver.Pointer{}
+	for k, v := range [5][]float32{x, hx, y, hy, u} {
+		in[k] = m.see(k, v)
+	}
+	pw, pr := m.overwrite(5, w), m.overwrite(6, r)
+	at := m.reserve(2)
+	m.launch("residual", m.kernels.residual, sumGrid(len(w), 1), driver.Ptr(pw), driver.Ptr(pr), driver.Ptr(in[0]), driver.Ptr(in[1]),
+		driver.Ptr(in[2]), driver.Ptr(in[3]), driver.Ptr(in[4]), driver.Float32(float32(alpha)), driver.Float32(float32(beta)),
+		driver.Float32(float32(lambda)), driver.Int(len(w)), driver.Ptr(m.vectors.parts), driver.Ptr(m.result(at)), driver.Ptr(m.arrived))
+	m.expect(rr, at)
+	m.expect(uw, at+1)
 	m.done()
 }
 

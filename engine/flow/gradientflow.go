@@ -172,6 +172,7 @@ func (f *GradientFlow[T]) try(ctx context.Context, h float64) (e float64, err er
 			return 0, err
 		}
 	}
+	f.v.Wait()
 	clear(f.delta)
 	for j, w := range errorWeights {
 		if w != 0 {
@@ -192,6 +193,7 @@ func (f *GradientFlow[T]) slope(ctx context.Context, k, theta []T) error {
 	if err := f.check(f.loss); err != nil {
 		return err
 	}
+	f.v.Wait()
 	clear(k)
 	f.v.Axpy(-1, f.grad, k)
 	return nil

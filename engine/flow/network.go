@@ -81,6 +81,7 @@ func (w *Network[T]) Variances(out []T) (trace float64) {
 		out = w.moments
 	}
 	w.o.SecondMoment(out)
+	w.Wait()
 	for i, g := range w.o.Grad() {
 		out[i] = max(0, out[i]-g*g)
 		trace += float64(out[i])

@@ -41,7 +41,10 @@ func newPoint[T engine.Float](on Surface[T], start []T, length float64, what str
 }
 
 // Theta is Path's.
-func (p *point[T]) Theta() []T { return p.theta }
+func (p *point[T]) Theta() []T {
+	p.v.Wait()
+	return p.theta
+}
 
 // Time is Path's.
 func (p *point[T]) Time() float64 { return float64(p.steps) * p.length }

@@ -33,7 +33,8 @@ type Surface[T engine.Float] interface {
 
 // Path moves a point through time t = Σ η. It is not for concurrent use.
 type Path[T engine.Float] interface {
-	// Theta returns the point: memory of the path's own, good until the next step.
+	// Theta returns the point: memory of the path's own, good until the next step. It
+	// waits for the step that led there.
 	Theta() []T
 	// Time returns t.
 	Time() float64

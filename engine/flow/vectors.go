@@ -12,6 +12,9 @@ import (
 type Vectors[T engine.Float] interface {
 	// NewVector returns n zeros.
 	NewVector(n int) []T
+	// Wait returns when all that was asked for is done: operations may only be queued,
+	// and elements are to be read and written after it.
+	Wait()
 	// Copy stores x in y.
 	Copy(y, x []T)
 	// Axpy computes y += alpha·x.
@@ -19,7 +22,7 @@ type Vectors[T engine.Float] interface {
 	// NormSq returns Σ xᵢ².
 	NormSq(x []T) float64
 	// Split calls f for consecutive pieces of [0, n), each once, on some threads,
-	// and returns when all are done; cost is how many elements each of the n moves.
+	// and returns when all are done; it waits first. cost is how many elements each of the n moves.
 	Split(n, cost int, f func(from, to int))
 }
 
@@ -35,6 +38,8 @@ func vectorsOf[T engine.Float](on Surface[T]) Vectors[T] {
 type loops[T engine.Float] struct{}
 
 func (loops[T]) NewVector(n int) []T { return make([]T, n) }
+
+func (loops[T]) Wait() {}
 
 func (loops[T]) Copy(y, x []T) { copy(y, x) }
 

@@ -51,6 +51,7 @@ func paramSpecs(p *problem.Opened) []record.ParamSpec {
 // dir.
 func train[T engine.Float](ctx context.Context, c *Config, p *problem.Opened, s *engine.Session[T], dir string, progress Progress) ([]path, error) {
 	on := flow.NewNetwork(problem.NewObjective(p, s, p.Train), p.Train.N)
+	s.Wait()
 	start := append([]T(nil), s.Params()...)
 	descent, err := flow.NewDescent(on, start, c.LR)
 	if err != nil {
@@ -80,7 +81,7 @@ func train[T engine.Float](ctx context.Context, c *Config, p *problem.Opened, s 
 		}
 		paths = append(paths, path{q.name, q.short, t})
 	}
-	copy(s.Params(), start)
+	s.Copy(s.Params(), start)
 	return paths, nil
 }
 

@@ -120,6 +120,7 @@ func lossesOf[T engine.Float](ctx context.Context, r *Result, o *measure.Objecti
 			}
 			progress("loss along the paths", done, total)
 			done++
+			o.Session().Wait()
 			if err := readPoint(o.Session().Params(), p.Trajectory, k); err != nil {
 				return err
 			}

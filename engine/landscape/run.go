@@ -180,6 +180,7 @@ func compute[T engine.Float](ctx context.Context, p *problem.Opened, r *Result, 
 				return err
 			}
 		}
+		s.Wait()
 		slice := &Slice[T]{Origin: append([]T(nil), s.Params()...)}
 		if len(paths) > 0 {
 			if err := readPoint(slice.Origin, paths[0].Trajectory, len(paths[0].Points)-1); err != nil {
@@ -187,7 +188,7 @@ func compute[T engine.Float](ctx context.Context, p *problem.Opened, r *Result, 
 			}
 			r.About = "the last point of " + paths[0].short
 		}
-		copy(s.Params(), slice.Origin)
+		s.Copy(s.Params(), slice.Origin)
 		if err := direct(ctx, p, r, o, indices, slice, paths, progress); err != nil {
 			return err
 		}
@@ -208,7 +209,7 @@ func compute[T engine.Float](ctx context.Context, p *problem.Opened, r *Result, 
 		if err := lossesOf(ctx, r, o, indices, paths, progress); err != nil {
 			return err
 		}
-		copy(s.Params(), slice.Origin)
+		s.Copy(s.Params(), slice.Origin)
 		xs, ys := r.axes()
 		grid, err := Evaluate(ctx, o, indices, slice, xs, ys, func(done, total int) { progress("loss on the slice", done, total) })
 		if err != nil {

@@ -88,7 +88,7 @@ type Grid struct {
 func Evaluate[T engine.Float](ctx context.Context, o *measure.Objective[T], indices []int32, s *Slice[T], xs, ys []float64, progress func(done, total int)) (*Grid, error) {
 	g := &Grid{X: xs, Y: ys}
 	session := o.Session()
-	defer func() { copy(session.Params(), s.Origin) }()
+	defer func() { session.Copy(session.Params(), s.Origin) }()
 	rows := ys
 	if len(s.Directions) == 1 {
 		rows = []float64{0}

@@ -19,6 +19,7 @@ var alpha = Quantity{
 	Unit:    "1",
 	Cost:    "0.2 steps for the samples' slopes at the ends; 1 with momentum",
 	Needs:   SampleNorms | SampleGrads | Training,
+	queue:   rule{queueNoise[float32], queueNoise[float64]},
 	measure: rule{measureAlpha[float32], measureAlpha[float64]},
 	updated: rule{alphaUpdated[float32], alphaUpdated[float64]},
 }
@@ -84,7 +85,7 @@ func alphaUpdated[T engine.Float](p *Point[T]) error {
 		return nil
 	}
 	step, _ := p.vector(alphaStep, len(p.o.Grad()))
-	copy(step, p.o.s.Params())
+	p.o.s.Copy(step, p.o.s.Params())
 	p.o.s.Axpy(-1, p.before, step)
 	length := math.Sqrt(p.o.s.NormSq(step))
 	if start[alphaLength], start[alphaRate] = length, 0; length > 0 {

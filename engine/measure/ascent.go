@@ -28,7 +28,7 @@ func Ascend[T engine.Float](o *Objective[T], c SAMConfig) {
 	if norm > 0 {
 		e.move(c.Rho/norm, direction)
 		_ = e.gradient(o.s.Grad()) // fails only where its context ends
-		copy(o.s.Params(), e.theta)
+		o.s.Copy(o.s.Params(), e.theta)
 	}
 	e.grad, e.ctx = nil, nil
 }

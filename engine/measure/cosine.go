@@ -14,6 +14,7 @@ var gradCosine = Quantity{
 	Unit:    "1",
 	Cost:    "a pass over ḡ and ḡ′",
 	Needs:   Training,
+	queue:   rule{queueNoise[float32], queueNoise[float64]},
 	measure: rule{measureGradCosine[float32], measureGradCosine[float64]},
 }
 

@@ -132,7 +132,7 @@ func follow[T engine.Float](p *Point[T], name string, a Operator[T], smallest bo
 	}
 	pairs, err := l.run(start)
 	if err == nil && len(pairs) > 0 {
-		copy(u, pairs[0].Vector)
+		s.Copy(u, pairs[0].Vector)
 	}
 	return pairs, err
 }

@@ -21,7 +21,7 @@ func measureDistance[T engine.Float](p *Point[T]) error {
 	theta := p.o.s.Params()
 	start, fresh := p.vector("distance.start", len(theta))
 	if fresh {
-		copy(start, theta)
+		p.o.s.Copy(start, theta)
 	}
 	p.log("distance", math.Sqrt(p.o.s.DistanceSq(theta, start)))
 	return nil

@@ -54,12 +54,12 @@ func (f *empiricalFisher[T]) Apply(out, v []T) {
 	if factored {
 		o.eachGradient(func(_, n int) {
 			f.part(f.partial, v, n, total)
-			addScaled(f.sums, f.partial, 1)
+			addScaled(s, f.sums, f.partial, 1)
 		})
 	} else {
-		o.eachSample(func(int) { addScaled(f.sums, s.Grad(), s.Dot(s.Grad(), v)/float64(total)) })
+		o.eachSample(func(int) { addScaled(s, f.sums, s.Grad(), s.Dot(s.Grad(), v)/float64(total)) })
 	}
-	round(out, f.sums)
+	store(s, out, f.sums)
 }
 
 // part computes out = (1/total) Σ gᵢ(gᵢᵀv) for the n samples of the session's last

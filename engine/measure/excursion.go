@@ -47,14 +47,14 @@ func (o *Objective[T]) depart(ctx context.Context) *excursion[T] {
 	e := &o.trip
 	e.ctx, e.o = ctx, o
 	e.theta = grow(e.theta, len(o.s.Params()))
-	copy(e.theta, o.s.Params())
+	o.s.Copy(e.theta, o.s.Params())
 	return e
 }
 
 // back ends the excursion.
 func (e *excursion[T]) back() {
-	copy(e.o.s.Params(), e.theta)
-	copy(e.o.s.Grad(), e.grad)
+	e.o.s.Copy(e.o.s.Params(), e.theta)
+	e.o.s.Copy(e.o.s.Grad(), e.grad)
 	e.ctx = nil
 }
 
@@ -90,16 +90,16 @@ func (e *excursion[T]) gradient(out []T) error {
 	if total <= s.Capacity() {
 		return e.each(func(n int) {
 			s.Gradient(n, false)
-			copy(out, s.Grad())
+			s.Copy(out, s.Grad())
 		})
 	}
 	e.sums = grow(e.sums, len(out))
 	clear(e.sums)
 	err := e.each(func(n int) {
 		s.Gradient(n, false)
-		addScaled(e.sums, s.Grad(), float64(n)/float64(total))
+		addScaled(s, e.sums, s.Grad(), float64(n)/float64(total))
 	})
-	round(out, e.sums)
+	store(s, out, e.sums)
 	return err
 }
 

@@ -9,6 +9,7 @@ var gradNormSq = Quantity{
 	Formula: "‖ḡ‖²",
 	Unit:    "loss² per parameter²",
 	Cost:    "a pass over ḡ",
+	queue:   rule{queueNoise[float32], queueNoise[float64]},
 	measure: rule{measureGradNormSq[float32], measureGradNormSq[float64]},
 }
 
@@ -27,6 +28,7 @@ var gradNormSqUnbiased = Quantity{
 	Unit:    "loss² per parameter²",
 	Cost:    "none beside grad_var_trace",
 	Needs:   SampleNorms,
+	queue:   rule{queueNoise[float32], queueNoise[float64]},
 	measure: rule{measureGradNormSqUnbiased[float32], measureGradNormSqUnbiased[float64]},
 }
 

@@ -11,6 +11,7 @@ var gradVarTrace = Quantity{
 	Unit:    "loss² per parameter²",
 	Cost:    "0.05 steps for the sample norms",
 	Needs:   SampleNorms,
+	queue:   rule{queueNoise[float32], queueNoise[float64]},
 	measure: rule{measureGradVarTrace[float32], measureGradVarTrace[float64]},
 }
 
@@ -30,6 +31,7 @@ var fisherTrace = Quantity{
 	Unit:    "loss² per parameter²",
 	Cost:    "none beside grad_var_trace",
 	Needs:   SampleNorms,
+	queue:   rule{queueNoise[float32], queueNoise[float64]},
 	measure: rule{measureFisherTrace[float32], measureFisherTrace[float64]},
 }
 

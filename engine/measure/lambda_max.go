@@ -18,7 +18,24 @@ var lambdaMax = Quantity{
 	Unit:    "loss per parameter²",
 	Cost:    "2 Hessian-vector products; more where iterated",
 	Needs:   Products,
+	queue:   rule{queueLambdaMax[float32], queueLambdaMax[float64]},
 	measure: rule{measureLambdaMax[float32], measureLambdaMax[float64]},
+}
+
+func queueLambdaMax[T engine.Float](p *Point[T]) error {
+	if p.c.converge() {
+		return nil
+	}
+	hg := p.queueProduct()
+	e, gg := &p.top, p.gradNormSq()
+	e.resume(p)
+	if gg < leastNormSq[T]() && e.flags[warm] == 0 {
+		randomDirection(p, e.u)
+		e.flags[warm] = 1
+	}
+	e.begin(p.o, p.o.Grad(), hg, gg, &p.gHg)
+	p.hasGHg, p.owed = true, true
+	return nil
 }
 
 func measureLambdaMax[T engine.Float](p *Point[T]) error {
@@ -26,12 +43,7 @@ func measureLambdaMax[T engine.Float](p *Point[T]) error {
 		return convergeLambdaMax(p)
 	}
 	hg, gHg := p.GradientProduct()
-	e, gg := newEigenStream(p), p.gradNormSq()
-	if gg < leastNormSq[T]() && e.flags[warm] == 0 {
-		randomDirection(p, e.u)
-		e.flags[warm] = 1
-	}
-	est, ok := e.step(p.o, p.o.Grad(), hg, gg, gHg)
+	est, ok := p.top.finish(p.o, p.o.Grad(), hg, p.gradNormSq(), gHg)
 	p.logIf("lambda_max", est.value, ok)
 	p.logIf("lambda_max_residual", est.residual, ok)
 	return nil

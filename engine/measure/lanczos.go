@@ -190,6 +190,7 @@ func (l *lanczos[T]) restart(values []float64, vectors *mat.Dense, m int) int {
 // basis.
 func (l *lanczos[T]) rotate(vectors *mat.Dense, m, keep int) {
 	const block = 512
+	l.o.Session().Wait()
 	coef := make([]T, keep*m)
 	for i := range keep {
 		for j := range m {
@@ -220,6 +221,7 @@ func (l *lanczos[T]) rotate(vectors *mat.Dense, m, keep int) {
 // until the next.
 func (l *lanczos[T]) best(values []float64, vectors *mat.Dense, m int, beta float64) Eigenpair[T] {
 	s := l.o.Session()
+	s.Wait()
 	clear(l.w)
 	for j := range m {
 		s.Axpy(vectors.At(j, m-1), l.q[j], l.w)

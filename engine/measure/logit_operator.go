@@ -65,9 +65,9 @@ func (a *logitOperator[T]) Apply(out, v []T) {
 	clear(a.sums)
 	a.each(func(from, n int) {
 		a.part(a.partial, v, from, n)
-		addScaled(a.sums, a.partial, float64(n)/float64(len(o.indices)))
+		addScaled(o.s, a.sums, a.partial, float64(n)/float64(len(o.indices)))
 	})
-	round(out, a.sums)
+	store(o.s, out, a.sums)
 }
 
 // each runs f, which pulls back, for every chunk of the set.

@@ -111,8 +111,9 @@ type Monitor[T engine.Float] struct {
 
 // spent is what a quantity has cost.
 type spent struct {
-	times int           // how often it was measured
-	time  time.Duration // in all
+	times  int           // how often it was measured
+	time   time.Duration // in all
+	queued time.Duration // what is not yet counted: of its queue
 }
 
 // NewMonitor returns a monitor of the steps taken with o.
@@ -145,7 +146,7 @@ func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
 	subset := due && m.c.Subset != nil
 	if m.p.aside = subset; subset {
 		start := time.Now()
-		if err := m.at(m.c.Subset, m.flatNeeds); err != nil {
+		if _, err := m.at(m.c.Subset, m.flatNeeds, nil); err != nil {
 			return err
 		}
 		if err := m.measureFlatness(out, start); err != nil {
@@ -160,12 +161,13 @@ func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
 	if m.c.Norms {
 		want |= SampleNorms
 	}
-	if err := m.at(indices, want); err != nil {
+	queued, err := m.at(indices, want, m.noise)
+	if err != nil {
 		return err
 	}
 	out.Samples, out.Loss = len(indices), m.p.loss
 	out.Accuracy = opt(float64(m.p.correct)/float64(len(indices)), m.p.correct >= 0)
-	start := time.Now()
+	start := time.Now().Add(-queued)
 	if err := m.measure(m.noise, false, &out.Noise, out); err != nil {
 		return err
 	}
@@ -201,19 +203,45 @@ func (m *Monitor[T]) Updated(out *record.Step) error {
 	return m.measure(m.updated, true, &out.Noise, out)
 }
 
-// at evaluates the samples and begins a point there.
-func (m *Monitor[T]) at(indices []int32, want Need) error {
-	loss, correct := m.o.Gradient(indices, want&SampleNorms != 0)
-	if !finite(loss) {
-		return fmt.Errorf("%w: loss %g", ErrDiverged, loss)
+// at evaluates the samples and begins a point there, with the queue of a list that is
+// measured next, which took so long.
+func (m *Monitor[T]) at(indices []int32, want Need, next []*Quantity) (queued time.Duration, err error) {
+	m.o.queueGradient(indices, want&SampleNorms != 0)
+	m.p.begin(len(indices))
+	start := time.Now()
+	if err := m.queue(next); err != nil {
+		return 0, err
 	}
-	m.p.begin(loss, correct, len(indices))
+	queued = time.Since(start)
+	loss, correct := m.o.gradient()
+	if !finite(loss) {
+		return 0, fmt.Errorf("%w: loss %g", ErrDiverged, loss)
+	}
+	m.p.found(loss, correct)
+	return queued, nil
+}
+
+// queue runs the list's rules of that name.
+func (m *Monitor[T]) queue(list []*Quantity) error {
+	for _, q := range list {
+		if q.queue.isZero() {
+			continue
+		}
+		start := time.Now()
+		if err := run(q.queue, &m.p); err != nil {
+			return fmt.Errorf("measure: %s: %w", q.Name, err)
+		}
+		m.spent[q].queued = time.Since(start)
+	}
 	return nil
 }
 
 // measureFlatness measures the flatness of the samples of the objective's last
 // Gradient; the time counts from start.
 func (m *Monitor[T]) measureFlatness(out *record.Step, start time.Time) error {
+	if err := m.queue(m.flatness); err != nil {
+		return err
+	}
 	if err := m.measure(m.flatness, false, &out.Flatness, out); err != nil {
 		return err
 	}
@@ -225,7 +253,7 @@ func (m *Monitor[T]) measureFlatness(out *record.Step, start time.Time) error {
 }
 
 // measure runs the rules of quantities for before the update or after it, and
-// times each.
+// times each, with what queue took.
 func (m *Monitor[T]) measure(list []*Quantity, updated bool, group *record.Numbers, out *record.Step) error {
 	m.p.out = group
 	for _, q := range list {
@@ -243,8 +271,9 @@ func (m *Monitor[T]) measure(list []*Quantity, updated bool, group *record.Numbe
 		if !m.p.ok {
 			return fmt.Errorf("%w: loss %g, %s %g", ErrDiverged, m.p.loss, m.p.bad.Name, m.p.bad.X)
 		}
-		took := time.Since(start)
 		cost := m.spent[q]
+		took := time.Since(start) + cost.queued
+		cost.queued = 0
 		cost.time += took
 		if updated && !q.measure.isZero() { // its second part
 			before, _ := out.MS.Get(q.Name).Get()
@@ -292,11 +321,13 @@ func (m *Monitor[T]) State() ([]record.Tensor, json.RawMessage, error) {
 		m.m.setNumber(keptSamples, float64(n))
 		defer m.m.forget(keptSamples)
 	}
+	m.o.s.Wait()
 	return m.m.save()
 }
 
 // Restore continues from a State saved by a monitor of the same Config.
 func (m *Monitor[T]) Restore(c *record.Checkpoint, text json.RawMessage) error {
+	m.o.s.Wait()
 	if err := m.m.restore(c, text); err != nil {
 		return err
 	}

@@ -52,18 +52,25 @@ func (g GradientNoise) Scale() (float64, bool) {
 // every parameter appended to layers. ok is false where samples' gradients do
 // not exist, since the graph mixes samples; only NormSq is valid then.
 func (o *Objective[T]) Noise(layers []GradientNoise) (total GradientNoise, byParam []GradientNoise, ok bool) {
-	total, byParam, _ = o.noise(layers, nil)
+	o.queueNoise(nil)
+	o.s.Wait()
+	total, byParam, _ = o.noise(layers)
 	return total, byParam, o.normsOK
 }
 
-// noise is Noise; where last is not nil it also returns Σ lastᵢḡᵢ and stores
-// last = ḡ, in the same pass over the gradient.
-func (o *Objective[T]) noise(layers []GradientNoise, last []T) (total GradientNoise, byParam []GradientNoise, dot float64) {
+// queueNoise queues the pass over the gradient that noise waits for; where last is not
+// nil it stores last = ḡ.
+func (o *Objective[T]) queueNoise(last []T) {
 	params := len(o.s.Program().Params)
 	o.parts = grow(o.parts, 2*params)
-	dots, normSqs := o.parts[:params], o.parts[params:]
-	o.s.ExchangeParts(dots, normSqs, last, o.s.Grad())
-	return o.noiseOf(layers, len(o.indices), dots, normSqs)
+	o.s.ExchangeParts(o.parts[:params], o.parts[params:], last, o.s.Grad())
+}
+
+// noise is Noise after queueNoise was waited for; it also returns Σ lastᵢḡᵢ with what last
+// was.
+func (o *Objective[T]) noise(layers []GradientNoise) (total GradientNoise, byParam []GradientNoise, dot float64) {
+	params := len(o.parts) / 2
+	return o.noiseOf(layers, len(o.indices), o.parts[:params], o.parts[params:])
 }
 
 // noiseOf is noise of n samples, given what the pass over the gradient found.

@@ -51,6 +51,7 @@ var noiseScaleInterval = Quantity{
 	Unit:    "as the quantities themselves",
 	Cost:    "0.1 steps for the products gᵢᵀḡ, shared with inner_product_test",
 	Needs:   SampleNorms | SampleGrads,
+	queue:   rule{queueNoise[float32], queueNoise[float64]},
 	measure: rule{measureNoiseInterval[float32], measureNoiseInterval[float64]},
 }
 

@@ -11,6 +11,7 @@ var noiseScale = Quantity{
 	Unit:    "samples",
 	Cost:    "none beside grad_var_trace",
 	Needs:   SampleNorms,
+	queue:   rule{queueNoise[float32], queueNoise[float64]},
 	measure: rule{measureNoiseScale[float32], measureNoiseScale[float64]},
 }
 
@@ -31,6 +32,7 @@ var noiseScaleEMA = Quantity{
 	Unit:    "samples",
 	Cost:    "none beside grad_var_trace",
 	Needs:   SampleNorms | Training,
+	queue:   rule{queueNoise[float32], queueNoise[float64]},
 	measure: rule{measureNoiseScaleEMA[float32], measureNoiseScaleEMA[float64]},
 }
 

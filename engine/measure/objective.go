@@ -17,6 +17,8 @@ type Objective[T engine.Float] struct {
 
 	grad     []T       // of a set that took several chunks
 	sums     []float64 // running sums over chunks, float64
+	loss     float64   // of such a set
+	correct  int       // of such a set
 	partial  []T       // one chunk's product
 	parts    []float64 // of noise, by parameter
 	norms    [][]float64
@@ -65,6 +67,13 @@ func (o *Objective[T]) Forward(indices []int32) (loss float64, correct int) {
 // the samples; with noise also the squared norm of every sample's gradient.
 // indices is kept until the next call.
 func (o *Objective[T]) Gradient(indices []int32, noise bool) (loss float64, correct int) {
+	o.queueGradient(indices, noise)
+	return o.gradient()
+}
+
+// queueGradient queues what Gradient does, and gradient waits for it; between them more
+// may be queued that needs ḡ.
+func (o *Objective[T]) queueGradient(indices []int32, noise bool) {
 	o.indices, o.products = indices, 0
 	o.normsOK = noise && !o.s.Program().BatchCoupled
 	if o.normsOK {
@@ -77,9 +86,9 @@ func (o *Objective[T]) Gradient(indices []int32, noise bool) (loss float64, corr
 	if o.loaded {
 		o.fill(indices)
 		o.s.Gradient(len(indices), o.normsOK)
-		o.takeNorms(0)
-		return o.s.Loss(), o.s.Correct()
+		return
 	}
+	o.loss, o.correct = 0, 0
 	o.sums = grow(o.sums, len(o.s.Params()))
 	clear(o.sums)
 	for at := 0; at < len(indices); at += o.s.Capacity() {
@@ -87,14 +96,23 @@ func (o *Objective[T]) Gradient(indices []int32, noise bool) (loss float64, corr
 		o.fill(chunk)
 		o.s.Gradient(len(chunk), o.normsOK)
 		o.takeNorms(at)
-		loss += o.s.Loss() * float64(len(chunk))
-		correct += o.s.Correct()
-		addScaled(o.sums, o.s.Grad(), float64(len(chunk))/float64(len(indices)))
+		o.loss += o.s.Loss() * float64(len(chunk))
+		o.correct += o.s.Correct()
+		addScaled(o.s, o.sums, o.s.Grad(), float64(len(chunk))/float64(len(indices)))
 	}
+	o.loss /= float64(len(indices))
 	o.grad = o.vector(o.grad, len(o.sums))
-	round(o.grad, o.sums)
-	copy(o.s.Grad(), o.grad)
-	return loss / float64(len(indices)), correct
+	store(o.s, o.grad, o.sums)
+	o.s.Copy(o.s.Grad(), o.grad)
+}
+
+// gradient returns what Gradient does for the samples of queueGradient.
+func (o *Objective[T]) gradient() (loss float64, correct int) {
+	if !o.loaded {
+		return o.loss, o.correct
+	}
+	o.takeNorms(0)
+	return o.s.Loss(), o.s.Correct()
 }
 
 // Grad returns ḡ of the last Gradient; it is the session's gradient.
@@ -120,10 +138,10 @@ func (o *Objective[T]) Product(out, v []T) {
 		o.fill(chunk)
 		o.s.Gradient(len(chunk), false)
 		o.s.Product(o.partial, v)
-		addScaled(o.sums, o.partial, float64(len(chunk))/float64(len(o.indices)))
+		addScaled(o.s, o.sums, o.partial, float64(len(chunk))/float64(len(o.indices)))
 	}
-	round(out, o.sums)
-	copy(o.s.Grad(), o.grad)
+	store(o.s, out, o.sums)
+	o.s.Copy(o.s.Grad(), o.grad)
 }
 
 // fits reports whether the samples of the last Gradient are one chunk.
@@ -147,7 +165,7 @@ func (o *Objective[T]) Restore() {
 	if o.fits() {
 		o.restore()
 	} else {
-		copy(o.s.Grad(), o.grad)
+		o.s.Copy(o.s.Grad(), o.grad)
 	}
 }
 
@@ -208,10 +226,18 @@ func (o *Objective[T]) vector(v []T, n int) []T {
 	return v[:n]
 }
 
-func addScaled[T engine.Float](sums []float64, x []T, w float64) {
+// addScaled computes sums += w·x, x being a vector of the session's.
+func addScaled[T engine.Float](s *engine.Session[T], sums []float64, x []T, w float64) {
+	s.Wait()
 	for i, v := range x {
 		sums[i] += w * float64(v)
 	}
+}
+
+// store rounds sums to dst, a vector of the session's.
+func store[T engine.Float](s *engine.Session[T], dst []T, sums []float64) {
+	s.Wait()
+	round(dst, sums)
 }
 
 func round[T engine.Float](dst []T, sums []float64) {

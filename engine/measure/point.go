@@ -25,6 +25,8 @@ type Point[T engine.Float] struct {
 	step    *Step // of training the point belongs to; nil elsewhere
 	aside   bool  // at other samples than the step's batch, for their flatness
 
+	owed bool // numbers are queued that were not waited for
+
 	out *record.Numbers // the group that log writes to
 	bad record.Number   // the first number that was not finite
 	ok  bool            // there was none
@@ -33,6 +35,7 @@ type Point[T engine.Float] struct {
 	layers    []GradientNoise
 	lastDot   float64 // Σ ḡⱼ·(the last ḡ)ⱼ, where the last one is kept
 	hasNoise  bool
+	summed    bool      // its pass over ḡ is queued
 	total     []float64 // ‖gᵢ‖²
 	hasTotal  bool
 	dots      []float64 // gᵢᵀḡ
@@ -41,8 +44,12 @@ type Point[T engine.Float] struct {
 	hasLosses bool
 	hg        []T // H·ḡ
 	gHg       float64
-	hasHG     bool
-	moment    []T // (1/n) Σ gᵢ∘gᵢ
+	hasHG     bool // H·ḡ is queued
+	hasGHg    bool // and ḡᵀHḡ
+	top       eigenStream[T]
+	zHz, hzSq float64 // of the trace's probe
+	probed    bool    // they are queued
+	moment    []T     // (1/n) Σ gᵢ∘gᵢ
 	momentOK  bool
 	hasMoment bool
 	tr, trErr float64 // of trace
@@ -72,13 +79,26 @@ type Step struct {
 	Ascends bool
 }
 
-// begin starts a new point at the objective's last Gradient.
-func (p *Point[T]) begin(loss float64, correct, n int) {
-	p.loss, p.correct, p.n = loss, correct, n
-	p.hasNoise, p.hasTotal, p.hasDots, p.hasLosses = false, false, false, false
-	p.hasHG, p.hasMoment, p.hasTrace = false, false, false
+// begin starts a new point at the n samples of the objective's last Gradient, whose loss
+// and count are set by found.
+func (p *Point[T]) begin(n int) {
+	p.n = n
+	p.hasNoise, p.summed, p.hasTotal, p.hasDots, p.hasLosses = false, false, false, false, false
+	p.hasHG, p.hasGHg = false, false
+	p.hasMoment, p.hasTrace, p.probed = false, false, false
 	p.curvature.begin()
 	p.ok = true
+}
+
+// found sets the point's mean loss and the number of samples classified rightly.
+func (p *Point[T]) found(loss float64, correct int) { p.loss, p.correct = loss, correct }
+
+// collect waits for what the queue rules have queued, once for all.
+func (p *Point[T]) collect() {
+	if p.owed {
+		p.o.s.Wait()
+		p.owed = false
+	}
 }
 
 // progress returns what reports that work on a quantity goes on.
@@ -108,16 +128,32 @@ func (p *Point[T]) logIf(name string, x float64, ok bool) {
 	}
 }
 
+func queueNoise[T engine.Float](p *Point[T]) error {
+	p.queueNoise()
+	return nil
+}
+
+// queueNoise queues what Noise waits for.
+func (p *Point[T]) queueNoise() {
+	if p.hasNoise || p.summed {
+		return
+	}
+	var last []T
+	if p.step != nil && !p.aside && p.c.Select.Has(gradCosine.Name) {
+		last, _ = p.vector(lastGradient, len(p.o.Grad()))
+	}
+	p.o.queueNoise(last)
+	p.summed, p.owed = true, true
+}
+
 // Noise returns the noise of the gradient. Where per-sample gradients do not
 // exist, only NormSq is valid, and ok false.
 func (p *Point[T]) Noise() (g GradientNoise, ok bool) {
 	if !p.hasNoise {
-		var last []T
-		if p.step != nil && !p.aside && p.c.Select.Has(gradCosine.Name) {
-			last, _ = p.vector(lastGradient, len(p.o.Grad()))
-		}
-		p.noise, p.layers, p.lastDot = p.o.noise(p.layers[:0], last)
-		p.hasNoise = true
+		p.queueNoise()
+		p.collect()
+		p.noise, p.layers, p.lastDot = p.o.noise(p.layers[:0])
+		p.hasNoise, p.summed = true, false
 	}
 	return p.noise, p.o.normsOK
 }
@@ -161,15 +197,25 @@ func (p *Point[T]) SampleLosses() []float64 {
 	return p.losses
 }
 
-// GradientProduct returns H·ḡ and ḡᵀHḡ.
-func (p *Point[T]) GradientProduct() (hg []T, gHg float64) {
+// queueProduct queues H·ḡ and returns where it will be.
+func (p *Point[T]) queueProduct() (hg []T) {
 	if !p.hasHG {
 		p.hg = p.o.vector(p.hg, len(p.o.Grad()))
 		p.o.Product(p.hg, p.o.Grad())
-		p.gHg = p.o.s.Dot(p.o.Grad(), p.hg)
 		p.hasHG = true
 	}
-	return p.hg, p.gHg
+	return p.hg
+}
+
+// GradientProduct returns H·ḡ and ḡᵀHḡ.
+func (p *Point[T]) GradientProduct() (hg []T, gHg float64) {
+	hg = p.queueProduct()
+	if !p.hasGHg {
+		p.o.s.DotTo(&p.gHg, p.o.Grad(), hg)
+		p.hasGHg, p.owed = true, true
+	}
+	p.collect()
+	return hg, p.gHg
 }
 
 // gradNormSq returns ‖ḡ‖².

@@ -85,7 +85,8 @@ func Probe[T engine.Float](ctx context.Context, o *Objective[T], indices []int32
 	m := newMemory(s.NewVector)
 	point := &Point[T]{ctx: ctx, o: o, c: &Config{Select: c.Select, Seed: c.Seed, Converge: true, Tol: c.Tol, MaxProducts: c.MaxProducts, Window: c.Probes, Batch: c.Batch, Reach: c.Reach}, memory: &m}
 	point.report = func(stage string) { c.Progress(stage, o.Products()) }
-	point.begin(loss, correct, len(indices))
+	point.begin(len(indices))
+	point.found(loss, correct)
 	if total, ok := point.Noise(); ok {
 		r.Layers = recordLayers(s, point.layers, nil)
 	} else {

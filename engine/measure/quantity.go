@@ -22,8 +22,10 @@ type Quantity struct {
 	Needs   Need
 
 	// measure logs the quantity at a point. Where updated is set, it is run once
-	// more when the step's update was made, instead of or beside measure.
-	measure, updated rule
+	// more when the step's update was made, instead of or beside measure. Where queue
+	// is set, it is run before measure: it queues what measure will wait for, so that a
+	// device is waited for once for all quantities.
+	queue, measure, updated rule
 }
 
 // Group is the object of a line of the log that a quantity is written to.

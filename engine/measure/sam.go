@@ -75,6 +75,7 @@ func SAM[T engine.Float](ctx context.Context, o *Objective[T], c SAMConfig) (SAM
 // adaptive returns T²ḡ and ‖Tḡ‖ for T = diag|θ|.
 func (e *excursion[T]) adaptive() (direction []T, norm float64) {
 	e.direction = grow(e.direction, len(e.grad))
+	e.o.s.Wait()
 	sum := 0.0
 	for i, g := range e.grad {
 		t := float64(e.theta[i])

@@ -44,14 +44,14 @@ func (o *Objective[T]) CombineSamples(out []T, w []float64) (ok bool) {
 	case o.s.Program().BatchCoupled:
 		return false
 	case !o.s.Program().Factored():
-		o.sumSamples(out, func(i int) { addScaled(o.sums, o.s.Grad(), w[i]) })
+		o.sumSamples(out, func(i int) { addScaled(o.s, o.sums, o.s.Grad(), w[i]) })
 	case o.fits():
 		o.restore()
 		o.s.CombineSamples(out, w)
 	default:
 		o.sumChunks(out, func(at, n int) {
 			o.s.CombineSamples(o.partial, w[at:at+n])
-			addScaled(o.sums, o.partial, 1)
+			addScaled(o.s, o.sums, o.partial, 1)
 		})
 	}
 	return true
@@ -66,6 +66,7 @@ func (o *Objective[T]) SecondMoment(out []T) (ok bool) {
 		return false
 	case !o.s.Program().Factored():
 		o.sumSamples(out, func(int) {
+			o.s.Wait()
 			for k, x := range o.s.Grad() {
 				o.sums[k] += float64(x) * float64(x) / total
 			}
@@ -76,7 +77,7 @@ func (o *Objective[T]) SecondMoment(out []T) (ok bool) {
 	default:
 		o.sumChunks(out, func(_, n int) {
 			o.s.SecondMoment(o.partial)
-			addScaled(o.sums, o.partial, float64(n)/total)
+			addScaled(o.s, o.sums, o.partial, float64(n)/total)
 		})
 	}
 	return true
@@ -97,7 +98,7 @@ func (o *Objective[T]) SampleGram(dst []float64) (ok bool) {
 	for len(o.single) < n {
 		o.single = append(o.single, make([]T, len(o.s.Params())))
 	}
-	o.eachSample(func(i int) { copy(o.single[i], o.s.Grad()) })
+	o.eachSample(func(i int) { o.s.Copy(o.single[i], o.s.Grad()) })
 	for i := range n {
 		for j := range i + 1 {
 			dst[i*n+j] = o.s.Dot(o.single[i], o.single[j])
@@ -130,7 +131,7 @@ func (o *Objective[T]) KeepSamples() (ok bool) {
 	}
 	o.kept = keptWhole
 	o.mean = o.vector(o.mean, len(o.s.Grad()))
-	copy(o.mean, o.s.Grad())
+	o.s.Copy(o.mean, o.s.Grad())
 	return true
 }
 
@@ -228,7 +229,7 @@ func (o *Objective[T]) eachGradient(f func(at, n int)) {
 		o.s.Gradient(len(chunk), false)
 		f(at, len(chunk))
 	}
-	copy(o.s.Grad(), o.grad)
+	o.s.Copy(o.s.Grad(), o.grad)
 }
 
 // eachSample runs f for every sample of the last Gradient, with gᵢ in Grad, and
@@ -241,14 +242,14 @@ func (o *Objective[T]) eachSample(f func(i int)) {
 		o.s.Gradient(1, false)
 		f(i)
 	}
-	copy(o.s.Grad(), mean)
+	o.s.Copy(o.s.Grad(), mean)
 }
 
 // savedGrad returns a copy of ḡ that runs of the session leave alone.
 func (o *Objective[T]) savedGrad() []T {
 	if o.fits() { // else the last Gradient has made it
 		o.grad = o.vector(o.grad, len(o.s.Grad()))
-		copy(o.grad, o.s.Grad())
+		o.s.Copy(o.grad, o.s.Grad())
 	}
 	return o.grad
 }
@@ -259,7 +260,7 @@ func (o *Objective[T]) sumSamples(out []T, f func(i int)) {
 	o.sums = grow(o.sums, len(out))
 	clear(o.sums)
 	o.eachSample(f)
-	round(out, o.sums)
+	store(o.s, out, o.sums)
 }
 
 // sumChunks is sumSamples for eachGradient; f may use partial.
@@ -267,5 +268,5 @@ func (o *Objective[T]) sumChunks(out []T, f func(at, n int)) {
 	o.sums, o.partial = grow(o.sums, len(out)), o.vector(o.partial, len(out))
 	clear(o.sums)
 	o.eachGradient(f)
-	round(out, o.sums)
+	store(o.s, out, o.sums)
 }

@@ -70,6 +70,7 @@ func measureVariance[T engine.Float](p *Point[T]) error {
 	if m == nil || p.n < 2 {
 		return nil
 	}
+	p.o.s.Wait()
 	largest, zeros := 0.0, 0
 	for j := range m {
 		v := biasedVariance(m[j], g[j])
@@ -112,6 +113,7 @@ func (m *Monitor[T]) ParameterTensors() []record.Tensor {
 	if !m.c.Select.Has(paramVariance.Name) || !m.p.hasMoment || !m.p.momentOK || m.p.n < 2 {
 		return nil
 	}
+	m.o.s.Wait()
 	var tensors []record.Tensor
 	unbiased := float64(m.p.n) / float64(m.p.n-1)
 	for _, q := range m.o.s.Program().Params {

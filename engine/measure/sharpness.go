@@ -159,7 +159,7 @@ func (h *sharpness[T]) measure(indices []int32) error {
 	}
 	h.products, h.norms, h.ratios = append(h.products, gHg), append(h.norms, gg), append(h.ratios, gHg/gg)
 	if h.c.Step {
-		copy(h.g, g)
+		s.Copy(h.g, g)
 		h.o.Product(h.hg, h.g)
 		h.steps = append(h.steps, s.Dot(h.g, h.hg)/gg)
 	}

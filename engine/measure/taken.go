@@ -72,7 +72,8 @@ func (m *Monitor[T]) Take(r *Taken, out *record.Step) error {
 	}
 	start := time.Now()
 	m.o.take(r)
-	m.p.begin(r.Loss, r.Correct, r.Samples)
+	m.p.begin(r.Samples)
+	m.p.found(r.Loss, r.Correct)
 	m.p.noise, m.p.layers, m.p.lastDot = m.o.noiseOf(m.p.layers[:0], r.Samples, r.Dots, r.NormSqs)
 	m.p.hasNoise = true
 	if err := m.measure(m.noise, false, &out.Noise, out); err != nil {

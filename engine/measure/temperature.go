@@ -11,6 +11,7 @@ var temperature = Quantity{
 	Unit:    "parameter² per loss and sample",
 	Cost:    "none",
 	Needs:   Training,
+	queue:   rule{queueNoise[float32], queueNoise[float64]},
 	measure: rule{measureTemperature[float32], measureTemperature[float64]},
 }
 
@@ -28,6 +29,7 @@ var cabs = Quantity{
 	Unit:    "samples",
 	Cost:    "none beside grad_var_trace",
 	Needs:   SampleNorms | Training,
+	queue:   rule{queueNoise[float32], queueNoise[float64]},
 	measure: rule{measureCABS[float32], measureCABS[float64]},
 }
 

@@ -1,6 +1,9 @@
 package measure
 
-import "sgflow/engine"
+import (
+	"sgflow/engine"
+	"sgflow/engine/rng"
+)
 
 var trace = Quantity{
 	Name:    "trace",
@@ -12,6 +15,7 @@ var trace = Quantity{
 	Unit:    "loss per parameter²",
 	Cost:    "1 Hessian-vector product",
 	Needs:   Products | TraceProbes,
+	queue:   rule{queueTrace[float32], queueTrace[float64]},
 	measure: rule{measureTrace[float32], measureTrace[float64]},
 }
 
@@ -22,22 +26,43 @@ func measureTrace[T engine.Float](p *Point[T]) error {
 	return nil
 }
 
-// trace draws the point's probe and returns the mean of the window and its
-// standard error; ok is false for the error of a single probe.
+func queueTrace[T engine.Float](p *Point[T]) error {
+	p.queueTrace()
+	return nil
+}
+
+// queueTrace draws the point's probe z and queues zᵀHz and ‖Hz‖².
+func (p *Point[T]) queueTrace() {
+	if p.hasTrace || p.probed {
+		return
+	}
+	const drawn = "trace.probes" // how many probes were drawn
+	k := p.number(drawn)
+	p.setNumber(drawn, k+1)
+	s, z, hz := p.o.s, p.temporary(0), p.temporary(1)
+	s.Signs(z, rng.New(rng.Probes, p.c.Seed, uint64(k)))
+	p.o.Product(hz, z)
+	s.DotTo(&p.zHz, z, hz)
+	if p.c.Select.Has(frobenius.Name) {
+		s.DotTo(&p.hzSq, hz, hz)
+	}
+	p.probed, p.owed = true, true
+}
+
+// trace returns the mean of zᵀHz over the window of probes and its standard error; ok is
+// false for the error of a single probe.
 func (p *Point[T]) trace() (tr, stderr float64, ok bool) {
 	if p.hasTrace {
 		return p.tr, p.trErr, p.trErrOK
 	}
-	const drawn, values = "trace.probes", "trace.window" // how many probes were drawn; the last zᵀHz, oldest first
-	k := p.number(drawn)
-	p.setNumber(drawn, k+1)
-	q := quadratic(p.o, p.c.Seed, uint64(k), p.temporary(0), p.temporary(1))
-	p.tr, p.trErr, p.trErrOK = mean(p.window(values, q))
+	p.queueTrace()
+	p.collect()
+	p.tr, p.trErr, p.trErrOK = mean(p.window("trace.window", p.zHz)) // the last, oldest first
 	if p.c.Select.Has(frobenius.Name) {
 		c := &p.curvature
-		c.zz, c.zzErr, c.zzErrOK = mean(p.window("frobenius.window", p.o.s.NormSq(p.temporary(1))))
+		c.zz, c.zzErr, c.zzErrOK = mean(p.window("frobenius.window", p.hzSq))
 	}
-	p.hasTrace = true
+	p.hasTrace, p.probed = true, false
 	return p.tr, p.trErr, p.trErrOK
 }
 

@@ -153,6 +153,7 @@ func (p *Opened) Threads() int {
 // SetWeights sets the parameters: those of the weights file, or the initial
 // ones of the seed.
 func SetWeights[T engine.Float](p *Opened, s *engine.Session[T]) error {
+	s.Wait()
 	params := p.Program.Params
 	if p.Problem.Weights == "" {
 		tensors, err := p.Spec.Init(p.Problem.Seed, p.Input(), p.Set.Classes, p.loss())
@@ -210,8 +211,12 @@ func NewObjective[T engine.Float](p *Opened, s *engine.Session[T], split *data.S
 	return measure.NewObjective(s, filler(p, s, split))
 }
 
-// filler returns the function that writes samples of split to the inputs of s.
+// filler returns the function that writes samples of split to the inputs of s: a device
+// that holds the training set takes them from there.
 func filler[T engine.Float](p *Opened, s *engine.Session[T], split *data.Split) func(indices []int32) {
+	if split == p.Train && SetData(p, s) {
+		return s.Gather
+	}
 	size, classes := split.Size(), p.Set.Classes
 	var chosen []int32
 	fill := func(from, to int) {

@@ -55,7 +55,7 @@ func runCriticalBatchSize(ctx context.Context, l *Lab) (*Outcome, error) {
 			return nil, err
 		}
 		defer n.Close()
-		s := &rateSearch{n: n, initial: append([]float32(nil), n.Session.Params()...), target: target}
+		s := &rateSearch{n: n, initial: n.Weights(), target: target}
 		r, err := s.best(ctx, batch)
 		if err != nil {
 			return nil, err
@@ -131,7 +131,7 @@ func (s *rateSearch) best(ctx context.Context, batch int) (*criticalRun, error) 
 // steps returns how many steps the network takes from its initial weights to the
 // target, interpolated between evaluations 5 % apart; ∞ if more than most.
 func (s *rateSearch) steps(ctx context.Context, batch int, rate float64, most int) (float64, error) {
-	copy(s.n.Session.Params(), s.initial)
+	s.n.SetWeights(s.initial)
 	reached, before, at, next := math.Inf(1), math.Inf(1), 0, 1
 	samples := s.n.All[:targetSamples]
 	err := s.n.Take(ctx, Course{
@@ -169,7 +169,7 @@ const noisePoints = 25
 
 // follow takes the best run once more with the noise scale of many samples.
 func (s *rateSearch) follow(ctx context.Context, r *criticalRun) error {
-	copy(s.n.Session.Params(), s.initial)
+	s.n.SetWeights(s.initial)
 	samples := s.n.All[:min(4*targetSamples, len(s.n.All))]
 	steps := int(math.Ceil(r.steps))
 	var scales []float64

@@ -64,7 +64,7 @@ func takeRescaled(ctx context.Context, l *Lab, c Setup, steps int) (*rescaled, e
 	if err := n.Take(ctx, Course{Batch: 32, LR: 0.1, Steps: steps}); err != nil {
 		return nil, err
 	}
-	theta := append([]float64(nil), n.Session.Params()...)
+	theta := n.Weights()
 	logits, accuracy := n.logits()
 	r := &rescaled{accuracy: accuracy}
 	largest := 0.0
@@ -91,7 +91,7 @@ func takeRescaled(ctx context.Context, l *Lab, c Setup, steps int) (*rescaled, e
 // rescale sets the parameters to theta with the first layer, weights and biases,
 // times alpha and the second layer's weights over alpha: relu(αz)/α = relu(z).
 func (n *Network[T]) rescale(theta []T, alpha float64) {
-	copy(n.Session.Params(), theta)
+	n.SetWeights(theta)
 	factors := map[string]float64{"fc1.weight": alpha, "fc1.bias": alpha, "fc2.weight": 1 / alpha}
 	for _, p := range n.Session.Program().Params {
 		if f, ok := factors[p.Name]; ok {

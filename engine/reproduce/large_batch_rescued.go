@@ -75,14 +75,14 @@ func runLargeBatchRescued(ctx context.Context, l *Lab) (*Outcome, error) {
 
 // takeRescue trains one network from its initial weights in every way.
 func takeRescue(ctx context.Context, n *Network[float32], epochs int) (*rescueRun, error) {
-	initial := append([]float32(nil), n.Session.Params()...)
+	initial := n.Weights()
 	perEpoch := func(batch int) int { return (len(n.All) + batch - 1) / batch }
 	var failed error
 	train := func(batch int, rate float64, steps int) ended {
 		if failed != nil {
 			return ended{}
 		}
-		copy(n.Session.Params(), initial)
+		n.SetWeights(initial)
 		err := n.Take(ctx, Course{Batch: batch, LR: rate, Steps: steps})
 		if errors.Is(err, measure.ErrDiverged) {
 			return ended{100 / float64(n.Classes), math.Inf(1)}

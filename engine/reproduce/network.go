@@ -94,6 +94,15 @@ func Open[T engine.Float](l *Lab, c Setup) (*Network[T], error) {
 // chunks.
 const mostSamples = 2000
 
+// Weights returns a copy of the parameters.
+func (n *Network[T]) Weights() []T {
+	n.Session.Wait()
+	return append([]T(nil), n.Session.Params()...)
+}
+
+// SetWeights makes theta the parameters.
+func (n *Network[T]) SetWeights(theta []T) { n.Session.Copy(n.Session.Params(), theta) }
+
 // Close frees the network.
 func (n *Network[T]) Close() { n.Session.Close() }
 

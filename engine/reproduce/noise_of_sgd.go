@@ -52,7 +52,8 @@ func gradientVariance[T engine.Float](ctx context.Context, n *Network[T], cases 
 	n.Train.Gradient(n.All, true)
 	noise, _, _ := n.Train.Noise(nil)
 	unbiased, _ := noise.VarTrace() // N/(N − 1)·tr Σ
-	mean := append([]T(nil), n.Train.Grad()...)
+	mean := make([]T, len(n.Train.Grad()))
+	n.Session.Copy(mean, n.Train.Grad())
 	draw := uint64(0)
 	for _, c := range cases {
 		sum := 0.0
@@ -107,7 +108,7 @@ const plateauHeights = 300
 func newPlateau(ctx context.Context, n *Network[float32], decay, settled, length float64) (*plateau, error) {
 	p := &plateau{n: n, decay: decay, settled: settled, length: length}
 	err := p.steps(ctx, plateauCase{rate: 0.2, batch: len(n.All), momentum: 0.9}, 600, 0, func(int) {})
-	p.lowest = append([]float32(nil), n.Session.Params()...)
+	p.lowest = n.Weights()
 	p.least = p.loss()
 	return p, err
 }
@@ -142,7 +143,7 @@ func (p *plateau) steps(ctx context.Context, c plateauCase, steps int, seed uint
 // of the samples, so that their ratios are less noisy than they are. Gradients are no larger with momentum
 // than without at rate·(1 − m), so that a step is time rate either way.
 func (p *plateau) height(ctx context.Context, c plateauCase, seed uint64) (float64, error) {
-	copy(p.n.Session.Params(), p.lowest)
+	p.n.SetWeights(p.lowest)
 	settled, steps := int(p.settled/c.rate), int((p.settled+c.times*p.length)/c.rate)
 	every := max((steps-settled)/plateauHeights, 1)
 	var heights []float64

@@ -60,7 +60,7 @@ func followSVAG(ctx context.Context, l *Lab, c Setup, steps int) (*svagRun, erro
 	}
 	defer n.Close()
 	on := flow.NewNetwork(n.Train, len(n.All))
-	start := append([]float32(nil), n.Session.Params()...)
+	start := n.Weights()
 	r := &svagRun{}
 	every := steps / svagEach
 	for _, division := range svagLs {
@@ -78,7 +78,7 @@ func followSVAG(ctx context.Context, l *Lab, c Setup, steps int) (*svagRun, erro
 						}
 					}
 				}
-				copy(n.Session.Params(), p.Theta())
+				n.SetWeights(p.Theta())
 				_, right := n.Evaluate(n.Test, n.Tests)
 				mean, _ := n.Evaluate(n.Train, n.All)
 				if repeat == 0 {

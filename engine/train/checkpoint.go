@@ -62,8 +62,10 @@ func (t *trainer[T]) save() error {
 // params returns the parameters as tensors that share the session's memory.
 func (t *trainer[T]) params() []record.Tensor { return t.tensors(t.session.Params()) }
 
-// tensors returns a vector like the parameters as tensors that share its memory.
+// tensors returns a vector like the parameters as tensors that share its memory, for
+// the caller to read at once.
 func (t *trainer[T]) tensors(flat []T) []record.Tensor {
+	t.session.Wait()
 	var tensors []record.Tensor
 	for _, p := range t.session.Program().Params {
 		tensors = append(tensors, record.NewTensor(p.Name, p.Shape, flat[p.Offset:p.Offset+p.Size]))
@@ -86,6 +88,7 @@ func (t *trainer[T]) restore(c *record.Checkpoint) error {
 	if err := json.Unmarshal(c.State, &state); err != nil {
 		return request.Wrap(fmt.Errorf("train: the checkpoint of step %d: %w", c.Step, err))
 	}
+	t.session.Wait()
 	read := func(name string, dst []T) error {
 		tensor, ok := c.Tensor(name)
 		if !ok || tensor.Len() != len(dst) {

@@ -71,6 +71,7 @@ func (t *trainer[T]) keepPoint() error {
 }
 
 func (t *trainer[T]) addPoint() error {
+	t.session.Wait()
 	err := t.path.Add(t.at, t.progress.Time, t.session.Params())
 	if errors.Is(err, trajectory.ErrNotFinite) {
 		return t.diverged(err)

@@ -12,6 +12,7 @@ const (
 	opSub
 	opScale
 	opAxpy
+	opCombine
 	opDot
 	opDistance
 	opNorm
@@ -25,7 +26,7 @@ type flatTask[T Float] struct {
 	kernels   *Kernels[T]
 	op        flatOp
 	act       Activation
-	a         T
+	a, b      T
 	dst, x, y []T
 	z         []T // of opAdam
 	chunk     int
@@ -39,6 +40,9 @@ const (
 	flatChunk = 1 << 15
 	mathChunk = 1 << 11 // for functions of many operations an element
 	sumChunk  = 1 << 13
+	// combineChunk is what goes through both loops of Combine while it is in the
+	// first-level cache.
+	combineChunk = 1 << 10
 )
 
 // runFlat runs the task that k.flat was set to over n elements.
@@ -76,6 +80,13 @@ func (t *flatTask[T]) Do(i, _ int) {
 		v.scale(dst, t.a, x)
 	case opAxpy:
 		v.axpy(dst, t.a, x)
+	case opCombine:
+		for len(dst) > 0 {
+			n := min(len(dst), combineChunk)
+			v.scale(dst[:n], t.a, x[:n])
+			v.axpy(dst[:n], t.b, y[:n])
+			dst, x, y = dst[n:], x[n:], y[n:]
+		}
 	case opDot:
 		t.kernels.sums[i] = v.dot(x, y)
 	case opDistance:
@@ -149,6 +160,13 @@ func (k *Kernels[T]) Scale(dst []T, a T, x []T) {
 func (k *Kernels[T]) Axpy(y []T, a T, x []T) {
 	k.flat = flatTask[T]{op: opAxpy, a: a, dst: y, x: x[:len(y)]}
 	k.runFlat(len(y), flatChunk)
+}
+
+// Combine stores dst = a·x + b·y: Scale and then Axpy, in one pass over memory. dst may be
+// x, not y.
+func (k *Kernels[T]) Combine(dst []T, a T, x []T, b T, y []T) {
+	k.flat = flatTask[T]{op: opCombine, a: a, b: b, dst: dst, x: x[:len(dst)], y: y[:len(dst)]}
+	k.runFlat(len(dst), flatChunk)
 }
 
 // Dot is Σ x·y over len(x) elements, with products and sums in float64.

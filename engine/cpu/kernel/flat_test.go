@@ -24,6 +24,7 @@ func testFlat[T Float](t *testing.T, k *Kernels[T]) {
 			"sub":          {func(d []T) { k.Sub(d, x, y) }, func(i int) float64 { return float64(x[i]) - float64(y[i]) }},
 			"scale":        {func(d []T) { k.Scale(d, 0.3, x) }, func(i int) float64 { return float64(T(0.3)) * float64(x[i]) }},
 			"axpy":         {func(d []T) { copy(d, z); k.Axpy(d, -0.7, x) }, func(i int) float64 { return float64(z[i]) + float64(T(-0.7))*float64(x[i]) }},
+			"combine":      {func(d []T) { k.Combine(d, 0.3, z, -0.7, x) }, func(i int) float64 { return float64(T(0.3)*z[i]) + float64(T(-0.7))*float64(x[i]) }},
 			"mul in place": {func(d []T) { copy(d, x); k.Mul(d, d, y) }, func(i int) float64 { return float64(x[i]) * float64(y[i]) }},
 			"sub in place": {func(d []T) { copy(d, y); k.Sub(d, x, d) }, func(i int) float64 { return float64(x[i]) - float64(y[i]) }},
 		} {

@@ -47,3 +47,12 @@ func (d Device) Usable() error {
 	}
 	return nil
 }
+
+// Counts is how often the host has asked a stream for something that takes it and the
+// device some time, beside what was captured.
+type Counts struct {
+	Waits    int // for all that was queued
+	Launches int // of kernels
+	Copies   int // and fills
+	Graphs   int
+}

@@ -55,6 +55,7 @@ func (g *Graph) Nodes() int { return g.nodes }
 
 // LaunchGraph queues the graph. what names it in errors.
 func (s *Stream) LaunchGraph(what string, g *Graph) error {
+	s.counts.Graphs++
 	err := s.context.code("cuGraphLaunch", what, func() int { return int(C.extra_launch_graph(g.executable, s.handle())) })
 	if err == nil && s.context.sync {
 		err = s.Synchronize(what)

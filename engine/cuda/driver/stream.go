@@ -20,7 +20,11 @@ type Stream struct {
 	context *Context
 	s       cu.Stream
 	capture bool
+	counts  Counts
 }
+
+// Counts returns the counts since the stream was made.
+func (s *Stream) Counts() Counts { return s.counts }
 
 // Dim is a number of blocks or threads along x, y and z; 0 stands for 1.
 type Dim struct{ X, Y, Z int }
@@ -65,6 +69,7 @@ func (s *Stream) Close() error {
 // Synchronize waits for what is queued. The error may be that of an earlier
 // launch; what says what was waited for.
 func (s *Stream) Synchronize(what string) error {
+	s.counts.Waits++
 	return s.context.do("cuStreamSynchronize", what, s.s.Synchronize)
 }
 
@@ -75,6 +80,9 @@ func (s *Stream) Launch(what string, k Kernel, g Grid, args ...Arg) error {
 	gx, gy, gz := g.Blocks.sizes()
 	bx, by, bz := g.Threads.sizes()
 	what += ", kernel " + k.name
+	if !s.capture {
+		s.counts.Launches++
+	}
 	if k.parameters >= 0 && k.parameters != len(args) {
 		return &Error{Call: "cuLaunchKernel", What: what, Code: C.CUDA_ERROR_INVALID_VALUE,
 			Note: fmt.Sprintf("%d arguments where the kernel takes %d", len(args), k.parameters)}
@@ -105,6 +113,9 @@ func (s *Stream) Launch(what string, k Kernel, g Grid, args ...Arg) error {
 // Copy queues a copy of bytes between any two addresses. Memory of the host must
 // be pinned or managed.
 func (s *Stream) Copy(what string, dst, src Pointer, bytes int64) error {
+	if !s.capture {
+		s.counts.Copies++
+	}
 	return s.context.do("cuMemcpyAsync", what, func() error {
 		return cu.MemcpyAsync(cu.DevicePtr(dst), cu.DevicePtr(src), bytes, s.s)
 	})
@@ -112,6 +123,9 @@ func (s *Stream) Copy(what string, dst, src Pointer, bytes int64) error {
 
 // Fill queues the setting of n 32-bit words.
 func (s *Stream) Fill(what string, dst Pointer, word uint32, n int64) error {
+	if !s.capture {
+		s.counts.Copies++
+	}
 	return s.context.do("cuMemsetD32Async", what, func() error {
 		return cu.MemsetD32Async(cu.DevicePtr(dst), uint(word), n, s.s)
 	})

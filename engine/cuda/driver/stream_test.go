@@ -4,6 +4,7 @@ package driver
 
 import (
 	"errors"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -247,4 +248,33 @@ func TestTheInstructionIsNamedWhereEveryLaunchWaits(t *testing.T) {
 	if again := b.s.Synchronize("later"); !errors.Is(again, err) {
 		t.Errorf("the context goes on: %v", again)
 	}
+}
+
+// Managed memory is closed to the host from a launch to the wait for it, where the
+// emulator guards it.
+func TestManagedMemoryIsGuarded(t *testing.T) {
+	c := open(t)
+	module := must[*Module](t)(c.Load("testdata", testImage(t)))
+	axpy := must[Kernel](t)(module.Kernel("axpy"))
+	t.Setenv("SGFLOW_EMULATOR_GUARD", "1")
+	x := must[*Memory](t)(c.AllocManaged("x", 4))
+	s := must[*Stream](t)(c.NewStream())
+	value := Slice[float32](x)
+	value[0] = 1
+	read := func() (faulted bool) {
+		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+		defer func() { faulted = recover() != nil }()
+		value[0]++
+		return false
+	}
+	check(t, s.Launch("x += 2x", axpy, Grid{Blocks: Dim{X: 1}, Threads: Dim{X: 1}}, Float32(2), Ptr(x.Pointer), Ptr(x.Pointer), Int(1)))
+	if !read() {
+		t.Error("the host can write to what a launch is about")
+	}
+	check(t, s.Synchronize("x"))
+	if read() || value[0] != 4 {
+		t.Error("the host cannot write to what was waited for")
+	}
+	check(t, x.Free())
+	check(t, s.Close())
 }

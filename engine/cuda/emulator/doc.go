@@ -34,7 +34,10 @@
 // Work runs when the host waits for it, and no sooner; of several streams only the one
 // that is waited for runs, with what it waits for. A host that forgets to wait sees
 // old values every time. With SGFLOW_EMULATOR_EAGER set, work runs at once, as early as
-// a device may: a host that reads too late what later work overwrites sees that.
+// a device may: a host that reads too late what later work overwrites sees that. With
+// SGFLOW_EMULATOR_GUARD set, managed memory is closed to the host while work waits, as it
+// is on devices that lack concurrent access to it: a host that forgets to wait ends with
+// a segmentation fault where it does. That holds for all sessions of a process together.
 //
 // # CUDA C++ that it knows
 //

@@ -2,21 +2,82 @@
 // the optimizer's step.
 #include "step.cuh"
 
-enum Sums { DOT, DISTANCE, EXCHANGE };
+// vector_sums computes out[k] = Σ xᵢyᵢ for each pair x, y of vectors of size elements, or
+// Σ (xᵢ − yᵢ)² where distance is set, in float64. Grid: (blocks, pairs), at most
+// vector_pairs; partial has an element for each block. The order of a sum depends on size
+// alone: the parts of a pair are added by the last block, as one pair alone would have it.
+KERNEL vector_sums(int distance, const float *x0, const float *y0, const float *x1, const float *y1, const float *x2, const float *y2,
+                   const float *x3, const float *y3, int size, double *partial, double *out, u32 *arrived) {
+  __shared__ double scratch[32];
+  const int pair = blockIdx.y;
+  const float *x = pair == 0 ? x0 : pair == 1 ? x1 : pair == 2 ? x2 : x3;
+  const float *y = pair == 0 ? y0 : pair == 1 ? y1 : pair == 2 ? y2 : y3;
+  double sum = 0;
+  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
+    const double a = x[i], b = y[i];
+    sum += distance ? (a - b) * (a - b) : a * b;
+  }
+  sum = block_sum(sum, scratch);
+  if (threadIdx.x == 0) partial[pair * gridDim.x + blockIdx.x] = sum;
+  if (!last_block(arrived, gridDim.x * gridDim.y)) return;
+  for (int p = 0; p < (int)gridDim.y; p++) {
+    sum = 0;
+    for (int k = threadIdx.x; k < (int)gridDim.x; k += blockDim.x) sum += fresh(partial + p * gridDim.x + k);
+    sum = block_sum(sum, scratch);
+    if (threadIdx.x == 0) out[p] = sum;
+  }
+}
 
-// vector_sums computes out[0] = Σ aᵢbᵢ, or Σ (aᵢ − bᵢ)² for DISTANCE. EXCHANGE also
-// computes out[1] = Σ bᵢ² and stores a = b. All is in float64; the blocks' parts,
-// partial (2·gridDim.x), are added in order by the last of them.
-KERNEL vector_sums(int kind, float *a, const float *b, int size, double *partial, double *out, u32 *arrived) {
+// combine computes out = x + b·y, with b = −*dot/yy, and *dot copied to number, where dot is
+// not null. It stores Σ outᵢ² in norm_sq, in the order of vector_sums; partial has an element
+// for each block. out may be x.
+KERNEL combine(float *out, const float *x, const float *y, float b, const double *dot, double yy, int size, double *partial,
+               double *norm_sq, double *number, u32 *arrived) {
+  __shared__ double scratch[32];
+  if (dot) b = (float)(-*dot / yy);
+  double sum = 0;
+  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
+    const float v = x[i] + b * y[i];
+    out[i] = v;
+    sum += (double)v * v;
+  }
+  sum = block_sum(sum, scratch);
+  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+  if (!last_block(arrived, gridDim.x)) return;
+  sum = 0;
+  for (int k = threadIdx.x; k < (int)gridDim.x; k += blockDim.x) sum += fresh(partial + k);
+  sum = block_sum(sum, scratch);
+  if (threadIdx.x) return;
+  *norm_sq = sum;
+  if (dot) *number = *dot;
+}
+
+// normalize computes x /= ‖x‖ with ‖x‖² = *norm_sq, which it copies to number; x = 0 where
+// that is below least.
+KERNEL normalize(float *x, double least, const double *norm_sq, int size, double *number) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  const float factor = *norm_sq < least ? 0.f : (float)(1 / sqrt(*norm_sq));
+  if (i == 0) *number = *norm_sq;
+  if (i < size) x[i] *= factor;
+}
+
+// residual computes, each product by a rounded by itself,
+//
+//   w = a·x + b·y, r = a·hx + b·hy − lambda·w, out[0] = Σ rᵢ², out[1] = Σ uᵢwᵢ
+//
+// with sums in the order of vector_sums; partial has two elements for each block. w may be x
+// and r hx, while u is not w.
+KERNEL residual(float *w, float *r, const float *x, const float *hx, const float *y, const float *hy, const float *u, float a, float b,
+                float lambda, int size, double *partial, double *out, u32 *arrived) {
   __shared__ double scratch[32];
   double sum = 0, second = 0;
   for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
-    const double x = a[i], y = b[i];
-    sum += kind == DISTANCE ? (x - y) * (x - y) : x * y;
-    if (kind == EXCHANGE) {
-      second += y * y;
-      a[i] = b[i];
-    }
+    const float old = u[i], v = product(a, x[i]) + b * y[i];
+    const float rest = product(a, hx[i]) + b * hy[i] - lambda * v;
+    w[i] = v;
+    r[i] = rest;
+    sum += (double)rest * rest;
+    second += (double)old * v;
   }
   sum = block_sum(sum, scratch);
   second = block_sum(second, scratch);

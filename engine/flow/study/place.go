@@ -50,7 +50,7 @@ func newPlace[T engine.Float](p *problem.Opened, c *Config) (*place[T], error) {
 		classes: p.Set.Classes, softmax: c.Loss == problem.CrossEntropy,
 		leading: measure.NewLeading[T](o, lambdaTolerance, lambdaProducts), start: make([]T, len(s.Params())),
 	}
-	copy(w.start, s.Params())
+	s.Copy(w.start, s.Params())
 	return w, nil
 }
 

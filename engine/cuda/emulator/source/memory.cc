@@ -113,6 +113,16 @@ void release_all() {
 	allocations.clear();
 }
 
+void guard(bool closed) {
+	static bool is_closed = false;
+	std::lock_guard<std::mutex> lock(mutex);
+	if (closed == is_closed || (closed && !getenv("SGFLOW_EMULATOR_GUARD"))) return;
+	is_closed = closed;
+	for (const auto &[start, a] : allocations) {
+		if (a.kind == Kind::managed) mprotect(reinterpret_cast<void *>(start), (a.pages - 1) * page, closed ? PROT_NONE : PROT_READ | PROT_WRITE);
+	}
+}
+
 bool contains(uintptr_t address, size_t bytes) {
 	std::lock_guard<std::mutex> lock(mutex);
 	auto i = find(address);

@@ -48,6 +48,10 @@ uintptr_t allocate(size_t bytes, Kind kind);
 // release returns false where the address is not one that allocate returned.
 bool release(uintptr_t address, bool pinned);
 
+// guard closes managed memory to the host, where SGFLOW_EMULATOR_GUARD is set, or opens
+// it. Work opens it before it runs.
+void guard(bool closed);
+
 // release_all gives everything back.
 void release_all();
 

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "memory.h"
 #include "state.h"
 
 namespace emulator {
@@ -30,7 +31,9 @@ CUresult enqueue(CUstream s, Command c) {
 	if (code) return code;
 	s->queue.push_back(std::move(c));
 	if (getenv("SGFLOW_EMULATOR_EAGER")) return drain(s);
-	return s->queue.size() > longest ? step(s) : CUDA_SUCCESS;
+	code = s->queue.size() > longest ? step(s) : CUDA_SUCCESS;
+	guard(true);
+	return code;
 }
 
 CUresult step(CUstream s) {
@@ -38,6 +41,7 @@ CUresult step(CUstream s) {
 	if (s->queue.empty()) return CUDA_SUCCESS;
 	Command c = std::move(s->queue.front());
 	s->queue.pop_front();
+	guard(false);
 	return c();
 }
 
@@ -67,6 +71,7 @@ CUresult reach(CUevent e) {
 	uint64_t wanted = e->recorded;
 	CUresult code = global().broken;
 	while (!code && e->reached < wanted && e->stream && !e->stream->queue.empty()) code = step(e->stream);
+	if (e->stream && !e->stream->queue.empty()) guard(true);
 	return code;
 }
 

@@ -33,6 +33,7 @@ CUresult copy(uintptr_t to, uintptr_t from, size_t bytes, bool pageable) {
 		return complain(CUDA_ERROR_INVALID_VALUE, "a copy of " + std::to_string(bytes) + " bytes " + (wrong == to ? "to " : "from ") +
 			where(wrong) + (on_device(wrong) ? "" : ", and asynchronous: such memory must be pinned or managed"));
 	}
+	guard(false);
 	// Bytes that were not written stay so; writing them down would hide a mistake.
 	if (on_device(to) && on_device(from)) memmove(shadow(to), shadow(from), bytes);
 	else if (on_device(to)) memset(shadow(to), written, bytes);

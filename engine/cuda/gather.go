@@ -1,0 +1,66 @@
+//go:build gpu && cgo && linux && amd64
+
+package cuda
+
+import "sgflow/engine/cuda/driver"
+
+// gathered is what Gather needs: room for the indices of some batches that were not
+// waited for.
+type gathered struct {
+	device driver.Pointer // mostGathered·capacity
+	host   []int32        // pinned, as many
+	used   int            // batches since the last Wait
+}
+
+// mostGathered is how many batches may be gathered without a Wait between them.
+const mostGathered = 8
+
+// Gather makes the samples indices of the data set of SetData the first of the inputs: what
+// filling them does, but queued.
+func (m *Machine) Gather(indices []int32) {
+	s, g, n := &m.steps, &m.gathered, len(indices)
+	m.checkBatch(n)
+	if m.err != nil {
+		return
+	}
+	if s.samples == 0 {
+		panic(noData)
+	}
+	if g.host == nil {
+		if m.check(g.bind(m)); m.err != nil {
+			return
+		}
+	}
+	if g.used == mostGathered {
+		m.Wait()
+	}
+	at := g.used * m.capacity
+	g.used++
+	copy(g.host[at:], indices)
+	device := g.device + driver.Pointer(at*4)
+	m.copy("indices of a batch", device, hostAddress(g.host[at:]), n*4)
+	m.queueGather(m.batchArgs(n, device, 0), n)
+}
+
+func (g *gathered) bind(m *Machine) (err error) {
+	if g.device, err = m.memory.device("indices of batches", mostGathered*m.capacity*4); err != nil {
+		return err
+	}
+	g.host, err = pinned[int32](m, "indices of batches", mostGathered*m.capacity)
+	return err
+}
+
+// queueGather queues the gathering of a batch.
+func (m *Machine) queueGather(batch []driver.Arg, n int) {
+	m.launch("gathering a batch", m.kernels.gather, driver.Grid{Blocks: driver.Dim{X: n}, Threads: driver.Dim{X: 256}}, batch...)
+}
+
+// batchArgs are the arguments that name a batch of n samples of the data set, whose indices
+// begin at place *step·n, or 0 where step is null; see kernels/batch.cuh.
+func (m *Machine) batchArgs(n int, indices, step driver.Pointer) []driver.Arg {
+	s, p := &m.steps, m.program
+	return []driver.Arg{
+		driver.Ptr(m.buffers.at[p.Inputs[0]]), driver.Ptr(m.buffers.at[p.Inputs[1]]), driver.Ptr(s.pixels), driver.Ptr(s.labels), driver.Ptr(s.values),
+		driver.Ptr(indices), driver.Ptr(step), driver.Int(n), driver.Int(s.size), driver.Int(s.plane), driver.Int(s.classes),
+	}
+}

@@ -1,0 +1,128 @@
+//go:build gpu && cgo && linux && amd64
+
+package cuda_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"sgflow/engine/cuda/driver"
+	"sgflow/engine/flow/study"
+	"sgflow/engine/landscape"
+	"sgflow/engine/measure"
+	"sgflow/engine/optim"
+	"sgflow/engine/record"
+	"sgflow/engine/train"
+)
+
+// TestWaitsOfAStep holds how often a step that measures all waits for the device, and what
+// it asks it for: where the top eigenvector lasts, all steps being of one batch, and where
+// each batch has its own. The numbers are to be changed only downwards.
+func TestWaitsOfAStep(t *testing.T) {
+	const batch, steps = 6, 8
+	w := networks[1]
+	for name, c := range map[string]struct {
+		what string
+		one  bool
+		most driver.Counts
+	}{
+		"all, one batch":    {"all", true, driver.Counts{Waits: 3, Launches: 10, Copies: 1, Graphs: 4}},
+		"all, many batches": {"all", false, driver.Counts{Waits: 3, Launches: 12, Copies: 1, Graphs: 4}},
+		"noise":             {"noise", false, driver.Counts{Waits: 1, Launches: 3, Copies: 1, Graphs: 1}},
+	} {
+		s := session[float32](t, w, w.program(t), batch, gpu(t))
+		if !s.SetData(bytesOf(w, 2*steps*batch)) {
+			t.Fatal("the data does not fit")
+		}
+		m := measure.NewMonitor(measure.NewObjective(s, s.Gather), measure.Config{Select: selected(t, c.what), Plain: true})
+		var before driver.Counts
+		for k := range 2 * steps {
+			if k == steps {
+				before = s.Counts()
+			}
+			indices := make([]int32, batch)
+			for i := range indices {
+				indices[i] = int32(i)
+				if !c.one {
+					indices[i] += int32(k * batch)
+				}
+			}
+			out := record.Step{LR: 1e-3}
+			if err := m.Step(k, indices, &out); err != nil {
+				t.Fatal(err)
+			}
+			s.Update(nil, optim.Update{LR: out.LR})
+			if err := m.Updated(&out); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := s.Counts()
+		got = driver.Counts{
+			Waits: got.Waits - before.Waits, Launches: got.Launches - before.Launches,
+			Copies: got.Copies - before.Copies, Graphs: got.Graphs - before.Graphs,
+		}
+		if want := c.most; got != (driver.Counts{Waits: steps * want.Waits, Launches: steps * want.Launches, Copies: steps * want.Copies, Graphs: steps * want.Graphs}) {
+			t.Errorf("%s: %d steps ask for %+v, one for %+v before", name, steps, got, want)
+		}
+	}
+}
+
+func selected(t *testing.T, text string) measure.Selection {
+	t.Helper()
+	s, err := measure.ParseSelection(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// The host touches no vector while work that may be about it is queued: on an emulator
+// that closes managed memory until it is waited for, what does ends the process.
+func TestTheHostWaitsForVectors(t *testing.T) {
+	t.Setenv("SGFLOW_EMULATOR_GUARD", "1")
+	for _, change := range []func(*train.Config){
+		func(c *train.Config) { c.Measure, c.Trajectory = "everything", "1" },
+		func(c *train.Config) { c.Measure, c.MeasureEvery, c.FlatnessSamples = "everything", 2, 30 },
+		func(c *train.Config) { c.Measure, c.Model, c.Steps = "everything", "cnn:conv2k3,relu,maxpool2,fc4", 1 },
+		func(c *train.Config) { c.Measure, c.Optimizer, c.EMA, c.SWA = "all", optim.ASAM, 0.9, "2" },
+		func(c *train.Config) { c.Measure, c.Optimizer, c.Noise = "all", optim.SAM, "diagonal:4" },
+		func(c *train.Config) { c.Measure, c.Optimizer, c.Noise, c.Momentum = "none", optim.AdamW, "sigma:4", 0 },
+		func(c *train.Config) {
+			c.Measure, c.Optimizer, c.SGLDTemperature, c.Momentum = "economy", optim.SGLD, 1e-4, 0
+		},
+		func(c *train.Config) { c.Measure, c.Until, c.UntilEvery = "business", "train-loss:0.01", 2 },
+	} {
+		c := config(t, "cuda")
+		c.Steps, c.CheckpointEvery = 3, 1e-9
+		change(&c)
+		mustTrain(t, c)
+	}
+	probe := train.DefaultProbe()
+	probe.Problem = config(t, "cuda").Problem
+	probe.Measure, probe.Probes = "everything", 3
+	if _, err := train.Probe(context.Background(), probe, func(string, int) {}); err != nil {
+		t.Error(err)
+	}
+	flows := study.Default()
+	flows.Problem = probe.Problem
+	flows.Limit = 20
+	flows.Paths, flows.LR, flows.Batch, flows.Steps, flows.MeasureEvery, flows.Seeds = "sgd;descent;gradient-flow;sde-full:order=2;sde-diagonal;sde-isotropic;svag:l=2;langevin:temperature=1e-4", 0.05, 4, 4, 2, 2
+	if _, err := study.Run(context.Background(), flows, nobody{}); err != nil {
+		t.Error(err)
+	}
+	for _, directions := range []string{landscape.PCA, landscape.Random, landscape.Eigen} {
+		c := landscape.Default()
+		c.Problem, c.Directions, c.Grid, c.Steps, c.Points, c.Frames = flows.Problem, directions, 3, 6, 3, 0
+		if _, err := landscape.Run(context.Background(), c, nil, filepath.Join(t.TempDir(), "slice"), func(string, int, int) {}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// nobody is a study.Watcher.
+type nobody struct{}
+
+func (nobody) Warn(string)             {}
+func (nobody) Log(any) error           { return nil }
+func (nobody) Progress(study.Progress) {}
