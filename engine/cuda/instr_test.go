@@ -30,6 +30,40 @@ func TestMatMulInEveryOrientationAndExtent(t *testing.T) {
 	}
 }
 
+// TestEveryTileWithAndWithoutSplits takes results, numbers of multiprocessors and lengths
+// that make tiling choose each tile, whole and split.
+func TestEveryTileWithAndWithoutSplits(t *testing.T) {
+	type choice struct {
+		rows, cols int
+		split      bool
+	}
+	left := map[choice]bool{}
+	for _, tile := range tiles {
+		left[choice{tile.rows, tile.cols, false}], left[choice{tile.rows, tile.cols, true}] = true, true
+	}
+	for _, c := range []struct{ rows, cols, k, multiprocessors int }{
+		{33, 30, 9, 1}, {33, 30, 140, 8}, {61, 63, 10, 1}, {62, 125, 260, 8}, {126, 62, 11, 1}, {127, 63, 260, 2},
+		{125, 126, 8, 1}, {127, 255, 300, 3}, {250, 131, 200, 5}, {128, 128, 200, 2}, {128, 64, 300, 2}, {64, 64, 260, 2},
+	} {
+		m := Machine{multiprocessors: c.multiprocessors}
+		tile, splits := m.tiling(c.rows, c.cols, c.k)
+		delete(left, choice{tile.rows, tile.cols, splits > 1})
+		rows, cols, k := whole(c.rows), whole(c.cols), whole(c.k)
+		for mode := range 8 {
+			b := newBuilder()
+			in := &program.MatMul{M: rows, N: cols, K: k, TransA: mode&1 != 0, TransB: mode&2 != 0, Accumulate: mode&4 != 0, Epilogue: program.NoEpilogue}
+			in.A, in.B = b.input(extent(rows, k)), b.input(extent(k, cols))
+			size := extent(rows, cols)
+			in.Out, in.Bias, in.Func = b.temp(size), b.input(cols), program.ReLU
+			p := b.result(in.Out, &program.Copy{Out: in.Out, X: b.input(size), Size: size}, in)
+			checkForwardOf(t, p, 1, Options{Capacity: 1, Multiprocessors: c.multiprocessors}, tolerance, nil)
+		}
+	}
+	if len(left) > 0 {
+		t.Errorf("not reached: %v", left)
+	}
+}
+
 // Two products into one result are one launch, where what lies between them allows it.
 func TestPairsOfMatMuls(t *testing.T) {
 	for _, e := range [][3]program.Extent{

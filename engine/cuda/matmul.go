@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"math"
 	"strconv"
 
 	"sgflow/engine/cuda/driver"
@@ -18,14 +19,57 @@ type product struct {
 	epilogue       epilogue
 }
 
-// The tiles of the product kernels: rows and columns of a block's part, and
-// threads.
+// The small tile's rows or columns and threads, and the large one's, whose threads are
+// fewer on tensor cores.
 const (
 	smallTile, smallThreads = 32, 128
-	largeTile, largeThreads = 64, 256
-	tensorThreads           = 128 // for as large a tile
-	kStep                   = 32  // of the small tile along k
+	largeTile               = 64
+	tensorThreads           = 128
+	leastTerms              = 64 // of a part of a sum
 )
+
+// tile is the part of a result that a block makes.
+type tile struct {
+	rows, cols, threads int
+	cost                float64 // of a term, where the device's peak is 1
+	kernels             func(*kernelSet) *[4]driver.Kernel
+}
+
+// The costs are guesses by the loads from shared memory for each addition.
+var tiles = []tile{
+	{smallTile, smallTile, smallThreads, 3, func(k *kernelSet) *[4]driver.Kernel { return &k.small }},
+	{largeTile, largeTile, 256, 2, func(k *kernelSet) *[4]driver.Kernel { return &k.large }},
+	{128, 64, 256, 1.5, func(k *kernelSet) *[4]driver.Kernel { return &k.tall }},
+	{128, 128, 256, 1.25, func(k *kernelSet) *[4]driver.Kernel { return &k.huge }},
+}
+
+// tiling returns the tile for a product rows×cols with sums of so many terms, and among
+// how many blocks each sum is split: one, or, where tiles are fewer than the
+// multiprocessors, as many as make two blocks for each of those. It is what leaves the
+// least for the busiest multiprocessor: 128 additions a cycle of its blocks' terms, and
+// 16 elements a cycle of results, of which a split tile is stored once and loaded by
+// one block once for each part.
+func (m *Machine) tiling(rows, cols, terms int) (best tile, splits int) {
+	least := math.Inf(1)
+	for _, t := range tiles {
+		n := blocks(rows, t.rows) * blocks(cols, t.cols)
+		try := func(parts int) {
+			moved := 1
+			if parts > 1 {
+				moved = 2 + parts
+			}
+			busiest, area := float64(blocks(n*parts, m.multiprocessors)), float64(t.rows*t.cols)
+			if c := area * (busiest*t.cost*float64(blocks(terms, parts))/128 + float64(moved)/16); c < least {
+				best, splits, least = t, parts, c
+			}
+		}
+		try(1)
+		if n < m.multiprocessors {
+			try(max(1, min(2*m.multiprocessors/n, terms/leastTerms)))
+		}
+	}
+	return best, splits
+}
 
 // terms are the factors of a product, with a sum of k terms; the zero value stands for none.
 type terms struct {
@@ -56,18 +100,17 @@ func (r *product) run(out driver.Pointer, f, second terms, rows, cols int) {
 	if r.transB {
 		orientation++
 	}
-	kernel, tile, threads, splits := m.kernels.small[orientation], smallTile, smallThreads, m.splits(rows, cols, f.k+second.k)
-	if m.large(rows, cols) {
-		kernel, tile, threads, splits = m.kernels.large[orientation], largeTile, largeThreads, 1
-		if m.tf32 {
-			kernel, threads = m.kernels.tensor[orientation], tensorThreads
-		}
+	t, splits := m.tiling(rows, cols, f.k+second.k)
+	kernel := t.kernels(&m.kernels)[orientation]
+	if m.tf32 && m.large(rows, cols) {
+		t, splits = tile{rows: largeTile, cols: largeTile, threads: tensorThreads}, 1
+		kernel = m.kernels.tensor[orientation]
 	}
 	vectorA, vectorB := r.vectors(f, rows, cols)
 	vectorA2, vectorB2 := r.vectors(second, rows, cols)
 	e := &r.epilogue
 	m.launch(r.what, kernel, driver.Grid{
-		Blocks: driver.Dim{X: blocks(cols, tile), Y: blocks(rows, tile), Z: splits}, Threads: driver.Dim{X: threads},
+		Blocks: driver.Dim{X: blocks(cols, t.cols), Y: blocks(rows, t.rows), Z: splits}, Threads: driver.Dim{X: t.threads},
 	}, driver.Ptr(out), driver.Ptr(f.a), driver.Ptr(f.b), driver.Ptr(second.a), driver.Ptr(second.b),
 		driver.Int(rows), driver.Int(cols), driver.Int(f.k), driver.Int(second.k), flag(r.accumulate),
 		flag(vectorA), flag(vectorB), flag(vectorA2), flag(vectorB2),
@@ -75,23 +118,14 @@ func (r *product) run(out driver.Pointer, f, second terms, rows, cols int) {
 		driver.Ptr(m.partial), driver.Ptr(m.arrived))
 }
 
-// splits is how many parts the sum over k has where tiles are small: these keep the
-// processors busy that tiles do not.
-func (m *Machine) splits(rows, cols, k int) int {
-	if n := blocks(rows, smallTile) * blocks(cols, smallTile); n < m.multiprocessors {
-		return min(blocks(2*m.multiprocessors, n), blocks(k, 2*kStep))
-	}
-	return 1
-}
-
 // large reports whether large tiles of a result are enough to keep the device busy.
 func (m *Machine) large(rows, cols int) bool {
 	return blocks(rows, largeTile)*blocks(cols, largeTile) >= 2*m.multiprocessors
 }
 
-// partialBytes is the size of the workspace for split sums: twice as many tiles
-// as multiprocessors, and one part of each more by rounding.
-func partialBytes(multiprocessors int) int { return 3 * multiprocessors * smallTile * smallTile * real }
+// partialBytes is the size of the workspace for split sums: two of the largest tiles for
+// each multiprocessor.
+func partialBytes(multiprocessors int) int { return 2 * multiprocessors * 128 * 128 * real }
 
 // vector reports whether rows of ld elements from p on all start at multiples of
 // 16 bytes.
@@ -187,10 +221,14 @@ func (r *matMul) run(n int) {
 // runGathering is run for a layer of few tiles whose samples are still in the data set.
 func (r *matMul) runGathering(n int, batch []driver.Arg) bool {
 	m, cols, k := r.m, r.cols.N, r.k.N
-	if r.second != nil || r.a.p != m.buffers.at[m.program.Inputs[0]] || r.transA || !r.transB || r.rows != each(1) || r.cols.Batch || r.k.Batch || m.large(n, cols) {
+	if r.second != nil || r.a.p != m.buffers.at[m.program.Inputs[0]] || r.transA || !r.transB || r.rows != each(1) || r.cols.Batch || r.k.Batch {
 		return false
 	}
-	e, splits := &r.epilogue, m.splits(n, cols, k)
+	t, splits := m.tiling(n, cols, k)
+	if t.rows != smallTile {
+		return false
+	}
+	e := &r.epilogue
 	m.launch(r.what, m.kernels.gatherMatMul, driver.Grid{
 		Blocks: driver.Dim{X: blocks(n, smallTile)*blocks(cols, smallTile)*splits + n}, Threads: driver.Dim{X: smallThreads},
 	}, append(batch, driver.Ptr(r.out.p), driver.Ptr(r.b.p), driver.Int(cols), flag(r.accumulate), flag(vector(r.b.p, k)),

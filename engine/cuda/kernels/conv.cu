@@ -64,7 +64,7 @@ template <class T> struct Planes {
   u64 first;   // place of its channel 0
 
   __device__ Planes(int m0, int channels, int n0, int columns, int plane) : m0(m0), channels(channels), plane(plane) {
-    static_assert(T::SIZE % T::BN == 0, "whole rows of a tile at a time");
+    static_assert(T::PARTS == 1 && T::SIZE % T::BN == 0, "whole rows of a tile at a time");
     const int c = n0 + threadIdx.x % T::BN;
     column = c < columns;
     first = (u64)(c / plane) * channels * plane + c % plane;
@@ -88,7 +88,7 @@ KERNEL __launch_bounds__(Wide::SIZE)
   float acc[T::TM][T::TN];
   clear(acc);
   tile.multiply(acc, la, lb, 0, g.taps);
-  tile.stage(acc);
+  tile.stage(acc, 0);
   put(tile, y, accumulate, {bias, mask, func, mask_func}, Planes<T>(m0, g.outC, n0, columns, plane));
 }
 
@@ -159,7 +159,7 @@ KERNEL __launch_bounds__(Wide::SIZE)
   float acc[T::TM][T::TN];
   clear(acc);
   tile.multiply(acc, la, lb, 0, g.taps);
-  tile.stage(acc);
+  tile.stage(acc, 0);
   put(tile, dx, accumulate, {bias, mask, func, mask_func}, Planes<T>(m0, g.inC, n0, columns, plane));
 }
 
@@ -218,7 +218,7 @@ template <class T> __device__ void weight_tile(const WeightTask &t, int block, T
     Unfolded lb = {t.x + (u64)i * g.inC * g.inH * g.inW, t.taps, t.pixels, n0, g.taps, g.inH, g.inW};
     tile.multiply(acc, la, lb, p0, p1);
   }
-  tile.stage(acc);
+  tile.stage(acc, 0);
   float *out = t.dw + (u64)z * g.outC * g.taps;
   double sum = 0;
   for (int e = threadIdx.x; e < T::BM * T::BN; e += T::SIZE) {

@@ -45,41 +45,57 @@ __device__ void multiply_pair(T &tile, float (&acc)[T::TM][T::TN], const Product
   }
 }
 
-// add_parts adds up what the splits of a sum have in their tiles, which are staged, through
-// partial, which has splits tiles for each one; it returns true for the block that has the
-// sum then, the last of them to come, which *arrived tells. Element by element the parts are
-// added in order; those of a thread's elements and of several splits are asked for at once,
-// as each is a trip to the second-level cache.
-template <class T> __device__ bool add_parts(T &tile, int splits, int split, float *partial, u32 *arrived) {
-  if (splits == 1) return true;
-  const int size = T::BM * T::BN, each = size / 4 / T::SIZE;
+// finish stores the elements of a tile, or adds them to out, with the epilogue. Where the
+// sum is split, it leaves that to the last of the splits to come, which *arrived tells:
+// through partial, which has splits tiles for each one, that has all. Element by element
+// they are added in order; those of a thread's elements and of several splits are asked for
+// at once, as each is a trip to the second-level cache.
+template <class T, class Place>
+__device__ void finish(T &tile, const float (&acc)[T::TM][T::TN], float *out, int accumulate, const Epilogue &epilogue, Place place,
+                       int splits, int split, float *partial, u32 *arrived) {
+  const int size = T::BM * T::BN, part_size = T::ROWS * T::BN, each = part_size / 4 / T::SIZE;
 #pragma unroll
-  for (int i = 0; i < each; i++) {
-    const int e = (threadIdx.x + i * T::SIZE) * 4, r = e / T::BN, c = e % T::BN;
-    *(float4 *)(partial + (u64)split * size + e) = float4{tile.at(r, c), tile.at(r, c + 1), tile.at(r, c + 2), tile.at(r, c + 3)};
-  }
-  if (!last_block(arrived, splits)) return false;
-  float4 sum[each];
-#pragma unroll
-  for (int i = 0; i < each; i++) sum[i] = {0, 0, 0, 0};
-#pragma unroll 4
-  for (int s = 0; s < splits; s++)
-#pragma unroll
-    for (int i = 0; i < each; i++) {
-      const float4 v = fresh((const float4 *)(partial + (u64)s * size) + threadIdx.x + i * T::SIZE);
-      sum[i].x += v.x, sum[i].y += v.y, sum[i].z += v.z, sum[i].w += v.w;
+  for (int part = 0; part < T::PARTS; part++) {
+    tile.stage(acc, part);
+    if (splits == 1) {
+      Place at = place;
+      at.m0 += part * T::ROWS;
+      put(tile, out, accumulate, epilogue, at);
+      continue;
     }
 #pragma unroll
-  for (int i = 0; i < each; i++) {
-    const int e = (threadIdx.x + i * T::SIZE) * 4, r = e / T::BN, c = e % T::BN;
-    tile.at(r, c) = sum[i].x, tile.at(r, c + 1) = sum[i].y, tile.at(r, c + 2) = sum[i].z, tile.at(r, c + 3) = sum[i].w;
+    for (int i = 0; i < each; i++) {
+      const int e = (threadIdx.x + i * T::SIZE) * 4, r = e / T::BN, c = e % T::BN;
+      *(float4 *)(partial + (u64)split * size + part * part_size + e) =
+          float4{tile.at(r, c), tile.at(r, c + 1), tile.at(r, c + 2), tile.at(r, c + 3)};
+    }
   }
-  __syncthreads();
-  return true;
+  if (splits == 1 || !last_block(arrived, splits)) return;
+#pragma unroll 1
+  for (int part = 0; part < T::PARTS; part++, place.m0 += T::ROWS) {
+    float4 sum[each];
+#pragma unroll
+    for (int i = 0; i < each; i++) sum[i] = {0, 0, 0, 0};
+#pragma unroll 2
+    for (int s = 0; s < splits; s++)
+#pragma unroll
+      for (int i = 0; i < each; i++) {
+        const float4 v = fresh((const float4 *)(partial + (u64)s * size + part * part_size) + threadIdx.x + i * T::SIZE);
+        sum[i].x += v.x, sum[i].y += v.y, sum[i].z += v.z, sum[i].w += v.w;
+      }
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < each; i++) {
+      const int e = (threadIdx.x + i * T::SIZE) * 4, r = e / T::BN, c = e % T::BN;
+      tile.at(r, c) = sum[i].x, tile.at(r, c + 1) = sum[i].y, tile.at(r, c + 2) = sum[i].z, tile.at(r, c + 3) = sum[i].w;
+    }
+    __syncthreads();
+    put(tile, out, accumulate, epilogue, place);
+  }
 }
 
 // matmul makes the tile of q whose first row and column are m0 and n0, the place-th of all,
-// from one of the splits of its sum; see add_parts for partial and arrived.
+// from one of the splits of its sum; see finish for partial and arrived.
 template <class T, bool TA, bool TB>
 __device__ void matmul(const Product &q, int m0, int n0, int place, int splits, int split, const Epilogue &epilogue, float *partial,
                        u32 *arrived) {
@@ -87,7 +103,6 @@ __device__ void matmul(const Product &q, int m0, int n0, int place, int splits, 
   float acc[T::TM][T::TN];
   clear(acc);
   multiply_pair<T, TA, TB>(tile, acc, q, m0, n0, splits, split);
-  tile.stage(acc);
-  if (add_parts(tile, splits, split, partial + (u64)place * splits * T::BM * T::BN, arrived + place))
-    put(tile, q.out, q.accumulate, epilogue, Matrix{m0, q.m, n0, q.n});
+  finish(tile, acc, q.out, q.accumulate, epilogue, Matrix{m0, q.m, n0, q.n}, splits, split,
+         partial + (u64)place * splits * T::BM * T::BN, arrived + place);
 }

@@ -31,7 +31,6 @@ KERNEL __launch_bounds__(Small::SIZE)
   float acc[T::TM][T::TN];
   clear(acc);
   sum.multiply(acc, la, lb, part.from, part.to);
-  sum.stage(acc);
-  if (add_parts(sum, splits, split, partial + (u64)tile * splits * T::BM * T::BN, arrived + tile))
-    put(sum, out, accumulate, {bias, mask, func, mask_func}, Matrix{m0, batch.n, n0, n});
+  finish(sum, acc, out, accumulate, {bias, mask, func, mask_func}, Matrix{m0, batch.n, n0, n}, splits, split,
+         partial + (u64)tile * splits * T::BM * T::BN, arrived + tile);
 }

@@ -95,7 +95,7 @@ KERNEL __launch_bounds__(Small::SIZE)
     float acc[T::TM][T::TN];
     clear(acc);
     multiply_pair<T, true, false>(tile, acc, q, m0, n0, 1, 0);
-    tile.stage(acc);
+    tile.stage(acc, 0);
     const int each = 4;
     static_assert(T::BM * T::BN % (each * T::SIZE) == 0, "whole groups of a thread's elements");
 #pragma unroll 1

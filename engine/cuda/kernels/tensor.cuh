@@ -86,7 +86,8 @@ struct Tensor : Tile<64, 64, 16, 8, 4, 8> {
   }
 
   // stage is Tile's for this order of the elements.
-  __device__ void stage(const float (&acc)[TM][TN]) {
+  static const int PARTS = 1, ROWS = BM;
+  __device__ void stage(const float (&acc)[TM][TN], int) {
     float *s = (float *)this;
     const int m = origin_row() + threadIdx.x % 32 / 4, n = origin_column() + threadIdx.x % 4 * 2;
 #pragma unroll

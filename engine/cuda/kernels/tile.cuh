@@ -13,19 +13,30 @@
 struct Four { float v[4]; };
 
 // Tile is BM×BN elements of the result, made by (BM/TM)·(BN/TN) threads of TM×TN
-// elements each, in steps of BK along k; where PARTS > 1, as many times the threads, each
-// a part of every step, are added up at the end, in order. Two steps are in shared memory: one is
+// elements each, in groups of up to 4×4, in steps of BK along k; where SLICES > 1, as many
+// times the threads, each with a slice of every step, are added up at the end, in order.
+// Two steps are in shared memory: one is
 // being multiplied while the next comes from device memory by way of registers.
 // Loads of several elements from shared memory need its alignment, which the compiler
 // gives to nothing smaller than float4 by itself.
-template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int PARTS = 1> struct alignas(16) Tile {
+template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int SLICES = 1> struct alignas(16) Tile {
   static const int BM = BM_, BN = BN_, BK = BK_, TM = TM_, TN = TN_;
   static const int EACH = (BM / TM) * (BN / TN);     // threads that make all elements
-  static const int SIZE = EACH * PARTS;              // threads of a block
+  static const int SIZE = EACH * SLICES;             // threads of a block
   static const int LDA = BM + PAD, LDB = BN + PAD;   // rows in shared memory, padded
   static const int FOURS_A = BM * BK / 4 / SIZE, FOURS_B = BN * BK / 4 / SIZE;
 
+  // Threads of a warp are 4×8 to a tile, so that what they load from shared memory at
+  // once is 4 and 8 neighbouring groups.
+  static const int GM = TM < 4 ? TM : 4, GN = TN < 4 ? TN : 4, ACROSS = BN / TN / 8;
+
   float a[2][BK * LDA], b[2][BK * LDB];
+
+  // place and group are where the v-th four along k of a factor of so many rows lie in a
+  // step: two neighbours in a row, then the next row. With rows padded by 4, the stores
+  // of a warp's fours fall into different banks.
+  template <int WIDTH> static __device__ int place(int v) { return v / 2 % WIDTH; }
+  template <int WIDTH> static __device__ int group(int v) { return (v % 2 + v / (2 * WIDTH) * 2) * 4; }
 
   template <class A, class B>
   __device__ void load(A &la, B &lb, int k, int k1, Four *fa, Four *fb) const {
@@ -33,13 +44,13 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int PARTS = 
 #pragma unroll
     for (int i = 0; i < FOURS_A; i++) {
       const int v = t + i * SIZE;
-      if (A::ALONG_K) fa[i] = la.load(v / (BK / 4), k + v % (BK / 4) * 4, k1);
+      if (A::ALONG_K) fa[i] = la.load(place<BM>(v), k + group<BM>(v), k1);
       else fa[i] = la.load(v % (BM / 4) * 4, k + v / (BM / 4), k1);
     }
 #pragma unroll
     for (int i = 0; i < FOURS_B; i++) {
       const int v = t + i * SIZE;
-      if (B::ALONG_K) fb[i] = lb.load(v / (BK / 4), k + v % (BK / 4) * 4, k1);
+      if (B::ALONG_K) fb[i] = lb.load(place<BN>(v), k + group<BN>(v), k1);
       else fb[i] = lb.load(v % (BN / 4) * 4, k + v / (BN / 4), k1);
     }
   }
@@ -48,7 +59,7 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int PARTS = 
   static __device__ void put(float *s, int v, const Four &f) {
 #pragma unroll
     for (int j = 0; j < 4; j++) {
-      if (ALONG_K) s[(v % (BK / 4) * 4 + j) * LD + v / (BK / 4)] = f.v[j];
+      if (ALONG_K) s[(group<WIDTH>(v) + j) * LD + place<WIDTH>(v)] = f.v[j];
       else s[v / (WIDTH / 4) * LD + v % (WIDTH / 4) * 4 + j] = f.v[j];
     }
   }
@@ -60,29 +71,31 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int PARTS = 
     for (int i = 0; i < FOURS_B; i++) put<B::ALONG_K, BN, LDB>(b[half], threadIdx.x + i * SIZE, fb[i]);
   }
 
-  // row and column are the first of this thread's elements in the tile; the
-  // others follow it.
-  static __device__ int row() { return threadIdx.x % EACH / (BN / TN) * TM; }
-  static __device__ int column() { return threadIdx.x % (BN / TN) * TN; }
-  static __device__ int part() { return threadIdx.x / EACH; }
+  // row and column are where this thread's element [i][j] is in the tile.
+  static __device__ int row(int i) {
+    return (threadIdx.x % EACH / 32 / ACROSS * 4 + threadIdx.x % 32 / 8) * GM + i / GM * (BM * GM / TM) + i % GM;
+  }
+  static __device__ int column(int j) {
+    return (threadIdx.x % EACH / 32 % ACROSS * 8 + threadIdx.x % 8) * GN + j / GN * (BN * GN / TN) + j % GN;
+  }
 
   // stage puts the threads' elements into shared memory, where at finds them by row
-  // and column: what is done to each before it is stored is then a loop with one
-  // copy of the code, and neighbours in memory are neighbouring threads'. All
-  // threads call it.
-  static const int LDC = BN + 1;
-  __device__ void stage(const float (&acc)[TM][TN]) {
-    static_assert(BM * LDC <= 2 * BK * (LDA + LDB), "the tile fits where its factors were");
+  // and column: what is done to each before it is stored is then a loop with few
+  // copies of the code, and neighbours in memory are neighbouring threads'. Of PARTS of
+  // the tile, ROWS rows each, it is one. All threads call it.
+  static const int LDC = BN + 1, PARTS = TM / GM, ROWS = BM / PARTS;
+  __device__ void stage(const float (&acc)[TM][TN], int part) {
+    static_assert(ROWS * LDC <= 2 * BK * (LDA + LDB), "the part fits where the tile's factors were");
     float *s = (float *)this;
-    const int m = row(), n = column();
-    for (int p = 0; p < PARTS; p++) {
-      if (part() == p)
+    __syncthreads();
+    for (int slice = 0; slice < SLICES; slice++) {
+      if (threadIdx.x / EACH == slice)
 #pragma unroll
-        for (int i = 0; i < TM; i++)
+        for (int i = 0; i < GM; i++)
 #pragma unroll
           for (int j = 0; j < TN; j++) {
-            float &c = s[(m + i) * LDC + n + j];
-            c = p == 0 ? acc[i][j] : c + acc[i][j];
+            float &c = s[row(i) * LDC + column(j)];
+            c = slice == 0 ? acc[part * GM + i][j] : c + acc[part * GM + i][j];
           }
       __syncthreads();
     }
@@ -93,7 +106,7 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int PARTS = 
   template <class A, class B>
   __device__ void multiply(float (&acc)[TM][TN], A &la, B &lb, int k0, int k1) {
     Four fa[FOURS_A], fb[FOURS_B];
-    const int m = row(), n = column(), kk0 = part() * (BK / PARTS);
+    const int slice = threadIdx.x / EACH * (BK / SLICES);
     int half = 0;
     __syncthreads();
     load(la, lb, k0, k1, fa, fb);
@@ -102,13 +115,13 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int PARTS = 
     for (int k = k0; k < k1; k += BK) {
       if (k + BK < k1) load(la, lb, k + BK, k1, fa, fb);
 #pragma unroll
-      for (int i0 = 0; i0 < BK / PARTS; i0++) {
-        const int kk = kk0 + i0;
+      for (int i0 = 0; i0 < BK / SLICES; i0++) {
+        const int kk = slice + i0;
         float x[TM], y[TN];
 #pragma unroll
-        for (int i = 0; i < TM; i++) x[i] = a[half][kk * LDA + m + i];
+        for (int i = 0; i < TM; i++) x[i] = a[half][kk * LDA + row(i)];
 #pragma unroll
-        for (int j = 0; j < TN; j++) y[j] = b[half][kk * LDB + n + j];
+        for (int j = 0; j < TN; j++) y[j] = b[half][kk * LDB + column(j)];
 #pragma unroll
         for (int i = 0; i < TM; i++)
 #pragma unroll
@@ -122,10 +135,13 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int PARTS = 
 };
 
 // Small is for few rows, where many blocks matter more than what each reads
-// twice; Large for many.
-typedef Tile<32, 32, 32, 4, 2> Small;  // 128 threads
-typedef Tile<64, 64, 16, 4, 4> Large;  // 256 threads
-typedef Tile<32, 64, 16, 4, 4> Wide;   // 128 threads: channels × pixels
+// twice; the others for more and more: with 8×8 elements a thread, four loads from
+// shared memory feed 64 additions.
+typedef Tile<32, 32, 32, 4, 2> Small; // 128 threads
+typedef Tile<64, 64, 16, 4, 4> Large; // 256 threads, as the two below
+typedef Tile<128, 64, 16, 8, 4> Tall;
+typedef Tile<128, 128, 16, 8, 8> Huge;
+typedef Tile<32, 64, 16, 4, 4> Wide;       // 128 threads: channels × pixels
 typedef Tile<16, 32, 64, 4, 4, 4, 4> Deep; // 128 threads: a few sums, of very many terms
 
 // clear sets the elements of a tile to zero.
@@ -169,8 +185,8 @@ struct Epilogue {
   int func, mask_func;
 };
 
-// put stores the elements of a staged tile in out, or adds them there, each after the
-// epilogue. place tells of the element at row r and column c of the tile whether it is
+// put stores the elements of a staged tile, or part of one, in out, or adds them there, each after the
+// epilogue. place tells of the element at row r and column c of what is staged whether it is
 // inside, where it goes and its channel. A thread's elements are taken four at a time:
 // what they read is asked for before any of it is used, as each is a trip to the
 // second-level cache.
@@ -178,7 +194,7 @@ template <class T, class Place>
 __device__ void put(T &tile, float *out, int accumulate, Epilogue e, const Place &place) {
   if (e.func > RELU) { // by themselves: four copies of these functions would be most of the code
 #pragma unroll 1
-    for (int i = threadIdx.x; i < T::BM * T::BN; i += T::SIZE) {
+    for (int i = threadIdx.x; i < T::ROWS * T::BN; i += T::SIZE) {
       const int r = i / T::BN, c = i % T::BN;
       if (!place.inside(r, c)) continue;
       float &x = tile.at(r, c);
@@ -189,9 +205,9 @@ __device__ void put(T &tile, float *out, int accumulate, Epilogue e, const Place
     accumulate = 0, e.bias = nullptr, e.func = IDENTITY;
   }
   const int together = 4;
-  static_assert(T::BM * T::BN % (together * T::SIZE) == 0, "whole groups of a thread's elements");
+  static_assert(T::ROWS * T::BN % (together * T::SIZE) == 0, "whole groups of a thread's elements");
 #pragma unroll 1
-  for (int i0 = threadIdx.x; i0 < T::BM * T::BN; i0 += together * T::SIZE) {
+  for (int i0 = threadIdx.x; i0 < T::ROWS * T::BN; i0 += together * T::SIZE) {
     u64 at[together];
     bool in[together];
     float x[together], factor[together];
