@@ -139,7 +139,8 @@ type weightTask struct {
 
 // convWeight computes gradients and adds them: of single samples where norms are asked
 // for, else of groups of samples, or of parts of the pixels of each, so that there are
-// about two blocks a multiprocessor. All of it is put off where it may be.
+// about four blocks a multiprocessor: at every sample a block waits for its first numbers,
+// while others go on. All of it is put off where it may be.
 type convWeight struct {
 	convolution
 	in      *program.Conv
@@ -152,6 +153,9 @@ type convWeight struct {
 
 // weightBytes is how much memory the gradients of groups may take.
 const weightBytes = 64 << 20
+
+// weightsTogether is how many blocks a multiprocessor is to have.
+const weightsTogether = 4
 
 // leastPixels is how many pixels a part of a sample has at least.
 const leastPixels = 64
@@ -176,7 +180,7 @@ func bindConvWeight(b *binder, in *program.Conv, g *geometry) bound {
 		reads = append(reads, first.in.A, first.in.B)
 	}
 	c.later = b.canWait(in.Out, reads...)
-	c.most = min(max(b.m.capacity, 2*b.m.multiprocessors/g.weightBlocks()), max(1, weightBytes/real/g.w()))
+	c.most = min(max(b.m.capacity, weightsTogether*b.m.multiprocessors/g.weightBlocks()), max(1, weightBytes/real/g.w()))
 	c.rows = b.alloc("gradients of groups of samples", gradients*c.most*g.w()*real)
 	if in.Norms != program.None {
 		c.squares = b.alloc("squares of gradients", b.m.capacity*g.weightBlocks()*double)
@@ -201,7 +205,7 @@ func (c *convWeight) run(n int) {
 	noise := c.squares != 0 && m.noise
 	group, parts := 1, 1
 	if !noise {
-		have, want := n*g.weightBlocks(), 2*m.multiprocessors
+		have, want := n*g.weightBlocks(), weightsTogether*m.multiprocessors
 		group, parts = max(1, have/want), max(1, min(want/have, c.most/n, g.OutH*g.OutW/leastPixels))
 	}
 	for from := 0; from < n; from += c.most * group {

@@ -156,7 +156,6 @@ func (m *Machine) makeSteps(pixels []uint8, labels []int32, values []float32) (e
 			return err
 		}
 	}
-	s.ends = map[endKey]*end{}
 	for k := range s.events {
 		if s.events[k], err = m.ctx.NewEvent(); err != nil {
 			return err
@@ -251,6 +250,9 @@ func (m *Machine) endOf(n int, noise bool) *end {
 			e.owners = append(e.owners, k)
 		}
 	}
+	if s.ends == nil {
+		s.ends = map[endKey]*end{}
+	}
 	s.ends[endKey{n, noise}] = e
 	return e
 }
@@ -277,8 +279,8 @@ const (
 
 // Start queues len(rates) steps of training on batches of the data set: indices
 // has batch for each. The optimizer's vectors are NewVectors, as for Step and Adam; its
-// LR is not read. With noise, which needs NoisySteps, last holds the gradient of the step before, and then that of each
-// step; it is a NewVector, or nil.
+// LR is not read. With noise, which needs NoisySteps, last holds the gradient of the step
+// before, and then that of each step; it is a NewVector, or nil.
 func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Optimizer[float32], noise bool, last []float32) {
 	s, count := &m.steps, len(rates)
 	m.checkBatch(batch)

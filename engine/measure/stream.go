@@ -101,8 +101,9 @@ func (e *eigenStream[T]) multiply(o *Objective[T], g, hg []T) {
 	s.DotTo(&e.dHg, e.x, hg)
 }
 
-// finish takes what begin did, which was waited for, and gHg = ḡᵀHḡ, and returns the estimate at this point; ok
-// is false where ḡ has no direction and no earlier direction is known.
+// finish takes what begin did, which was waited for, and gHg = ḡᵀHḡ, and returns the
+// estimate at this point; ok is false where ḡ has no direction and no earlier direction is
+// known.
 func (e *eigenStream[T]) finish(o *Objective[T], g, hg []T, gg, gHg float64) (est estimate, ok bool) {
 	if e.none {
 		return est, false
