@@ -20,20 +20,10 @@ func (u AdamUpdate) Rate() float64 { return u.LR / (1 - math.Pow(u.Beta1, float6
 func (u AdamUpdate) Scale() float64 { return 1 / math.Sqrt(1-math.Pow(u.Beta2, float64(u.Step))) }
 
 // Keep returns what decoupled decay leaves of the parameters, 1 − ηλ, or 1.
-func (u AdamUpdate) Keep() float64 {
-	if u.Decoupled {
-		return 1 - float64(u.LR*u.WeightDecay)
-	}
-	return 1
-}
+func (u AdamUpdate) Keep() float64 { return keep(u.Decoupled, u.LR, u.WeightDecay) }
 
 // Coupled returns the decay that is added to the gradient, λ or 0.
-func (u AdamUpdate) Coupled() float64 {
-	if u.Decoupled {
-		return 0
-	}
-	return u.WeightDecay
-}
+func (u AdamUpdate) Coupled() float64 { return coupled(u.Decoupled, u.WeightDecay) }
 
 // Optimizer is the rule of steps in a row with the vectors that it keeps from one to
 // the next: Adam's where First is not nil, else that of SGD.

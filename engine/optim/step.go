@@ -13,19 +13,23 @@ type Update struct {
 }
 
 // Keep returns what decoupled decay leaves of the parameters, 1 − ηλ, or 1.
-func (u Update) Keep() float64 {
-	if u.Decoupled {
-		return 1 - float64(u.LR*u.WeightDecay)
+func (u Update) Keep() float64 { return keep(u.Decoupled, u.LR, u.WeightDecay) }
+
+// Coupled returns the decay that is added to the gradient, λ or 0.
+func (u Update) Coupled() float64 { return coupled(u.Decoupled, u.WeightDecay) }
+
+func keep(decoupled bool, lr, decay float64) float64 {
+	if decoupled {
+		return 1 - float64(lr*decay)
 	}
 	return 1
 }
 
-// Coupled returns the decay that is added to the gradient, λ or 0.
-func (u Update) Coupled() float64 {
-	if u.Decoupled {
+func coupled(decoupled bool, decay float64) float64 {
+	if decoupled {
 		return 0
 	}
-	return u.WeightDecay
+	return decay
 }
 
 const badLengths = "optim: Step: theta, grad and velocity differ in length"
