@@ -221,20 +221,23 @@ func (b *binder) canWait(out program.BufferID, reads ...program.BufferID) bool {
 		after = slices.Concat(after, b.p.Phases[program.Noise])
 	}
 	for _, in := range after {
-		for _, id := range append(program.Reads(in), program.Writes(in)...) {
-			if b.overlap(id, out) {
-				return false
-			}
-		}
-		for _, id := range program.Writes(in) {
-			for _, r := range reads {
-				if b.overlap(id, r) {
-					return false
-				}
-			}
+		if b.touches(in, out) || b.changes(in, reads) {
+			return false
 		}
 	}
 	return true
+}
+
+// touches reports whether an instruction reads or writes the memory of id.
+func (b *binder) touches(in program.Instr, id program.BufferID) bool {
+	return slices.ContainsFunc(append(program.Reads(in), program.Writes(in)...), func(other program.BufferID) bool { return b.overlap(other, id) })
+}
+
+// changes reports whether an instruction writes to the memory of one of ids.
+func (b *binder) changes(in program.Instr, ids []program.BufferID) bool {
+	return slices.ContainsFunc(program.Writes(in), func(w program.BufferID) bool {
+		return slices.ContainsFunc(ids, func(id program.BufferID) bool { return b.overlap(w, id) })
+	})
 }
 
 // overlap reports whether two buffers share memory.

@@ -165,7 +165,7 @@ const deepRows, deepCols = 16, 32
 
 func bindConvWeight(b *binder, in *program.Conv, g *geometry) bound {
 	c := &convWeight{in: in, convolution: convolution{
-		m: b.m, g: g, what: b.what("conv_weight"), accumulate: in.Accumulate,
+		m: b.m, g: g, accumulate: in.Accumulate,
 		out: b.real(in.Out, whole(g.w())), a: b.real(in.A, each(g.x())), b: b.real(in.B, each(g.y())),
 	}}
 	if in.Epilogue != program.NoEpilogue {

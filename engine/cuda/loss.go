@@ -199,10 +199,8 @@ func (b *binder) freeSince(out, z program.BufferID) bool {
 			if !since {
 				continue
 			}
-			for _, id := range append(program.Reads(in), program.Writes(in)...) {
-				if b.overlap(id, out) {
-					return false
-				}
+			if b.touches(in, out) {
+				return false
 			}
 		}
 	}

@@ -14,21 +14,15 @@ import "sgflow/engine/program"
 func (b *binder) waitsForSecond(in program.Instr, first bound) bool {
 	out, reads := program.Writes(in)[0], program.Reads(in)
 	for _, next := range b.p.Phases[b.phase][b.place+1:] {
-		for _, id := range append(program.Reads(next), program.Writes(next)...) {
-			if b.overlap(id, out) {
-				if !addsAnother(in, next) {
-					return false
-				}
-				b.firsts[next] = first
-				return true
+		switch {
+		case b.touches(next, out):
+			if !addsAnother(in, next) {
+				return false
 			}
-		}
-		for _, id := range program.Writes(next) {
-			for _, r := range reads {
-				if b.overlap(id, r) {
-					return false
-				}
-			}
+			b.firsts[next] = first
+			return true
+		case b.changes(next, reads):
+			return false
 		}
 	}
 	return false

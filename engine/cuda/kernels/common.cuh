@@ -4,7 +4,8 @@
 // Conventions. Arrays are row-major and dense; n is the batch size. Sums that
 // a result depends on are taken in an order that the sizes alone decide, never
 // by atomic addition of floating-point numbers, so two runs give the same bits.
-// A thread block has at most 256 threads, an array fewer than 2³¹ elements. Nothing here needs a header of CUDA's:
+// A thread block has at most 256 threads (384 in direct.cu), an array fewer than 2³¹
+// elements. Nothing here needs a header of CUDA's:
 // NVRTC compiles these files as they are, and so does g++ with the emulator's
 // header.
 #pragma once
