@@ -17,9 +17,12 @@ int extra_keep_pool(int device, uint64_t bytes);
 int extra_load(const void *image, char *log, size_t size, CUmodule *module);
 int extra_set_dynamic_shared(uintptr_t function, int bytes);
 
-// extra_launch launches a kernel whose arguments lie one after the other, each
-// in 8 bytes, in arguments.
+// Launches of a kernel whose arguments lie one after the other, each in 8 bytes, in
+// arguments. The overlapping one may begin before what is queued before it has ended.
 int extra_launch_cooperative(uintptr_t function, const unsigned int *grid, const unsigned int *block, unsigned int shared,
+	CUstream stream, uint64_t *arguments, int count);
+
+int extra_launch_overlapping(uintptr_t function, const unsigned int *grid, const unsigned int *block, unsigned int shared,
 	CUstream stream, uint64_t *arguments, int count);
 
 int extra_begin_capture(CUstream stream);

@@ -278,3 +278,54 @@ func TestManagedMemoryIsGuarded(t *testing.T) {
 	check(t, x.Free())
 	check(t, s.Close())
 }
+
+// Launches overlap those before them, and nothing else, on devices that can.
+func TestLaunchesOverlapLaunches(t *testing.T) {
+	for _, test := range []struct {
+		name, capability, driver, variable string
+		want                               bool
+	}{
+		{"a Hopper", "90", "12030", "", true},
+		{"switched off", "90", "12030", "off", false},
+		{"an old driver", "90", "12020", "", false},
+		{"an old device", "80", "12040", "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("SGFLOW_EMULATOR_CAPABILITY", test.capability)
+			t.Setenv("SGFLOW_EMULATOR_DRIVER", test.driver)
+			t.Setenv(OverlapVariable, test.variable)
+			b := newBench(t)
+			module := must[*Module](t)(b.ctx.Load("testdata", testImage(t)))
+			module.Overlap()
+			b.axpy = must[Kernel](t)(module.Kernel("axpy"))
+			z := must[*Memory](t)(b.ctx.AllocManaged("z", 4*benchSize))
+			e := must[*Event](t)(b.ctx.NewEvent())
+			after := func(what string, err error, want bool) {
+				t.Helper()
+				check(t, err)
+				if b.s.overlaps != want {
+					t.Errorf("after %s the next launch may overlap: %v", what, !want)
+				}
+			}
+			steps := func() error {
+				after("the start", nil, false)
+				after("a launch", b.add(b.s, 1), test.want)
+				after("a launch that overlaps", b.add(b.s, 1), test.want)
+				after("a copy", b.s.Copy("z", z.Pointer, b.y.Pointer, 4*benchSize), false)
+				after("a launch", b.add(b.s, 1), test.want)
+				after("a fill", b.s.Fill("z", z.Pointer, 0, benchSize), false)
+				after("a launch", b.add(b.s, 1), test.want)
+				return nil
+			}
+			check(t, steps())
+			after("an event", b.s.Record(e), false)
+			after("a wait", b.s.Wait(e), false)
+			g := must[*Graph](t)(b.s.Capture("steps", steps))
+			after("a capture", nil, false)
+			after("a launch", b.add(b.s, 1), test.want)
+			after("a graph", b.s.LaunchGraph("steps", g), false)
+			b.want(b.s, 9)
+			check(t, g.Close())
+		})
+	}
+}

@@ -11,8 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 	"sync"
 
 	"sgflow/engine/cuda/shim"
@@ -24,23 +22,20 @@ var ErrNoCompiler = errors.New("g++ is not installed")
 //go:embed source
 var source embed.FS
 
-//go:embed build.go rewrite.go
+//go:embed build.go translate.go
 var builder embed.FS
 
 const compiler = "g++"
 
-// kernelFlags compile kernels: with a call before every memory access, without
-// vectors, as the calls are for scalars, and with the CUDA compiler's leave to fuse
-// products and sums and to look at memory as any type.
-var kernelFlags = []string{
-	"-fsanitize=thread", "--param", "tsan-instrument-func-entry-exit=0", "--param", "tsan-distinguish-volatile=1",
-	"-ffp-contract=fast", "-mfma", "-fno-strict-aliasing", "-fno-exceptions", "-fvisibility=hidden", "-Wno-unknown-pragmas",
-}
+// kernelFlags compile translated kernels: what PTX computes is written out, down to
+// where products and sums are fused. The kernels' functions are large, so that more
+// optimization costs more time than it saves.
+var kernelFlags = []string{"-O1", "-mfma", "-ffp-contract=off", "-fno-strict-aliasing", "-fno-exceptions", "-fvisibility=hidden", "-w"}
 
-// Build compiles the .cu files of sources and the emulated driver into one library
-// and returns its path. What is up to date is not compiled again: libraries are kept
-// in the user's cache.
-func Build(sources fs.FS) (string, error) {
+// Build compiles a PTX module and the emulated driver into one library and returns
+// its path. What is up to date is not compiled again: libraries are kept in the
+// user's cache. name is what errors call the module.
+func Build(name string, module []byte) (string, error) {
 	if _, err := exec.LookPath(compiler); err != nil {
 		return "", ErrNoCompiler
 	}
@@ -56,7 +51,7 @@ func Build(sources fs.FS) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cuda emulator: %w", err)
 	}
-	key, err := hash(version, sources)
+	key, err := hash(version, name, module)
 	if err != nil {
 		return "", fmt.Errorf("cuda emulator: %w", err)
 	}
@@ -70,7 +65,7 @@ func Build(sources fs.FS) (string, error) {
 	}
 	defer os.RemoveAll(folder)
 	b := &build{folder: folder, cache: cache, version: version}
-	built, err := b.library(sources)
+	built, err := b.library(name, module)
 	if err != nil {
 		return "", fmt.Errorf("cuda emulator: %w", err)
 	}
@@ -82,16 +77,17 @@ func Build(sources fs.FS) (string, error) {
 }
 
 // hash is a name for what the library is made of.
-func hash(version []byte, sources fs.FS) (string, error) {
+func hash(version []byte, name string, module []byte) (string, error) {
 	h := sha256.New()
-	h.Write(version)
-	for _, files := range []fs.FS{source, builder, shim.Headers, sources} {
+	fmt.Fprintf(h, "%s\n%s\n%d\n", version, name, len(module))
+	h.Write(module)
+	for _, files := range []fs.FS{source, builder, shim.Headers} {
 		err := fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
 			}
 			switch filepath.Ext(path) {
-			case ".cu", ".cuh", ".h", ".cc", ".go":
+			case ".h", ".cc", ".go":
 			default:
 				return nil
 			}
@@ -116,14 +112,17 @@ type build struct {
 	version       []byte // of the compiler
 }
 
+// units is how many files the kernels are compiled as, side by side.
+const units = 8
+
 // library compiles everything and links it.
-func (b *build) library(sources fs.FS) (string, error) {
-	for _, files := range []fs.FS{source, shim.Headers, sources} {
+func (b *build) library(name string, module []byte) (string, error) {
+	for _, files := range []fs.FS{source, shim.Headers} {
 		if err := os.CopyFS(b.folder, files); err != nil {
 			return "", err
 		}
 	}
-	kernelFiles, err := fs.Glob(sources, "*.cu")
+	code, err := translate(module, name)
 	if err != nil {
 		return "", err
 	}
@@ -131,30 +130,23 @@ func (b *build) library(sources fs.FS) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var names []string
-	objects := make([]string, 0, len(kernelFiles)+len(runtimeFiles)+1)
+	var objects []string
 	var jobs []func() error
-	for _, file := range kernelFiles {
-		text, found, err := b.kernels(file)
-		if err != nil {
-			return "", err
-		}
-		names = append(names, found...)
-		// The extension .ii: preprocessed.
-		path := file + ".ii"
-		if err := os.WriteFile(filepath.Join(b.folder, path), text, 0o644); err != nil {
+	for i, text := range code.units(units) {
+		path := fmt.Sprintf("kernels%d.cc", i)
+		if err := os.WriteFile(filepath.Join(b.folder, path), []byte(text), 0o644); err != nil {
 			return "", err
 		}
 		objects = append(objects, path+".o")
 		jobs = append(jobs, func() error { return b.compile(path, kernelFlags...) })
 	}
 	table := filepath.Join(b.folder, "table.cc")
-	if err := os.WriteFile(table, tableOf(names), 0o644); err != nil {
+	if err := os.WriteFile(table, []byte(code.table(module)), 0o644); err != nil {
 		return "", err
 	}
 	for _, file := range append(runtimeFiles, "table.cc") {
 		objects = append(objects, file+".o")
-		jobs = append(jobs, func() error { return b.compile(file, "-fvisibility=hidden") })
+		jobs = append(jobs, func() error { return b.compile(file, "-O2", "-fvisibility=hidden") })
 	}
 	if err := parallel(jobs); err != nil {
 		return "", err
@@ -165,27 +157,14 @@ func (b *build) library(sources fs.FS) (string, error) {
 	return library, err
 }
 
-// kernels preprocesses and rewrites a .cu file. It returns the names of its kernels
-// too.
-func (b *build) kernels(file string) ([]byte, []string, error) {
-	text, err := b.run("-std=c++17", "-E", "-x", "c++", "-I", "source", "-include", "source/language.h", file)
-	if err != nil {
-		return nil, nil, err
-	}
-	return rewrite(text)
-}
-
 // compile compiles a file of the build's folder to an object beside it, or takes the
 // object from the cache.
 func (b *build) compile(path string, flags ...string) error {
-	preprocessed, err := os.ReadFile(filepath.Join(b.folder, path))
-	if filepath.Ext(path) != ".ii" {
-		preprocessed, err = b.run("-std=c++17", "-E", "-I", "source", "-I", "include", path)
-	}
+	preprocessed, err := b.run("-std=c++17", "-E", "-I", "source", "-I", "include", path)
 	if err != nil {
 		return err
 	}
-	args := append([]string{"-std=c++17", "-O2", "-fPIC"}, flags...)
+	args := append([]string{"-std=c++17", "-fPIC"}, flags...)
 	h := sha256.New()
 	fmt.Fprintln(h, b.version, args)
 	h.Write(preprocessed)
@@ -230,20 +209,4 @@ func parallel(jobs []func() error) error {
 	}
 	wait.Wait()
 	return errors.Join(failures...)
-}
-
-// tableOf is the source of the table of kernels.
-func tableOf(names []string) []byte {
-	slices.Sort(names)
-	var b strings.Builder
-	b.WriteString("#include \"runtime.h\"\n\n")
-	for _, name := range names {
-		fmt.Fprintf(&b, "extern \"C\" const emulator::Kernel %s%s;\n", entryPrefix, name)
-	}
-	b.WriteString("\nconst emulator::Kernel *const emulator::kernels[] = {\n")
-	for _, name := range names {
-		fmt.Fprintf(&b, "\t&%s%s,\n", entryPrefix, name)
-	}
-	b.WriteString("\tnullptr,\n};\n")
-	return []byte(b.String())
 }

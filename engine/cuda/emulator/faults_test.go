@@ -13,10 +13,12 @@ import (
 	"sgflow/engine/cuda/shim"
 )
 
+//go:generate env CGO_ENABLED=1 go run ../kernels/gen -in testdata -out testdata/images
+
 func TestMain(m *testing.M) {
 	// A real driver does not say what these tests ask for.
 	os.Unsetenv(shim.LibraryVariable)
-	os.Exit(emulator.Run(m, os.DirFS("testdata")))
+	os.Exit(emulator.Run(m, os.DirFS("testdata/images")))
 }
 
 // device is a context with the kernels of testdata and a stream.
@@ -38,7 +40,11 @@ func open(t *testing.T) *device {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.ctx.Close() }) // a broken context returns its error again
-	if d.module, err = d.ctx.Load("testdata", nil); err != nil {
+	_, ptx, err := emulator.Image(os.DirFS("testdata/images"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.module, err = d.ctx.Load("testdata", ptx); err != nil {
 		t.Fatal(err)
 	}
 	if d.stream, err = d.ctx.NewStream(); err != nil {
@@ -132,17 +138,17 @@ func TestWhatMustNotBeDoneIsReportedByKernelBlockAndThread(t *testing.T) {
 		}, []string{"MISALIGNED_ADDRESS", "misaligned read of 16 bytes"}},
 		{"unwritten_shared", grid(1, 32), outputs(32), []string{"ILLEGAL_ADDRESS", "thread (26,0,0)", "never written", "shared memory"}},
 		{"past_shared", grid(1, 8), outputs(8), []string{"ILLEGAL_ADDRESS", "thread (7,0,0)", "shared memory"}},
-		{"other_branch", grid(1, 64), outputs(64), []string{"LAUNCH_FAILED", "barrier", "thread (0,0,0) waits", "faults.cu:44", "faults.cu:45"}},
-		{"early_return", grid(1, 64), outputs(64, driver.Int(60)), []string{"LAUNCH_FAILED", "thread (0,0,0) waits at __syncthreads", "thread (60,0,0) has ended"}},
-		{"missing_lane", grid(1, 32), outputs(32), []string{"LAUNCH_FAILED", "__shfl_xor_sync", "thread (3,0,0) has ended"}},
-		{"outside_mask", grid(1, 32), outputs(32), []string{"LAUNCH_FAILED", "__shfl_down_sync", "lane 16", "not in the mask"}},
+		{"other_branch", grid(1, 64), outputs(64), []string{"LAUNCH_FAILED", "barrier", "thread (0,0,0) waits", "compute_80.ptx:"}},
+		{"early_return", grid(1, 64), outputs(64, driver.Int(60)), []string{"LAUNCH_FAILED", "thread (0,0,0) waits at bar.sync", "thread (60,0,0) has ended"}},
+		{"missing_lane", grid(1, 32), outputs(32), []string{"LAUNCH_FAILED", "shfl.sync", "thread (3,0,0) has ended"}},
+		{"outside_mask", grid(1, 32), outputs(32), []string{"LAUNCH_FAILED", "shfl.sync", "lane 16", "not in the mask"}},
 		{"shared_race", grid(1, 64), outputs(64), []string{"LAUNCH_FAILED", "thread (1,0,0)", "a race: read", "thread (0,0,0) wrote"}},
 		{"shared_race_after_read", grid(1, 64), outputs(64), []string{"LAUNCH_FAILED", "a race: ", "shared memory"}},
 		{"block_race", grid(2, 32), outputs(1), []string{"LAUNCH_FAILED", "a race: write", "another block wrote"}},
 		{"block_read_race", grid(2, 32), func(d *device) []driver.Arg {
 			return []driver.Arg{driver.Ptr(upload(d, make([]float32, 2)))}
 		}, []string{"a race: ", "another block"}},
-		{"failed_assertion", grid(1, 32), func(*device) []driver.Arg { return []driver.Arg{driver.Int(0)} }, []string{"CUDA_ERROR_ASSERT", "n > 0"}},
+		{"trapped", grid(1, 32), func(*device) []driver.Arg { return []driver.Arg{driver.Int(0)} }, []string{"LAUNCH_FAILED", "trap at compute_80.ptx:"}},
 	} {
 		t.Run(test.kernel, func(t *testing.T) {
 			d := open(t)

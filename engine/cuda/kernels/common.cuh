@@ -5,9 +5,7 @@
 // a result depends on are taken in an order that the sizes alone decide, never
 // by atomic addition of floating-point numbers, so two runs give the same bits.
 // A thread block has at most 256 threads (384 in direct.cu), an array fewer than 2³¹
-// elements. Nothing here needs a header of CUDA's:
-// NVRTC compiles these files as they are, and so does g++ with the emulator's
-// header.
+// elements. Nothing here needs a header of CUDA's.
 #pragma once
 
 typedef unsigned int u32;
@@ -20,6 +18,15 @@ typedef unsigned long long u64;
 // threads can be counted.
 #define WARP (int)(blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5))
 
+// begin is what every kernel does first. Where launches may overlap, which needs
+// sm_90 (driver.Module.Overlap), here a launch waits until all that was queued before
+// it is done, and lets the next one come as far as this (PTX ISA, "griddepcontrol").
+__device__ inline void begin() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;\ngriddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 // The numbers of program.Func.
 enum Func { IDENTITY, RELU, TANH, SIGMOID, GELU, EXP, LOG, SQUARE, SQRT, INVERSE, NEG };
 
@@ -28,14 +35,9 @@ enum Func { IDENTITY, RELU, TANH, SIGMOID, GELU, EXP, LOG, SQUARE, SQRT, INVERSE
 __device__ inline float fresh(const float *p) { return *(const volatile float *)p; }
 __device__ inline double fresh(const double *p) { return *(const volatile double *)p; }
 __device__ inline float4 fresh(const float4 *p) {
-#ifdef __CUDA_ARCH__
   float4 v;
   asm volatile("ld.volatile.global.v4.f32 {%0,%1,%2,%3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(p));
   return v;
-#else
-  const float *q = (const float *)p;
-  return {fresh(q), fresh(q + 1), fresh(q + 2), fresh(q + 3)};
-#endif
 }
 
 // curve is activate for the curved ones. It is called, not inlined: copies of it in

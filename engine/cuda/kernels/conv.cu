@@ -78,6 +78,7 @@ template <class T> struct Planes {
 KERNEL __launch_bounds__(Wide::SIZE)
     conv_forward(float *y, const float *x, const float *w, const Tap *tap, const Pixel *pixel, int n, GEOM, int accumulate,
                  int vector_w, const float *bias, int func, const float *mask, int mask_func) {
+  begin();
   typedef Wide T;
   __shared__ T tile;
   const Geom g = GEOM_OF;
@@ -149,6 +150,7 @@ template <class T> struct Spread {
 KERNEL __launch_bounds__(Wide::SIZE)
     conv_input(float *dx, const float *dy, const float *w, const Tap *tap, int n, GEOM, int window, int accumulate,
                const float *bias, int func, const float *mask, int mask_func) {
+  begin();
   typedef Wide T;
   __shared__ T tile;
   const Geom g = GEOM_OF;
@@ -250,6 +252,7 @@ union Tiles {
 // of rows, such as those of a sample's planes: what other sums are made of afterwards.
 // Grid: the blocks of all tasks, of Wide::SIZE threads.
 KERNEL __launch_bounds__(Wide::SIZE) sample_tasks(const WeightTask *weights, int weight_count, const RowTask *rows, int row_count) {
+  begin();
   __shared__ Tiles tiles;
   const int block = blockIdx.x;
   int i = 0;

@@ -5,4 +5,4 @@
 // them, and its tests run the sources on the emulated device of package emulator.
 package kernels
 
-//go:generate env CGO_ENABLED=1 go run ./gen
+//go:generate env CGO_ENABLED=1 go run ./gen -targets compute_75,compute_80,sm_90

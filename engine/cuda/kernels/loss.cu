@@ -54,6 +54,7 @@ __device__ inline int largest(const float *x, int classes, int lane) {
 KERNEL loss(int kind, float *z, const float *y, double *p, double *losses, double *hits, float *grad, double *mean, double *correct,
             u32 *arrived, int n, int classes, const float *x, const float *w, const float *bias, int terms, float *dx,
             const float *mask, int mask_func, int *step) {
+  begin();
   __shared__ double scratch[32];
   ROW;
   if (i < n) {
@@ -109,6 +110,7 @@ KERNEL loss(int kind, float *z, const float *y, double *p, double *losses, doubl
 
 // softmax_rows stores the softmax of each row of z in p (rows×classes).
 KERNEL softmax_rows(double *p, const float *z, int rows, int classes) {
+  begin();
   ROW;
   if (i < rows) softmax_row(p + (u64)i * classes, z + (u64)i * classes, classes, lane);
 }
@@ -116,6 +118,7 @@ KERNEL softmax_rows(double *p, const float *z, int rows, int classes) {
 // loss_grad computes out = factor·g·(p − y), or factor·g·(z − y) where p is null; g
 // is one number, 1 where null. size is that of out.
 KERNEL loss_grad(float *out, const double *p, const float *z, const float *y, const float *g, double factor, int size) {
+  begin();
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= size) return;
   if (g) factor *= g[0];
@@ -125,6 +128,7 @@ KERNEL loss_grad(float *out, const double *p, const float *z, const float *y, co
 // loss_hess computes out = factor·g·(p∘u − p⟨p,u⟩) row by row, or factor·g·u where p is
 // null. out may be u.
 KERNEL loss_hess(float *out, const double *p, const float *u, const float *g, double factor, int rows, int classes) {
+  begin();
   ROW;
   if (i >= rows) return;
   if (g) factor *= g[0];
@@ -143,6 +147,7 @@ KERNEL loss_hess(float *out, const double *p, const float *u, const float *g, do
 
 // softmax computes the softmax of each row of x, or its logarithm.
 KERNEL softmax(float *out, const float *x, int rows, int cols, int logarithm) {
+  begin();
   ROW;
   if (i >= rows) return;
   const float *xi = x + (u64)i * cols;

@@ -15,6 +15,7 @@ struct Pool { int inH, inW, outH, outW, kH, kW, strideH, strideW, padH, padW; };
 // max_pool computes out = the largest element of each window and its position,
 // the first on ties; NaN is the largest. size is that of out.
 KERNEL max_pool(float *out, int *index, const float *x, int size, POOL) {
+  begin();
   ELEMENT;
   const int q = i % p.outW, r = i / p.outW % p.outH;
   const float *plane = x + i / (p.outW * p.outH) * (p.inH * p.inW);
@@ -39,6 +40,7 @@ __device__ inline void windows(int at, int k, int stride, int pad, int count, in
 // pool_scatter computes out[index[w]] += x[w], from zero; x is multiplied by
 // f'(·) from y = mask[w] first where mask is not null. size is that of out.
 KERNEL pool_scatter(float *out, const float *x, const int *index, const float *mask, int mask_func, int size, POOL) {
+  begin();
   ELEMENT;
   const int at = i % (p.inH * p.inW);
   const int first = i / (p.inH * p.inW) * (p.outH * p.outW);
@@ -56,6 +58,7 @@ KERNEL pool_scatter(float *out, const float *x, const int *index, const float *m
 
 // pool_gather computes out[w] = x[index[w]]. size is that of out.
 KERNEL pool_gather(float *out, const float *x, const int *index, int size, POOL) {
+  begin();
   ELEMENT;
   out[i] = x[i / (p.outH * p.outW) * (p.inH * p.inW) + index[i]];
 }
@@ -63,6 +66,7 @@ KERNEL pool_gather(float *out, const float *x, const int *index, int size, POOL)
 // avg_pool computes the mean of each window, padding counting as zeros. size is
 // that of out.
 KERNEL avg_pool(float *out, const float *x, int size, POOL) {
+  begin();
   ELEMENT;
   const int q = i % p.outW, r = i / p.outW % p.outH;
   const float *plane = x + i / (p.outW * p.outH) * (p.inH * p.inW);
@@ -75,6 +79,7 @@ KERNEL avg_pool(float *out, const float *x, int size, POOL) {
 
 // avg_pool_adjoint spreads each element of x over its window. size is that of out.
 KERNEL avg_pool_adjoint(float *out, const float *x, int size, POOL) {
+  begin();
   ELEMENT;
   const int at = i % (p.inH * p.inW);
   const int first = i / (p.inH * p.inW) * (p.outH * p.outW);

@@ -6,6 +6,7 @@
 
 // gather makes a batch. Grid: n.
 KERNEL gather(BATCH_PARAMETERS) {
+  begin();
   const Batch batch = BATCH_OF;
   batch.gather(blockIdx.x);
 }
@@ -15,6 +16,7 @@ KERNEL gather(BATCH_PARAMETERS) {
 KERNEL __launch_bounds__(Small::SIZE)
     gather_matmul(BATCH_PARAMETERS, float *out, const float *b, int n, int accumulate, int vector_b, const float *bias, int func,
                   const float *mask, int mask_func, int splits, float *partial, u32 *arrived) {
+  begin();
   typedef Small T;
   __shared__ int rows[T::BM];
   const Batch batch = BATCH_OF;

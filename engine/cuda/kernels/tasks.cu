@@ -69,6 +69,7 @@ struct Finish {
 KERNEL __launch_bounds__(Small::SIZE)
     tasks(const ProductTask *products, int product_count, const ColumnTask *columns, int column_count, const NormTask *norms,
           int norm_count, const float *grad, float *last, OPTIMIZER_PARAMETERS, ROW_PARAMETERS) {
+  begin();
   typedef Small T;
   __shared__ T tile;
   __shared__ double scratch[32];

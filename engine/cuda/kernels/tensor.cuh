@@ -3,17 +3,16 @@
 #pragma once
 #include "tile.cuh"
 
-// tf32 rounds to the nearest number with 10 bits of mantissa, ties away from zero, as
-// cvt.rna.tf32.f32 does.
+// tf32 rounds to the nearest number with 10 bits of mantissa, ties away from zero.
+// What has no tensor cores for TF32 is not asked for these products.
 __device__ inline u32 tf32(float x) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+#if __CUDA_ARCH__ >= 800
   u32 r;
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(x));
   return r;
 #else
-  union { float f; u32 u; } c = {x};
-  if ((c.u & 0x7f800000u) != 0x7f800000u) c.u += 0x1000u;
-  return c.u & ~0x1fffu;
+  __trap();
+  return 0;
 #endif
 }
 
@@ -22,23 +21,10 @@ __device__ inline u32 tf32(float x) {
 // A[g+8,t], A[g,t+4] and A[g+8,t+4], b B[t,g] and B[t+4,g], c C[g,2t], C[g,2t+1],
 // C[g+8,2t] and C[g+8,2t+1] (PTX ISA, "mma.m16n8k8" for .tf32).
 __device__ inline void mma(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+#if __CUDA_ARCH__ >= 800
   asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-#else
-  const int lane = threadIdx.x & 31, g = lane / 4, t = lane % 4;
-  for (int k = 0; k < 8; k++) {
-    union { u32 u; float f; } x[2], y[2];
-    for (int i = 0; i < 2; i++) {
-      const u32 low = __shfl_sync(0xffffffffu, a[i], g * 4 + k % 4), high = __shfl_sync(0xffffffffu, a[2 + i], g * 4 + k % 4);
-      x[i].u = k < 4 ? low : high;
-      const u32 first = __shfl_sync(0xffffffffu, b[0], (2 * t + i) * 4 + k % 4), second = __shfl_sync(0xffffffffu, b[1], (2 * t + i) * 4 + k % 4);
-      y[i].u = k < 4 ? first : second;
-    }
-    for (int i = 0; i < 2; i++)
-      for (int j = 0; j < 2; j++) c[2 * i + j] = fmaf(x[i].f, y[j].f, c[2 * i + j]);
-  }
 #endif
 }
 

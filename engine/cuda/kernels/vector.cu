@@ -8,6 +8,7 @@
 // alone: the parts of a pair are added by the last block, as one pair alone would have it.
 KERNEL vector_sums(int distance, const float *x0, const float *y0, const float *x1, const float *y1, const float *x2, const float *y2,
                    const float *x3, const float *y3, int size, double *partial, double *out, u32 *arrived) {
+  begin();
   __shared__ double scratch[32];
   const int pair = blockIdx.y;
   const float *x = pair == 0 ? x0 : pair == 1 ? x1 : pair == 2 ? x2 : x3;
@@ -33,6 +34,7 @@ KERNEL vector_sums(int distance, const float *x0, const float *y0, const float *
 // for each block. out may be x.
 KERNEL combine(float *out, const float *x, const float *y, float b, const double *dot, double yy, int size, double *partial,
                double *norm_sq, double *number, u32 *arrived) {
+  begin();
   __shared__ double scratch[32];
   if (dot) b = (float)(-*dot / yy);
   double sum = 0;
@@ -55,6 +57,7 @@ KERNEL combine(float *out, const float *x, const float *y, float b, const double
 // normalize computes x /= ‖x‖ with ‖x‖² = *norm_sq, which it copies to number; x = 0 where
 // that is below least.
 KERNEL normalize(float *x, double least, const double *norm_sq, int size, double *number) {
+  begin();
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   const float factor = *norm_sq < least ? 0.f : (float)(1 / sqrt(*norm_sq));
   if (i == 0) *number = *norm_sq;
@@ -69,6 +72,7 @@ KERNEL normalize(float *x, double least, const double *norm_sq, int size, double
 // and r hx, while u is not w.
 KERNEL residual(float *w, float *r, const float *x, const float *hx, const float *y, const float *hy, const float *u, float a, float b,
                 float lambda, int size, double *partial, double *out, u32 *arrived) {
+  begin();
   __shared__ double scratch[32];
   double sum = 0, second = 0;
   for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
@@ -97,6 +101,7 @@ KERNEL residual(float *w, float *r, const float *x, const float *hx, const float
 // and stores old = x; where old is null, out[2k] is 0. Grid: (blocks of a part, parts);
 // partial has two elements for each block.
 KERNEL part_sums(float *old, const float *x, const int *bounds, double *partial, double *out, u32 *arrived) {
+  begin();
   __shared__ double scratch[32];
   const int k = blockIdx.y, lane = threadIdx.x & 31;
   double sum = 0, second = 0;
@@ -125,6 +130,7 @@ KERNEL part_sums(float *old, const float *x, const int *bounds, double *partial,
 
 // axpy computes y += alpha·x.
 KERNEL axpy(float *y, const float *x, float alpha, int size) {
+  begin();
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < size) y[i] += alpha * x[i];
 }
@@ -133,6 +139,7 @@ KERNEL axpy(float *y, const float *x, float alpha, int size) {
 // does; c1 to c3 and the key are those of its stream. A warp makes the 128 signs of
 // one block of Philox.
 KERNEL signs(float *x, int size, u32 c1, u32 c2, u32 c3, u32 k0, u32 k1) {
+  begin();
   const u32 block = WARP, lane = threadIdx.x & 31;
   u32 c[4] = {block, c1, c2, c3};
   philox(c, k0, k1);
@@ -147,6 +154,7 @@ KERNEL signs(float *x, int size, u32 c1, u32 c2, u32 c3, u32 k0, u32 k1) {
 // gradients have not made it themselves (see tasks.cu) ring is not null, and its results
 // are kept: with sums numbers from totals.
 KERNEL update(const float *grad, int size, OPTIMIZER_PARAMETERS, ROW_PARAMETERS, const double *totals) {
+  begin();
   if (ring && blockIdx.x == 0) {
     const Row row = ROW_OF;
     row.put_results();

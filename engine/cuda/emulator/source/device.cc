@@ -35,11 +35,8 @@ namespace {
 
 // capability is major·10 + minor.
 int capability() {
-	static const int c = [] {
-		const char *text = getenv("SGFLOW_EMULATOR_CAPABILITY");
-		return text ? atoi(text) : 80;
-	}();
-	return c;
+	const char *text = getenv("SGFLOW_EMULATOR_CAPABILITY");
+	return text ? atoi(text) : 80;
 }
 
 int driver_version() {

@@ -164,11 +164,11 @@ static int arrive(bool predicate, const char *at, const char *file, int line) {
 }
 
 void sync(const char *file, int line) {
-	arrive(false, "__syncthreads", file, line);
+	arrive(false, "bar.sync", file, line);
 }
 
 int count_true(bool predicate, const char *file, int line) {
-	return arrive(predicate, "__syncthreads_count", file, line);
+	return arrive(predicate, "bar.red", file, line);
 }
 
 void sync_grid(const char *file, int line) {
@@ -239,7 +239,7 @@ void fault(int error, const std::string &what) {
 }
 
 void fail(const char *what, const char *file, int line) {
-	fault(kernel_assert, std::string(what) + " at " + file + ":" + std::to_string(line));
+	fault(launch_failed, std::string(what) + " at " + file + ":" + std::to_string(line));
 }
 
 void Work::fail(int e, const std::string &text) {

@@ -22,7 +22,7 @@ struct Launch {
 std::string run(const Launch &launch, int *error);
 
 // The error numbers of kernels.
-constexpr int illegal_address = 700, misaligned_address = 716, launch_failed = 719, kernel_assert = 710;
+constexpr int illegal_address = 700, misaligned_address = 716, launch_failed = 719;
 
 // fault ends the calling thread's launch with an error.
 [[noreturn]] void fault(int error, const std::string &what);

@@ -8,9 +8,7 @@
 
 using namespace emulator;
 
-struct CUmod_st {
-	std::vector<std::string> entries; // that the image names; none known where empty
-};
+struct CUmod_st {};
 
 struct CUfunc_st {
 	const Kernel *kernel;
@@ -51,17 +49,11 @@ CUresult load(CUmodule *result, const char *image, char *log, size_t log_size) {
 	if (const char *target = strstr(image, ".target sm_")) {
 		int wants = atoi(target + strlen(".target sm_")), has = 10 * attribute(75) + attribute(76);
 		if (wants > has) return fail(CUDA_ERROR_NO_BINARY_FOR_GPU, "PTX for sm_" + std::to_string(wants) + " on sm_" + std::to_string(has));
-	} else if (image[0]) return fail(CUDA_ERROR_INVALID_PTX, "an image without .target");
+	} else return fail(CUDA_ERROR_INVALID_PTX, "an image without .target");
+	uint64_t sum = 0xcbf29ce484222325;
+	for (const char *p = image; *p; p++) sum = (sum ^ (uint8_t)*p) * 0x100000001b3;
+	if (sum != module_sum) return fail(CUDA_ERROR_INVALID_PTX, "the emulator was built with another module than this");
 	CUmodule m = new CUmod_st;
-	for (const char *p = image; (p = strstr(p, ".entry ")); ) {
-		p += strlen(".entry ");
-		std::string name(p, strcspn(p, "( \t\n"));
-		if (!find_kernel(name)) {
-			delete m;
-			return fail(CUDA_ERROR_INVALID_PTX, "the emulator was built without kernel " + name + ": make the PTX again from the kernels");
-		}
-		m->entries.push_back(name);
-	}
 	modules().insert(m);
 	*result = m;
 	return CUDA_SUCCESS;
@@ -73,7 +65,7 @@ CUresult launch(CUfunction f, dim3 grid, dim3 block, unsigned int shared, CUstre
 	const Kernel *k = f->kernel;
 	auto wrong = [&](const std::string &what) { return complain(CUDA_ERROR_INVALID_VALUE, std::string("kernel ") + k->name + ": " + what); };
 	uint64_t threads = (uint64_t)block.x * block.y * block.z, blocks = (uint64_t)grid.x * grid.y * grid.z;
-	if (threads == 0 || threads > 1024 || block.z > 64) return wrong("a block of " + std::to_string(threads) + " threads");
+	if (threads == 0 || threads > k->max_threads || block.z > 64) return wrong("a block of " + std::to_string(threads) + " threads");
 	if (blocks == 0 || grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535) return wrong("a grid of " + std::to_string(blocks) + " blocks");
 	if (shared > f->dynamic_limit) return wrong(std::to_string(shared) + " bytes of dynamic shared memory where " + std::to_string(f->dynamic_limit) + " are allowed");
 	if (cooperative) {
@@ -126,7 +118,7 @@ API CUresult cuModuleGetFunction(CUfunction *result, CUmodule m, const char *nam
 	ENTER();
 	if (!modules().count(m)) return CUDA_ERROR_INVALID_HANDLE;
 	const Kernel *k = find_kernel(name);
-	if (!k || (!m->entries.empty() && std::find(m->entries.begin(), m->entries.end(), name) == m->entries.end())) return CUDA_ERROR_NOT_FOUND;
+	if (!k) return CUDA_ERROR_NOT_FOUND;
 	*result = new CUfunc_st{k};
 	return CUDA_SUCCESS;
 }
@@ -141,7 +133,7 @@ API CUresult cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int value)
 API CUresult cuFuncGetAttribute(int *value, CUfunction_attribute a, CUfunction f) {
 	ENTER();
 	switch (a) {
-	case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *value = 1024; break;
+	case CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK: *value = (int)f->kernel->max_threads; break;
 	case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES: *value = (int)f->dynamic_limit; break;
 	default: *value = 0; // nothing is known of registers and the like
 	}
@@ -161,6 +153,16 @@ API CUresult cuLaunchKernel(CUfunction f, unsigned int gx, unsigned int gy, unsi
 		unsigned int shared, CUstream s, void **parameters, void **) {
 	ENTER();
 	return launch(f, dim3(gx, gy, gz), dim3(bx, by, bz), shared, s, parameters, false);
+}
+
+// Launches that may overlap wait for what was before them, as their kernels would.
+API CUresult cuLaunchKernelEx(const CUlaunchConfig *c, CUfunction f, void **parameters, void **) {
+	ENTER();
+	for (unsigned int i = 0; i < c->numAttrs; i++) {
+		if (c->attrs[i].id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION) return CUDA_ERROR_INVALID_VALUE;
+	}
+	return launch(f, dim3(c->gridDimX, c->gridDimY, c->gridDimZ), dim3(c->blockDimX, c->blockDimY, c->blockDimZ), c->sharedMemBytes, c->hStream,
+		parameters, false);
 }
 
 API CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned int gx, unsigned int gy, unsigned int gz, unsigned int bx, unsigned int by,

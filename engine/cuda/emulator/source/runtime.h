@@ -4,8 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
-#include <utility>
 
 struct uint3 {
 	unsigned int x, y, z;
@@ -23,7 +21,7 @@ struct Block;
 // What a thread is doing.
 enum class State : uint8_t {
 	ready,
-	barrier, // waits at __syncthreads
+	barrier, // waits at bar.sync
 	warp,    // waits for lanes of its warp
 	grid,    // waits for all blocks
 	ended,
@@ -79,6 +77,9 @@ unsigned int ballot(const char *at, const char *file, int line, unsigned int mas
 void *shared(const void *place, size_t bytes, size_t alignment);
 void *dynamic_shared();
 
+// shared_base is where the block's shared memory starts.
+inline uintptr_t shared_base() { return reinterpret_cast<uintptr_t>(dynamic_shared()); }
+
 // Atomic operations are loops of these.
 bool compare_and_swap(uint32_t *p, uint32_t *expected, uint32_t desired);
 bool compare_and_swap(uint64_t *p, uint64_t *expected, uint64_t desired);
@@ -88,7 +89,7 @@ uint64_t atomic_load(const uint64_t *p);
 // fence orders the block's accesses for other blocks.
 void fence();
 
-// fail ends the kernel with an error, as __trap and assert do.
+// fail ends the kernel with an error, as trap does.
 [[noreturn]] void fail(const char *what, const char *file, int line);
 
 // Kernel is an entry of the table of kernels.
@@ -97,23 +98,13 @@ struct Kernel {
 	void (*call)(void **arguments);
 	const uint16_t *sizes; // of the arguments, in bytes
 	int count;
+	unsigned int max_threads; // of a block
 };
 
-// kernels is the table, which build.go writes. It ends with a null pointer.
+// kernels is the table, which translate.go writes. It ends with a null pointer.
 extern const Kernel *const kernels[];
 
-// Call unpacks the arguments of a kernel.
-template <auto function> struct Call;
-template <class... A, void (*function)(A...)> struct Call<function> {
-	static constexpr uint16_t sizes[] = {sizeof(A)..., 0};
-
-	template <size_t... i> __attribute__((no_sanitize("thread"))) static void unpack(void **arguments, std::index_sequence<i...>) {
-		function(*static_cast<std::remove_reference_t<A> *>(arguments[i])...);
-	}
-	__attribute__((no_sanitize("thread"))) static void call(void **arguments) {
-		unpack(arguments, std::index_sequence_for<A...>());
-	}
-	static constexpr Kernel entry(const char *name) { return {name, call, sizes, sizeof...(A)}; }
-};
+// module_sum is FNV-1a of the module's text.
+extern const uint64_t module_sum;
 
 } // namespace emulator

@@ -13,11 +13,11 @@ KERNEL where(int *out) {
 // has static variables.
 KERNEL reverse(float *x) {
 	extern __shared__ float s[];
-	__shared__ int count, unused[2][3];
-	if (threadIdx.x == 0) count = blockDim.x, unused[1][2] = 0;
+	__shared__ int count, other[2][3];
+	if (threadIdx.x == 0) count = blockDim.x, other[1][2] = 0;
 	s[threadIdx.x] = x[threadIdx.x];
 	__syncthreads();
-	x[threadIdx.x] = s[count - 1 - threadIdx.x];
+	x[threadIdx.x] = s[count - 1 - threadIdx.x] + other[1][2];
 }
 
 // A template's shared variable is one for each of its instances.
@@ -79,7 +79,7 @@ KERNEL sums(const float *x, float *partial, float *out) {
 		if (threadIdx.x < n) s[threadIdx.x] += s[threadIdx.x + n];
 	}
 	if (threadIdx.x == 0) partial[blockIdx.x] = s[0];
-	SYNC_GRID();
+	sgflow_sync_grid();
 	if (blockIdx.x == 0 && threadIdx.x == 0) {
 		float sum = 0;
 		for (int b = 0; b < gridDim.x; b++) sum += partial[b];
@@ -111,4 +111,57 @@ KERNEL vectors(float4 *y, const float4 *x, float3 *z) {
 
 KERNEL add(float *x, float v) {
 	x[threadIdx.x] += v;
+}
+
+// One instruction each, on bits.
+#define BINARY(name, instruction, letter, type) \
+  KERNEL name(type *out, const type *a, const type *b) { \
+    type r; \
+    asm(instruction " %0, %1, %2;" : "=" letter(r) : letter(a[threadIdx.x]), letter(b[threadIdx.x])); \
+    out[threadIdx.x] = r; \
+  }
+#define TERNARY(name, instruction, letter, type) \
+  KERNEL name(type *out, const type *a, const type *b, const type *c) { \
+    type r; \
+    asm(instruction " %0, %1, %2, %3;" : "=" letter(r) : letter(a[threadIdx.x]), letter(b[threadIdx.x]), letter(c[threadIdx.x])); \
+    out[threadIdx.x] = r; \
+  }
+#define COMPARISON(name, instruction) \
+  KERNEL name(int *out, const float *a, const float *b) { \
+    int r; \
+    asm("{\n .reg .pred q;\n " instruction " q, %1, %2;\n selp.s32 %0, 1, 0, q;\n }" : "=r"(r) : "f"(a[threadIdx.x]), "f"(b[threadIdx.x])); \
+    out[threadIdx.x] = r; \
+  }
+
+BINARY(shift_left, "shl.b32", "r", int)
+BINARY(shift_right, "shr.s32", "r", int)
+BINARY(shift_right_unsigned, "shr.u32", "r", unsigned)
+BINARY(multiply_high, "mul.hi.s32", "r", int)
+BINARY(multiply_low, "mul.lo.s32", "r", int)
+BINARY(quotient, "div.s32", "r", int)
+BINARY(rest, "rem.s32", "r", int)
+BINARY(smaller, "min.f32", "f", float)
+BINARY(larger, "max.f32", "f", float)
+TERNARY(permute, "prmt.b32", "r", unsigned)
+TERNARY(fused_down, "fma.rm.f32", "f", float)
+COMPARISON(ordered_ne, "setp.ne.f32")
+COMPARISON(unordered_ne, "setp.neu.f32")
+COMPARISON(unordered_lt, "setp.ltu.f32")
+COMPARISON(unordered_ge, "setp.geu.f32")
+COMPARISON(both_numbers, "setp.num.f32")
+
+KERNEL insert(unsigned *out, const unsigned *a, const unsigned *b, const int *position, const int *length) {
+  asm("bfi.b32 %0, %1, %2, %3, %4;" : "=r"(out[threadIdx.x]) : "r"(a[threadIdx.x]), "r"(b[threadIdx.x]), "r"(position[threadIdx.x]), "r"(length[threadIdx.x]));
+}
+
+KERNEL to_integer(int *out, const float *a) {
+  asm("cvt.rzi.s32.f32 %0, %1;" : "=r"(out[threadIdx.x]) : "f"(a[threadIdx.x]));
+}
+
+KERNEL saturated(float *out, const float *a) {
+  asm("cvt.sat.f32.f32 %0, %1;" : "=f"(out[threadIdx.x]) : "f"(a[threadIdx.x]));
+}
+
+KERNEL to_tf32(unsigned *out, const float *a) {
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(out[threadIdx.x]) : "f"(a[threadIdx.x]));
 }

@@ -3,8 +3,8 @@
 #define KERNEL extern "C" __global__ void
 #define FULL 0xffffffffu
 #define VOTES 11
-#ifdef SGFLOW_EMULATED
-#define SYNC_GRID() sgflow_sync_grid()
-#endif
+
+// The emulator's barrier of a grid; no device has this function.
+extern "C" __device__ void sgflow_sync_grid();
 
 static __constant__ float table[4] = {1, 2, 3, 4};

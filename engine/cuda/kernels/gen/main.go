@@ -1,8 +1,7 @@
 //go:build cgo
 
-// Command gen compiles the .cu files of the current folder with NVRTC to what
-// package kernels embeds: PTX for each of its targets, and machine code where a
-// target is a chip. It writes the folder images, and needs no GPU.
+// Command gen compiles the .cu files of a folder, as one module, with NVRTC, and needs
+// no GPU: to PTX for each of its targets, and machine code where a target is a chip.
 //
 // NVRTC is libnvrtc.so.11.2 with libnvrtc-builtins.so.11.8 beside it, in the folder
 // that SGFLOW_NVRTC names or where the loader finds it; `make generate` fetches it.
@@ -15,6 +14,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -27,46 +27,47 @@ import (
 	"sgflow/engine/cuda/kernels"
 )
 
-// targets are the architectures that kernels are compiled for: the oldest that
-// sgflow runs on, the first with asynchronous copies and TF32, and Hopper itself.
-var targets = []string{"compute_75", "compute_80", "sm_90"}
-
-const folder = "images"
+var (
+	in      = flag.String("in", ".", "`folder` of the .cu files")
+	out     = flag.String("out", "images", "`folder` for what they are compiled to")
+	targets = flag.String("targets", "compute_80", "`architectures`, by commas: compute_NN for PTX, sm_NN for machine code")
+)
 
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("gen: ")
+	flag.Parse()
 	if err := run(); err != nil {
 		log.Fatal(err)
 	}
 }
 
 func run() error {
-	files, err := filepath.Glob("*.cu")
+	files, err := filepath.Glob(filepath.Join(*in, "*.cu"))
 	if err != nil {
 		return err
 	}
 	// One module: its functions find each other's names taken.
 	var source strings.Builder
 	for _, file := range files {
-		fmt.Fprintf(&source, "#include %q\n", file)
+		fmt.Fprintf(&source, "#include %q\n", filepath.Base(file))
 	}
 	nvrtc, err := openNVRTC(os.Getenv("SGFLOW_NVRTC"))
 	if err != nil {
 		return err
 	}
-	sum, err := kernels.SourceSum(os.DirFS("."))
+	sum, err := kernels.SourceSum(os.DirFS(*in))
 	if err != nil {
 		return err
 	}
-	old, err := os.ReadFile(filepath.Join(folder, kernels.SumFile))
+	old, err := os.ReadFile(filepath.Join(*out, kernels.SumFile))
 	same := err == nil && string(old) == sum
-	for _, target := range targets {
-		image, err := nvrtc.compile(source.String(), "kernels.cu", target)
+	for _, target := range strings.Split(*targets, ",") {
+		image, err := nvrtc.compile(source.String(), *in, target)
 		if err != nil {
 			return fmt.Errorf("%s: %w", target, err)
 		}
-		path := filepath.Join(folder, fileName(target))
+		path := filepath.Join(*out, fileName(target))
 		kept, err := read(path)
 		switch {
 		case same && err != nil:
@@ -80,7 +81,7 @@ func run() error {
 			return err
 		}
 	}
-	return os.WriteFile(filepath.Join(folder, kernels.SumFile), []byte(sum), 0o644)
+	return os.WriteFile(filepath.Join(*out, kernels.SumFile), []byte(sum), 0o644)
 }
 
 // entry matches the name and the parameters of a kernel in PTX.
@@ -116,7 +117,7 @@ func write(path string, image []byte) error {
 	if err := z.Close(); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(*out, 0o755); err != nil {
 		return err
 	}
 	return os.WriteFile(path, b.Bytes(), 0o644)

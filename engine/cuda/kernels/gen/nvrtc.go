@@ -68,16 +68,17 @@ func openNVRTC(folder string) (nvrtc, error) {
 	return nvrtc{}, nil
 }
 
-// compile returns PTX, or machine code where the target begins with sm_.
-func (nvrtc) compile(source, name, target string) ([]byte, error) {
+// compile returns PTX, or machine code where the target begins with sm_, of a source
+// that includes files of folder.
+func (nvrtc) compile(source, folder, target string) ([]byte, error) {
 	var p unsafe.Pointer
-	s, n := C.CString(source), C.CString(name)
+	s, n := C.CString(source), C.CString("module.cu")
 	defer C.free(unsafe.Pointer(s))
 	defer C.free(unsafe.Pointer(n))
 	if err := result(C.callCreate(&p, s, n)); err != nil {
 		return nil, err
 	}
-	options := []string{"--gpu-architecture=" + target, "--std=c++17", "--include-path=."}
+	options := []string{"--gpu-architecture=" + target, "--std=c++17", "--include-path=" + folder}
 	list := make([]*C.char, len(options))
 	for i, o := range options {
 		list[i] = C.CString(o)
