@@ -10,7 +10,7 @@ import (
 	"sgflow/engine/cuda/emulator"
 )
 
-func TestMain(m *testing.M) { os.Exit(emulator.Run(tests{m}, os.DirFS("kernels/images"))) }
+func TestMain(m *testing.M) { os.Exit(emulator.Run(tests{m}, "kernels")) }
 
 // tests runs with the device's context held, which each machine would otherwise make
 // anew.

@@ -11,7 +11,7 @@ import (
 
 //go:generate env CGO_ENABLED=1 go run ../kernels/gen -in testdata -out testdata/images
 
-func TestMain(m *testing.M) { os.Exit(emulator.Run(m, os.DirFS("testdata/images"))) }
+func TestMain(m *testing.M) { os.Exit(emulator.Run(m, "testdata")) }
 
 // open opens the first device for a test.
 func open(t testing.TB) *Context {
@@ -77,7 +77,7 @@ func TestKernelRunsOnDeviceMemory(t *testing.T) {
 // testImage is the kernels of testdata.
 func testImage(t testing.TB) []byte {
 	t.Helper()
-	_, ptx, err := emulator.Image(os.DirFS("testdata/images"))
+	_, ptx, err := emulator.Image("testdata")
 	check(t, err)
 	return ptx
 }

@@ -22,7 +22,7 @@ var ErrNoCompiler = errors.New("g++ is not installed")
 //go:embed source
 var source embed.FS
 
-//go:embed build.go translate.go
+//go:embed build.go instructions.go translate.go
 var builder embed.FS
 
 const compiler = "g++"

@@ -1,14 +1,17 @@
-// Package emulator is a CUDA driver without a GPU, for tests: it compiles .cu files
-// for the CPU with g++ and serves them as a libcuda, so that a program that calls
-// the driver through gorgonia.org/cu runs unmodified.
+// Package emulator is a CUDA driver without a GPU, for tests: it translates a PTX
+// module to C++, compiles that with g++, and serves its kernels as a libcuda, so that a
+// program that calls the driver through gorgonia.org/cu runs unmodified, and the code
+// that it runs is what the driver would be given.
 //
 // A package with tests that need a device has
 //
-//	func TestMain(m *testing.M) { os.Exit(emulator.Run(m, os.DirFS("kernels"))) }
+//	func TestMain(m *testing.M) { os.Exit(emulator.Run(m, "kernels")) }
 //
-// and tests that launch a kernel as in package driver's documentation:
+// where kernels is a folder of .cu files, with what `make generate` compiles them to in
+// kernels/images, and tests that launch a kernel as in package driver's documentation:
 //
-//	module, err := ctx.Load("kernels", ptx) // PTX of these kernels, or nil
+//	_, ptx, err := emulator.Image("kernels")
+//	module, err := ctx.Load("kernels", ptx)
 //	axpy, err := module.Kernel("axpy")
 //	err = s.Launch("y += a·x", axpy, driver.Grid{Blocks: driver.Dim{X: blocks}, Threads: driver.Dim{X: 256}},
 //		driver.Float32(a), driver.Ptr(x.Pointer), driver.Ptr(y.Pointer), driver.Int(n))
@@ -19,12 +22,13 @@
 //
 // # What it finds
 //
-// The compiler puts a check before every memory access of a kernel. An access outside
+// There is a check before every memory access of a kernel. An access outside
 // an allocation, of another thread's variables or of host memory that isn't pinned, a
 // misaligned one, and a read of bytes that were never written, of shared or of device
 // memory, end the launch. So does a barrier that not all threads of a block reach, or
-// not all lanes of a mask. The error names the kernel, the block and the thread; it is
-// the description that the driver gives of the error, and is printed too.
+// not all lanes of a mask. The error names the kernel, the block and the thread, and a
+// barrier by its line of PTX; it is the description that the driver gives of the error,
+// and is printed too.
 //
 // Races are found too: two threads of a block that touch one word of shared or device
 // memory, at least one of them writing, with no barrier between them; and two blocks
@@ -39,25 +43,31 @@
 // is on devices that lack concurrent access to it: a host that forgets to wait ends with
 // a segmentation fault where it does. That holds for all sessions of a process together.
 //
-// # CUDA C++ that it knows
+// # What it counts
 //
-// source/language.h has it: one-, two- and three-dimensional grids and blocks, static
-// and dynamic shared memory (declared inside functions), barriers, warp shuffles and
-// votes with masks, atomic operations, vector types, cooperative launches with
-// sgflow_sync_grid() as the grid's barrier. SGFLOW_EMULATED is defined, for what has
-// to be written twice: inline PTX, and cooperative groups. Kernels are
+// With SGFLOW_EMULATOR_PROFILE=file a process that closes its devices leaves a table there
+// of all kernels: how often they were launched, with how many blocks of how many threads, and how many
+// instructions, loads from global memory and barriers a thread executed, on the average
+// and the longest. They are instructions of PTX, of which machine code needs about as many;
+// no time follows from them, but where one thread has a hundred times the others' work,
+// or a launch of few blocks thousands of instructions, time is lost.
 //
-//	extern "C" __global__ void name(arguments)
+// # PTX that it knows
 //
-// and other functions at file scope static, inline or templates, as each .cu file is
-// compiled by itself. Includes are found in the same folder.
+// What NVRTC makes of kernels like sgflow's: grids and blocks of all dimensions, static
+// and dynamic shared memory, barriers, warp shuffles and votes with masks, atomic
+// operations, vectors, calls, and the tensor cores' product in TF32. translate.go reads a
+// module, instructions.go its instructions; source/ptx.h says what each computes. An
+// instruction that is not there ends the build of the tests with its name and line; most
+// need one line of ptx.h. Kernels of tests may call sgflow_sync_grid, the barrier of a
+// cooperative launch, which no device has.
 //
 // What it does not do: time, caches, bank conflicts, registers, warps in lockstep.
 // Threads of a block run one after the other between barriers, blocks on all cores.
 // Device memory is 4 GiB unless SGFLOW_EMULATOR_MEMORY_MIB says otherwise, the compute
-// capability 8.0 unless SGFLOW_EMULATOR_CAPABILITY does (75, 80, 90). Of images it reads
-// the target and the names of kernels, which must be those it was built with; machine
-// code it refuses.
+// capability 8.0 unless SGFLOW_EMULATOR_CAPABILITY does (75, 80, 90), and there are 4
+// multiprocessors unless SGFLOW_EMULATOR_MULTIPROCESSORS does; the best PTX for it
+// is what is translated, and the only image that it loads. Machine code it refuses.
 //
 // Libraries are kept in sgflow-emulator in the user's cache folder, by a sum of what
 // they were made of, and may be deleted at any time.

@@ -1,26 +1,29 @@
 package emulator
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 
+	"sgflow/engine/cuda/kernels"
 	"sgflow/engine/cuda/shim"
 )
 
 // Run is the main function of tests that need a CUDA device: it runs them on the
-// emulator, with the kernels of the [Image] in images, or, where
+// emulator, with the kernels of the folder's [Image], or, where
 // [shim.LibraryVariable] is set, on that driver. Where there is no g++ it says so and
 // runs none.
-func Run(m interface{ Run() int }, images fs.FS) int {
+func Run(m interface{ Run() int }, folder string) int {
 	if os.Getenv(shim.LibraryVariable) != "" {
 		return m.Run()
 	}
-	name, module, err := Image(images)
+	name, module, err := Image(folder)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -38,30 +41,38 @@ func Run(m interface{ Run() int }, images fs.FS) int {
 	return m.Run()
 }
 
-// Image returns the PTX that the emulated device takes, of those in a folder:
-// compute_NN.ptx.gz with the largest NN that its compute capability allows. The name
-// is the file's without .gz.
-func Image(images fs.FS) (name string, ptx []byte, err error) {
+// Image returns the PTX that the emulated device takes, of what the .cu files of a
+// folder are compiled to: images/compute_NN.ptx.gz with the largest NN that its compute
+// capability allows. The name is the file's without .gz. Images of other sources than
+// those in the folder are an error.
+func Image(folder string) (name string, ptx []byte, err error) {
+	want, err := kernels.SourceSum(os.DirFS(folder))
+	if err != nil {
+		return "", nil, fmt.Errorf("cuda emulator: %w", err)
+	}
+	images := filepath.Join(folder, "images")
+	if sum, err := os.ReadFile(filepath.Join(images, kernels.SumFile)); err != nil || string(sum) != want {
+		return "", nil, fmt.Errorf("cuda emulator: the kernels in %s were changed since they were compiled: run make generate", folder)
+	}
 	for capability := capability(); capability > 0; capability-- {
 		name = fmt.Sprintf("compute_%d.ptx", capability)
-		f, err := images.Open(name + ".gz")
+		packed, err := os.ReadFile(filepath.Join(images, name+".gz"))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return "", nil, fmt.Errorf("cuda emulator: %w", err)
 		}
-		defer f.Close()
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			return "", nil, fmt.Errorf("cuda emulator: %s: %w", name, err)
+		z, err := gzip.NewReader(bytes.NewReader(packed))
+		if err == nil {
+			ptx, err = io.ReadAll(z)
 		}
-		if ptx, err = io.ReadAll(z); err != nil {
+		if err != nil {
 			return "", nil, fmt.Errorf("cuda emulator: %s: %w", name, err)
 		}
 		return name, ptx, nil
 	}
-	return "", nil, fmt.Errorf("cuda emulator: no PTX for a device of compute capability %d", capability())
+	return "", nil, fmt.Errorf("cuda emulator: no PTX in %s for a device of compute capability %d", images, capability())
 }
 
 // capability is the compute capability of the emulated device, major·10 + minor.

@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) {
 	// A real driver does not say what these tests ask for.
 	os.Unsetenv(shim.LibraryVariable)
-	os.Exit(emulator.Run(m, os.DirFS("testdata/images")))
+	os.Exit(emulator.Run(m, "testdata"))
 }
 
 // device is a context with the kernels of testdata and a stream.
@@ -40,7 +40,7 @@ func open(t *testing.T) *device {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.ctx.Close() }) // a broken context returns its error again
-	_, ptx, err := emulator.Image(os.DirFS("testdata/images"))
+	_, ptx, err := emulator.Image("testdata")
 	if err != nil {
 		t.Fatal(err)
 	}

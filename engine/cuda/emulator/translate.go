@@ -35,7 +35,7 @@ const entryPrefix = "sgflow_kernel_"
 // translate translates what NVRTC prints for kernels like sgflow's; what it does not
 // know it refuses. file names the module in what kernels report.
 func translate(module []byte, file string) (*translation, error) {
-	t := &translator{file: file, symbols: map[string]symbol{}, kernels: map[string]bool{}}
+	t := &translator{file: file, symbols: map[string]symbol{}}
 	for _, s := range statements(module) {
 		if err := t.statement(s); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w: %s", file, s.line, err, strings.Join(strings.Fields(s.text), " "))
@@ -127,25 +127,19 @@ var (
 	entryHead   = regexp.MustCompile(`^(?:\.visible )?\.entry (\w+)\((.*?)\)`)
 	mostThreads = regexp.MustCompile(`\.maxntid (\d+), (\d+), (\d+)`)
 	funcHead    = regexp.MustCompile(`^(?:\.visible |\.weak )?\.func\s+(?:\((.*?)\) )?(\w+)\s*\((.*?)\)`)
-	callText    = regexp.MustCompile(`^call(?:\.uni)? (?:\((.*?)\), )?(\w+), \((.*?)\)$`)
-	instruction = regexp.MustCompile(`^(?:@(!?)(%\w+)\s+)?([a-z][\w.]*)(?:\s+(.*))?;$`)
-	address     = regexp.MustCompile(`^\[([%$\w]+)(?:\+(-?\d+))?\]$`)
-	floatText   = regexp.MustCompile(`^0([fFdD])([0-9A-Fa-f]+)$`)
-	integerText = regexp.MustCompile(`^-?\d+$`)
 )
 
 // symbol is a variable or a parameter.
 type symbol struct {
-	space       string // global, const, shared, local; entry for a kernel's parameter, param for others; register
-	bytes       int
-	alignment   int
-	placeOrCode string // in C++: of a parameter where it is, of others its name
+	space     string // global, const, shared, local; entry for a kernel's parameter, param for others; register
+	bytes     int
+	alignment int
+	code      string // in C++: of a parameter where it is, of others the name
 }
 
 type translator struct {
 	file    string
 	symbols map[string]symbol // of the module
-	kernels map[string]bool
 
 	head, variables, functions strings.Builder
 	result                     translation
@@ -155,6 +149,10 @@ type translator struct {
 	local map[string]symbol
 	depth int
 	name  string // of the kernel, empty for another function
+
+	// The basic block that is under way.
+	block                         strings.Builder
+	instructions, loads, barriers int
 }
 
 var errUnknown = errors.New("PTX that the emulator does not know")
@@ -168,14 +166,15 @@ func (t *translator) statement(s statement) error {
 			return errUnknown
 		}
 		t.depth++
-		t.code.WriteString("{\n")
+		t.block.WriteString("{\n")
 		if t.depth == 1 {
-			t.code.WriteString("[[maybe_unused]] const u64 shared_base = emulator::shared_base();\n")
+			t.block.WriteString("[[maybe_unused]] const u64 shared_base = emulator::shared_base();\nemulator::Tally &tally = emulator::self()->tally;\n")
+			t.endBlock()
 		}
 		return nil
 	case s.text == "}":
 		t.depth--
-		t.code.WriteString("}\n")
+		t.block.WriteString("}\n")
 		if t.depth == 0 {
 			t.end()
 		}
@@ -183,6 +182,7 @@ func (t *translator) statement(s statement) error {
 	case t.code == nil:
 		return t.declaration(s)
 	case strings.HasSuffix(s.text, ":"):
+		t.endBlock()
 		fmt.Fprintf(t.code, "%s;\n", s.text)
 		return nil
 	case s.text[0] == '.':
@@ -191,8 +191,24 @@ func (t *translator) statement(s statement) error {
 	return t.instruction(s)
 }
 
+// endBlock ends a basic block: what it executes is counted where it begins.
+func (t *translator) endBlock() {
+	for _, count := range []struct {
+		name string
+		n    *int
+	}{{"instructions", &t.instructions}, {"loads", &t.loads}, {"barriers", &t.barriers}} {
+		if *count.n > 0 {
+			fmt.Fprintf(t.code, "tally.%s += %d;\n", count.name, *count.n)
+			*count.n = 0
+		}
+	}
+	t.code.WriteString(t.block.String())
+	t.block.Reset()
+}
+
 // end ends a function.
 func (t *translator) end() {
+	t.endBlock()
 	if t.name == "" {
 		t.functions.WriteString(t.code.String())
 	} else {
@@ -207,51 +223,62 @@ func (t *translator) declaration(s statement) error {
 		return t.variable(m, t.symbols, &t.head)
 	}
 	if m := entryHead.FindStringSubmatch(s.text); m != nil {
-		parameters, sizes, err := t.parameters(m[2])
-		if err != nil {
-			return err
-		}
-		threads := 1024
-		if m := mostThreads.FindStringSubmatch(s.text); m != nil {
-			threads = 1
-			for _, n := range m[1:] {
-				axis, _ := strconv.Atoi(n)
-				threads *= axis
-			}
-		}
-		t.name, t.code, t.local = m[1], new(strings.Builder), map[string]symbol{}
-		for i, p := range parameters {
-			p.symbol.space, p.symbol.placeOrCode = "entry", fmt.Sprintf("static_cast<char *>(arguments[%d])", i)
-			t.local[p.name] = p.symbol
-		}
-		fmt.Fprintf(t.code, "static const uint16_t sizes_%s[] = {%s0};\n", t.name, sizes)
-		fmt.Fprintf(t.code, "static void %s(void **arguments);\n", t.name)
-		fmt.Fprintf(t.code, "extern \"C\" const emulator::Kernel %[1]s%[2]s;\nconst emulator::Kernel %[1]s%[2]s = {%[2]q, %[2]s, sizes_%[2]s, %[3]d, %[4]d};\n",
-			entryPrefix, t.name, len(parameters), threads)
-		fmt.Fprintf(t.code, "static void %s(void **arguments)\n", t.name)
-		return nil
+		return t.kernel(m[1], m[2], s.text)
 	}
 	if s.text == ".extern .func "+syncGrid+" () ;" {
 		return nil
 	}
 	if m := funcHead.FindStringSubmatch(s.text); m != nil && !strings.HasSuffix(s.text, ";") {
-		t.name, t.code, t.local = "", new(strings.Builder), map[string]symbol{}
-		var names []string
-		for _, list := range []string{m[1], m[3]} { // what it returns comes first
-			parameters, _, err := t.parameters(list)
-			if err != nil {
-				return err
-			}
-			for _, p := range parameters {
-				p.symbol.space, p.symbol.placeOrCode = "param", p.name
-				t.local[p.name] = p.symbol
-				names = append(names, "unsigned char *"+p.name)
-			}
-		}
-		fmt.Fprintf(t.code, "[[maybe_unused]] static __attribute__((noinline)) void %s(%s)\n", m[2], strings.Join(names, ", "))
-		return nil
+		return t.function(m[2], m[1]+", "+m[3])
 	}
 	return errUnknown
+}
+
+// kernel begins a kernel: a function of an array of pointers to its arguments, with an
+// entry for the table.
+func (t *translator) kernel(name, list, head string) error {
+	parameters, err := t.parameters(list)
+	if err != nil {
+		return err
+	}
+	threads := 1024
+	if m := mostThreads.FindStringSubmatch(head); m != nil {
+		threads = 1
+		for _, n := range m[1:] {
+			axis, _ := strconv.Atoi(n)
+			threads *= axis
+		}
+	}
+	t.name, t.code, t.local = name, new(strings.Builder), map[string]symbol{}
+	fmt.Fprintf(t.code, "static const uint16_t sizes_%s[] = {", name)
+	for i, p := range parameters {
+		p.symbol.space, p.symbol.code = "entry", fmt.Sprintf("static_cast<char *>(arguments[%d])", i)
+		t.local[p.name] = p.symbol
+		fmt.Fprintf(t.code, "%d, ", p.bytes)
+	}
+	fmt.Fprintf(t.code, "0};\nstatic void %s(void **arguments);\n", name)
+	fmt.Fprintf(t.code, "extern \"C\" const emulator::Kernel %[1]s%[2]s;\nconst emulator::Kernel %[1]s%[2]s = {%[2]q, %[2]s, sizes_%[2]s, %[3]d, %[4]d};\n",
+		entryPrefix, name, len(parameters), threads)
+	fmt.Fprintf(t.code, "static void %s(void **arguments)\n", name)
+	return nil
+}
+
+// function begins a function that kernels call. The memory of what it returns is the
+// first of its parameters.
+func (t *translator) function(name, list string) error {
+	parameters, err := t.parameters(list)
+	if err != nil {
+		return err
+	}
+	t.name, t.code, t.local = "", new(strings.Builder), map[string]symbol{}
+	names := make([]string, len(parameters))
+	for i, p := range parameters {
+		p.symbol.space, p.symbol.code = "param", p.name
+		t.local[p.name] = p.symbol
+		names[i] = "unsigned char *" + p.name
+	}
+	fmt.Fprintf(t.code, "[[maybe_unused]] static __attribute__((noinline)) void %s(%s)\n", name, strings.Join(names, ", "))
+	return nil
 }
 
 type namedSymbol struct {
@@ -259,26 +286,24 @@ type namedSymbol struct {
 	symbol
 }
 
-// parameters reads a list of parameters; sizes are their bytes, each with a comma.
-func (t *translator) parameters(list string) ([]namedSymbol, string, error) {
+// parameters reads a list of parameters.
+func (t *translator) parameters(list string) ([]namedSymbol, error) {
 	var found []namedSymbol
-	var sizes strings.Builder
 	for part := range strings.SplitSeq(list, ",") {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}
 		m := parameter.FindStringSubmatch(part)
 		if m == nil {
-			return nil, "", errUnknown
+			return nil, errUnknown
 		}
 		size, err := bytesOf(m[1], m[3])
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
-		fmt.Fprintf(&sizes, "%d, ", size)
 		found = append(found, namedSymbol{m[2], symbol{bytes: size}})
 	}
-	return found, sizes.String(), nil
+	return found, nil
 }
 
 // bytesOf is the size of a type, or of an array of it.
@@ -294,40 +319,34 @@ func bytesOf(kind, count string) (int, error) {
 	return n * bits / 8, nil
 }
 
-// variable declares a variable of the module or of a function.
+// variable declares a variable of the module or of a function, from the parts of its
+// declaration: the space, the alignment, the type, the name, the length and the values.
 func (t *translator) variable(m []string, symbols map[string]symbol, out *strings.Builder) error {
-	size, err := bytesOf(m[3], m[5])
+	space, kind, name, values := m[1], m[3], m[4], strings.TrimPrefix(m[6], " = ")
+	size, err := bytesOf(kind, m[5])
 	if err != nil {
 		return err
 	}
-	alignment := 1
+	alignment, _ := bytesOf(kind, "")
 	if m[2] != "" {
 		alignment, _ = strconv.Atoi(m[2])
 	}
-	name := m[4]
-	symbols[name] = symbol{m[1], size, alignment, name}
-	if m[1] == "shared" && strings.HasSuffix(m[0], "[];") {
-		symbols[name] = symbol{m[1], math.MaxInt, alignment, ""} // as much as a launch asks for
-		return nil
-	}
-	switch m[1] {
+	symbols[name] = symbol{space, size, alignment, name}
+	switch space {
 	case "shared":
+		if strings.HasSuffix(m[0], "[];") { // as much as a launch asks for, where all begins
+			symbols[name] = symbol{space, math.MaxInt, alignment, ""}
+			return nil
+		}
 		fmt.Fprintf(out, "[[maybe_unused]] static const char %s = 0;\n", name)
 	case "local":
 		fmt.Fprintf(out, "alignas(%d) unsigned char %s[%d];\n", alignment, name, size)
 	default:
-		fmt.Fprintf(out, "extern unsigned char %s[%d];\n", name, size)
-		values := ""
-		if m[6] != "" {
-			if m[3] != "b8" && m[3] != "u8" {
-				return errUnknown
-			}
-			values = strings.TrimPrefix(m[6], " = ")
-			if !strings.HasPrefix(values, "{") {
-				values = "{" + values + "}"
-			}
+		if values != "" && strings.TrimLeft(kind, "bu") != "8" {
+			return errUnknown
 		}
-		fmt.Fprintf(&t.variables, "alignas(%d) unsigned char %s[%d] = %s;\n", alignment, name, size, values+map[bool]string{true: "{}"}[values == ""])
+		fmt.Fprintf(out, "extern unsigned char %s[%d];\n", name, size)
+		fmt.Fprintf(&t.variables, "alignas(%d) unsigned char %s[%d] = {%s};\n", alignment, name, size, strings.Trim(values, "{}"))
 	}
 	return nil
 }
@@ -339,19 +358,19 @@ func (t *translator) directive(s statement) error {
 	}
 	if m := register.FindStringSubmatch(s.text); m != nil {
 		kind, name := m[1], registerName(m[2])
-		t.local[m[2]] = symbol{space: "register", placeOrCode: name} // with <n>, of all that begin so
+		t.local[m[2]] = symbol{space: "register", code: name} // with <n>, of all that begin so
 		if m[3] == "" {
-			fmt.Fprintf(t.code, "[[maybe_unused]] %s %s;\n", kind, name)
+			fmt.Fprintf(&t.block, "[[maybe_unused]] %s %s;\n", kind, name)
 			return nil
 		}
 		n, _ := strconv.Atoi(m[3])
 		for i := range n {
-			fmt.Fprintf(t.code, "[[maybe_unused]] %s %s%d;\n", kind, name, i)
+			fmt.Fprintf(&t.block, "[[maybe_unused]] %s %s%d;\n", kind, name, i)
 		}
 		return nil
 	}
 	if m := variable.FindStringSubmatch(s.text); m != nil {
-		return t.variable(m, t.local, t.code)
+		return t.variable(m, t.local, &t.block)
 	}
 	if m := parameter.FindStringSubmatch(s.text); m != nil {
 		size, err := bytesOf(m[1], m[3])
@@ -359,412 +378,8 @@ func (t *translator) directive(s statement) error {
 			return err
 		}
 		t.local[m[2]] = symbol{"param", size, 16, m[2]}
-		fmt.Fprintf(t.code, "alignas(16) unsigned char %s[%d];\n", m[2], size)
+		fmt.Fprintf(&t.block, "alignas(16) unsigned char %s[%d];\n", m[2], size)
 		return nil
 	}
 	return errUnknown
-}
-
-// registerName is the variable of a register.
-func registerName(name string) string { return "r_" + strings.TrimPrefix(name, "%") }
-
-// special are the registers that the hardware sets.
-var special = map[string]string{"tid": "thread", "ctaid": "block", "ntid": "block_dim", "nctaid": "grid_dim"}
-
-// operand is a value in C++.
-func (t *translator) operand(text string) (string, error) {
-	if text == "" {
-		return "", errUnknown
-	}
-	if text[0] == '%' {
-		if name, axis, found := strings.Cut(text[1:], "."); found {
-			if special[name] == "" || !strings.Contains("xyz", axis) {
-				return "", errUnknown
-			}
-			return fmt.Sprintf("emulator::self()->%s.%s", special[name], axis), nil
-		}
-		if text == "%laneid" {
-			return "u32(emulator::self()->index % 32)", nil
-		}
-		if t.local[strings.TrimRight(text, "0123456789")].space != "register" {
-			return "", errUnknown
-		}
-		return registerName(text), nil
-	}
-	if m := floatText.FindStringSubmatch(text); m != nil {
-		return fmt.Sprintf("%s(0x%s)", strings.ToUpper(m[1]), m[2]), nil
-	}
-	if integerText.MatchString(text) {
-		return "s64(" + text + "ll)", nil
-	}
-	s, ok := t.symbol(text)
-	if !ok {
-		return "", errUnknown
-	}
-	switch s.space {
-	case "register":
-		return s.placeOrCode, nil
-	case "shared":
-		return s.sharedAddress(), nil
-	}
-	return fmt.Sprintf("reinterpret_cast<u64>(%s)", s.placeOrCode), nil
-}
-
-func (t *translator) symbol(name string) (symbol, bool) {
-	if s, ok := t.local[name]; ok {
-		return s, true
-	}
-	s, ok := t.symbols[name]
-	return s, ok
-}
-
-// place is an address in C++, of the whole space, or of a parameter's memory.
-func (t *translator) place(space, text string, bytes int) (string, error) {
-	m := address.FindStringSubmatch(text)
-	if m == nil {
-		return "", errUnknown
-	}
-	offset, _ := strconv.Atoi(m[2])
-	if m[1][0] == '%' {
-		if space == "param" {
-			return "", errUnknown
-		}
-		base := registerName(m[1])
-		if space == "shared" {
-			base = "shared_base + " + base
-		}
-		return fmt.Sprintf("%s + s64(%d)", base, offset), nil
-	}
-	s, ok := t.symbol(m[1])
-	if !ok {
-		return "", errUnknown
-	}
-	if offset < 0 || offset+bytes > s.bytes {
-		return "", errors.New("beyond the end of a variable")
-	}
-	switch s.space {
-	case "entry", "param":
-		return fmt.Sprintf("%s + %d", s.placeOrCode, offset), nil
-	case "shared":
-		return fmt.Sprintf("shared_base + %s + %d", s.sharedAddress(), offset), nil
-	}
-	return fmt.Sprintf("reinterpret_cast<u64>(%s + %d)", s.placeOrCode, offset), nil
-}
-
-// access is a load or a store.
-func (t *translator) access(parts, list []string) (string, error) {
-	kind := parts[len(parts)-1]
-	space, volatile := "generic", "false"
-	for _, p := range parts[1 : len(parts)-1] {
-		switch p {
-		case "volatile", "relaxed", "acquire", "release":
-			volatile = "true"
-		case "global", "shared", "local", "param", "const":
-			space = p
-		case "v2", "v4", "nc", "gpu", "cg", "cs", "ca", "wb", "wt":
-		default:
-			return "", errUnknown
-		}
-	}
-	if len(list) != 2 {
-		return "", errUnknown
-	}
-	where, what := list[1], list[0]
-	if parts[0] == "st" {
-		where, what = list[0], list[1]
-	}
-	values, err := t.values(members(what))
-	if err != nil {
-		return "", err
-	}
-	size, err := bytesOf(kind, "")
-	if err != nil {
-		return "", err
-	}
-	place, err := t.place(space, where, size*len(values))
-	if err != nil {
-		return "", err
-	}
-	name := map[string]string{"ld": "load", "st": "store"}[parts[0]]
-	if space == "param" {
-		return fmt.Sprintf("ptx::%s_param<%s>(%s, %s);", name, kind, place, strings.Join(values, ", ")), nil
-	}
-	return fmt.Sprintf("ptx::%s<%s>(%s, %s, %s);", name, kind, volatile, place, strings.Join(values, ", ")), nil
-}
-
-// barrier is a barrier of a block, the only one that it has, or of a warp.
-func (t *translator) barrier(opcode string, list []string, at string) (string, error) {
-	values, err := t.values(list)
-	switch {
-	case err != nil:
-		return "", err
-	case opcode == "bar.sync" && len(list) == 1 && list[0] == "0":
-		return "emulator::sync(" + at + ");", nil
-	case opcode == "bar.red.popc.u32" && len(list) == 3 && list[1] == "0":
-		return fmt.Sprintf("set(%s, u32(emulator::count_true(%s, %s)));", values[0], values[2], at), nil
-	case opcode == "bar.warp.sync" && len(list) == 1:
-		return fmt.Sprintf("emulator::sync_warp(\"bar.warp.sync\", %s, as<u32>(%s));", at, values[0]), nil
-	}
-	return "", errUnknown
-}
-
-// convertAddress is cvta: only addresses of shared memory are not what they are in the
-// whole space.
-func (t *translator) convertAddress(parts, list []string) (string, error) {
-	values, err := t.values(list)
-	if err != nil || len(values) != 2 {
-		return "", errors.Join(errUnknown, err)
-	}
-	sign := ""
-	if strings.Contains(strings.Join(parts, "."), ".shared.") {
-		sign = " + shared_base"
-		if parts[1] == "to" {
-			sign = " - shared_base"
-		}
-	}
-	return fmt.Sprintf("set(%s, as<u64>(%s)%s);", values[0], values[1], sign), nil
-}
-
-// call is a call of a function: what it returns and its parameters are memory.
-func (t *translator) call(text, at string) (string, error) {
-	m := callText.FindStringSubmatch(text)
-	if m == nil {
-		return "", errUnknown
-	}
-	if m[2] == syncGrid {
-		return "emulator::sync_grid(" + at + ");", nil
-	}
-	var list []string
-	for _, names := range []string{m[1], m[3]} {
-		list = append(list, operands(names)...)
-	}
-	return fmt.Sprintf("%s(%s);", m[2], strings.Join(list, ", ")), nil
-}
-
-// pack is a mov between a register and the parts of it, the low one first.
-func (t *translator) pack(list []string) (string, error) {
-	if len(list) != 2 {
-		return "", errUnknown
-	}
-	whole, parts, name := list[0], list[1], "pack"
-	if strings.HasPrefix(whole, "{") {
-		whole, parts, name = parts, whole, "unpack"
-	}
-	values, err := t.values(append([]string{whole}, members(parts)...))
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("ptx::%s(%s);", name, strings.Join(values, ", ")), nil
-}
-
-// shuffle is shfl.sync.mode.b32 d|p, a, b, c, mask.
-func (t *translator) shuffle(parts, list []string, at string) (string, error) {
-	if len(list) != 5 || len(parts) != 4 || parts[1] != "sync" {
-		return "", errUnknown
-	}
-	d, p, both := strings.Cut(list[0], "|")
-	found := "bool found;"
-	if both {
-		found = "bool &found = " + registerName(p) + ";"
-	}
-	values, err := t.values(append([]string{d}, list[1:]...))
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("{ %s ptx::shfl(%s, ptx::Shuffle::%s, %s, found, as<u32>(%s)); }", found, at, parts[2], values[0],
-		strings.Join(values[1:], "), as<u32>(")), nil
-}
-
-// vote is vote.sync.mode.type d, predicate, mask.
-func (t *translator) vote(parts, list []string, at string) (string, error) {
-	values, err := t.values(list)
-	if err != nil || len(values) != 3 || parts[1] != "sync" {
-		return "", errors.Join(errUnknown, err)
-	}
-	ballot := func(predicate string) string {
-		return fmt.Sprintf("emulator::ballot(\"vote.sync\", %s, as<u32>(%s), %s)", at, values[2], predicate)
-	}
-	switch parts[2] {
-	case "ballot":
-		return fmt.Sprintf("set(%s, %s);", values[0], ballot(values[1])), nil
-	case "any":
-		return fmt.Sprintf("%s = %s != 0;", values[0], ballot(values[1])), nil
-	case "all":
-		return fmt.Sprintf("%s = %s == 0;", values[0], ballot("!"+values[1])), nil
-	}
-	return "", errUnknown
-}
-
-// atomic is atom.space.operation.type d, [address], values.
-func (t *translator) atomic(parts, list []string) (string, error) {
-	if len(parts) != 4 || len(list) < 3 {
-		return "", errUnknown
-	}
-	place, err := t.place(parts[1], list[1], 4)
-	if err != nil {
-		return "", err
-	}
-	values, err := t.values(append([]string{list[0]}, list[2:]...))
-	if err != nil {
-		return "", err
-	}
-	kind := parts[3]
-	return fmt.Sprintf("set(%s, ptx::atom_%s<%s>(%s, as<%s>(%s)));", values[0], parts[2], kind, place, kind,
-		strings.Join(values[1:], "), as<"+kind+">(")), nil
-}
-
-// sharedAddress is where a shared variable is, from the start of the block's.
-func (s symbol) sharedAddress() string {
-	if s.placeOrCode == "" { // dynamic, where all begins
-		return "u64(0)"
-	}
-	return fmt.Sprintf("ptx::shared_address(&%s, %d, %d)", s.placeOrCode, s.bytes, s.alignment)
-}
-
-// operands splits at commas outside of brackets.
-func operands(text string) []string {
-	if text == "" {
-		return nil
-	}
-	list := splitTop(text)
-	for i := range list {
-		list[i] = strings.TrimSpace(list[i])
-	}
-	return list
-}
-
-// members are the elements of {a, b}, or the one that stands alone.
-func members(text string) []string {
-	if strings.HasPrefix(text, "{") {
-		return operands(strings.Trim(text, "{}"))
-	}
-	return []string{text}
-}
-
-// values are the operands in C++.
-func (t *translator) values(list []string) ([]string, error) {
-	out := make([]string, len(list))
-	for i, text := range list {
-		var err error
-		if out[i], err = t.operand(text); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-func (t *translator) instruction(s statement) error {
-	m := instruction.FindStringSubmatch(s.text)
-	if m == nil {
-		return errUnknown
-	}
-	not, predicate, opcode := m[1], m[2], m[3]
-	code, err := t.effect(opcode, m[4], s.line)
-	if err != nil {
-		return err
-	}
-	if predicate != "" {
-		code = fmt.Sprintf("if (%s%s) { %s }", not, registerName(predicate), code)
-	}
-	fmt.Fprintf(t.code, "%s\n", code)
-	return nil
-}
-
-// effect is what an instruction does.
-func (t *translator) effect(opcode, text string, line int) (string, error) {
-	parts := strings.Split(opcode, ".")
-	kind := parts[len(parts)-1] // of most instructions the type
-	list := operands(text)
-	at := fmt.Sprintf("%q, %d", t.file, line)
-	switch parts[0] {
-	case "bra":
-		return "goto " + text + ";", nil
-	case "ret", "exit":
-		return "return;", nil
-	case "call":
-		return t.call(opcode+" "+text, at)
-	case "ld", "st":
-		return t.access(parts, list)
-	case "cvta":
-		return t.convertAddress(parts, list)
-	case "bar", "barrier":
-		return t.barrier(opcode, list, at)
-	case "membar", "fence":
-		if kind == "cta" {
-			return "", nil
-		}
-		return "emulator::fence();", nil
-	case "trap":
-		return "emulator::fail(\"trap\", " + at + ");", nil
-	case "mov":
-		if strings.HasPrefix(list[0], "{") || strings.HasPrefix(list[1], "{") {
-			return t.pack(list)
-		}
-	case "shfl":
-		return t.shuffle(parts, list, at)
-	case "vote":
-		return t.vote(parts, list, at)
-	case "atom":
-		return t.atomic(parts, list)
-	}
-	var flat []string
-	for _, o := range list {
-		flat = append(flat, members(o)...)
-	}
-	all, err := t.values(flat)
-	if err != nil {
-		return "", err
-	}
-	switch parts[0] {
-	case "mma":
-		if opcode != "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32" {
-			return "", errUnknown
-		}
-		return fmt.Sprintf("ptx::mma(%s, %s);", at, strings.Join(all, ", ")), nil
-	case "cvt":
-		to := parts[len(parts)-2]
-		if to == "tf32" {
-			return fmt.Sprintf("set(%s, ptx::tf32_%s(as<%s>(%s)));", all[0], parts[1], kind, all[1]), nil
-		}
-		return fmt.Sprintf("set(%s, ptx::op_%s<%s, %s>(as<%s>(%s)));", all[0], strings.Join(parts[:len(parts)-2], "_"), to, kind, kind, all[1]), nil
-	}
-	sources := make([]string, len(all)-1)
-	for i, v := range all[1:] {
-		sources[i] = fmt.Sprintf("as<%s>(%s)", typeOf(parts, kind, i), v)
-	}
-	return fmt.Sprintf("set(%s, ptx::op_%s<%s>(%s));", all[0], strings.Join(parts[:len(parts)-1], "_"), kind, strings.Join(sources, ", ")), nil
-}
-
-// typeOf is the type of an instruction's source i, which for most is the
-// instruction's.
-func typeOf(parts []string, kind string, i int) string {
-	switch {
-	case parts[0] == "selp" && i == 2:
-		return "pred"
-	case (parts[0] == "shl" || parts[0] == "shr") && i == 1, parts[0] == "bfi" && i >= 2:
-		return "u32"
-	case parts[0] == "mad" && parts[1] == "wide" && i == 2:
-		return "ptx::Wide<" + kind + ">"
-	}
-	return kind
-}
-
-// splitTop splits at the commas that are not within brackets.
-func splitTop(s string) []string {
-	var parts []string
-	depth, start := 0, 0
-	for i, r := range s {
-		switch r {
-		case '(', '[', '<', '{':
-			depth++
-		case ')', ']', '>', '}':
-			depth--
-		case ',':
-			if depth == 0 {
-				parts = append(parts, s[start:i])
-				start = i + 1
-			}
-		}
-	}
-	return append(parts, s[start:])
 }

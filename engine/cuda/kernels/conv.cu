@@ -61,16 +61,16 @@ template <class T> struct Windows {
 template <class T> struct Planes {
   int m0, channels, plane;
   bool column; // that is inside
-  u64 first;   // place of its channel 0
+  int first;   // place of its channel 0
 
   __device__ Planes(int m0, int channels, int n0, int columns, int plane) : m0(m0), channels(channels), plane(plane) {
     static_assert(T::PARTS == 1 && T::SIZE % T::BN == 0, "whole rows of a tile at a time");
     const int c = n0 + threadIdx.x % T::BN;
     column = c < columns;
-    first = (u64)(c / plane) * channels * plane + c % plane;
+    first = c / plane * channels * plane + c % plane;
   }
   __device__ bool inside(int r, int) const { return column && m0 + r < channels; }
-  __device__ u64 at(int r, int) const { return first + (u64)(m0 + r) * plane; }
+  __device__ int at(int r, int) const { return first + (m0 + r) * plane; }
   __device__ int channel(int r, int) const { return m0 + r; }
 };
 

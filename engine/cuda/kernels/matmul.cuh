@@ -16,7 +16,7 @@ struct Product {
 struct Matrix {
   int m0, m, n0, n;
   __device__ bool inside(int r, int c) const { return m0 + r < m && n0 + c < n; }
-  __device__ u64 at(int r, int c) const { return (u64)(m0 + r) * n + n0 + c; }
+  __device__ int at(int r, int c) const { return (m0 + r) * n + n0 + c; }
   __device__ int channel(int, int c) const { return n0 + c; }
 };
 

@@ -12,6 +12,11 @@
 
 struct Four { float v[4]; };
 
+// A loader may say that it has the whole of a step, WIDTH elements along m or n and all
+// terms before k_end; quick then loads four of them with no questions asked. Most don't.
+template <class L> __device__ inline bool whole(const L &, int width, int k_end, int k1) { return false; }
+template <class L> __device__ inline Four quick(const L &l, int i, int k) { return {}; }
+
 // Tile is BM×BN elements of the result, made by (BM/TM)·(BN/TN) threads of TM×TN
 // elements each, in groups of up to 4×4, in steps of BK along k; where SLICES > 1, as many
 // times the threads, each with a slice of every step, are added up at the end, in order.
@@ -38,21 +43,22 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int SLICES =
   template <int WIDTH> static __device__ int place(int v) { return v / 2 % WIDTH; }
   template <int WIDTH> static __device__ int group(int v) { return (v % 2 + v / (2 * WIDTH) * 2) * 4; }
 
+  // load_factor asks for this thread's part of one factor's step at k.
+  template <int WIDTH, int FOURS, class L> static __device__ void load_factor(L &l, int k, int k1, Four *f) {
+    const int t = threadIdx.x;
+    const bool all = whole(l, WIDTH, k + BK, k1);
+#pragma unroll
+    for (int i = 0; i < FOURS; i++) {
+      const int v = t + i * SIZE;
+      const int at = L::ALONG_K ? place<WIDTH>(v) : v % (WIDTH / 4) * 4, kk = k + (L::ALONG_K ? group<WIDTH>(v) : v / (WIDTH / 4));
+      f[i] = all ? quick(l, at, kk) : l.load(at, kk, k1);
+    }
+  }
+
   template <class A, class B>
   __device__ void load(A &la, B &lb, int k, int k1, Four *fa, Four *fb) const {
-    const int t = threadIdx.x;
-#pragma unroll
-    for (int i = 0; i < FOURS_A; i++) {
-      const int v = t + i * SIZE;
-      if (A::ALONG_K) fa[i] = la.load(place<BM>(v), k + group<BM>(v), k1);
-      else fa[i] = la.load(v % (BM / 4) * 4, k + v / (BM / 4), k1);
-    }
-#pragma unroll
-    for (int i = 0; i < FOURS_B; i++) {
-      const int v = t + i * SIZE;
-      if (B::ALONG_K) fb[i] = lb.load(place<BN>(v), k + group<BN>(v), k1);
-      else fb[i] = lb.load(v % (BN / 4) * 4, k + v / (BN / 4), k1);
-    }
+    load_factor<BM, FOURS_A>(la, k, k1, fa);
+    load_factor<BN, FOURS_B>(lb, k, k1, fb);
   }
 
   template <bool ALONG_K, int WIDTH, int LD>
@@ -158,25 +164,32 @@ template <int M, int N> __device__ inline void clear(float (&acc)[M][N]) {
 // four start at multiples of 16 bytes.
 template <bool ALONG_K_> struct Rows {
   static const bool ALONG_K = ALONG_K_;
-  const float *p;
-  int first, count; // the tile's first m or n, and how many the matrix has
+  const float *p; // the tile's first element of k = 0
+  int count;      // of the matrix's rows or columns from there on, along m or n
   int ld;
   bool vector;
 
+  __device__ Rows(const float *p, int first, int count, int ld, bool vector)
+      : p(p + (ALONG_K ? first * ld : first)), count(count - first), ld(ld), vector(vector) {}
+
   __device__ Four load(int i, int k, int k1) const {
     Four f;
-    const int outer = ALONG_K ? first + i : k, inner = ALONG_K ? k : first + i;
+    const int outer = ALONG_K ? i : k, inner = ALONG_K ? k : i;
     const int outers = ALONG_K ? count : k1, inners = ALONG_K ? k1 : count;
-    if (outer < outers && inner + 3 < inners && vector) {
-      const float4 q = *(const float4 *)(p + (u64)outer * ld + inner);
-      f.v[0] = q.x, f.v[1] = q.y, f.v[2] = q.z, f.v[3] = q.w;
-      return f;
-    }
+    if (outer < outers && inner + 3 < inners && vector) return quick(i, k);
 #pragma unroll
-    for (int j = 0; j < 4; j++) f.v[j] = outer < outers && inner + j < inners ? p[(u64)outer * ld + inner + j] : 0.f;
+    for (int j = 0; j < 4; j++) f.v[j] = outer < outers && inner + j < inners ? p[outer * ld + inner + j] : 0.f;
     return f;
   }
+  __device__ bool whole(int width, int k_end, int k1) const { return vector && width <= count && k_end <= k1; }
+  __device__ Four quick(int i, int k) const {
+    const float4 q = *(const float4 *)(p + (ALONG_K ? i * ld + k : k * ld + i));
+    return {{q.x, q.y, q.z, q.w}};
+  }
 };
+
+template <bool ALONG_K> __device__ inline bool whole(const Rows<ALONG_K> &l, int width, int k_end, int k1) { return l.whole(width, k_end, k1); }
+template <bool ALONG_K> __device__ inline Four quick(const Rows<ALONG_K> &l, int i, int k) { return l.quick(i, k); }
 
 // Epilogue is what is done to an element before it is stored, in the order of
 // program.Epilogue; pointers are null where there is no such part.
@@ -208,7 +221,7 @@ __device__ void put(T &tile, float *out, int accumulate, Epilogue e, const Place
   static_assert(T::ROWS * T::BN % (together * T::SIZE) == 0, "whole groups of a thread's elements");
 #pragma unroll 1
   for (int i0 = threadIdx.x; i0 < T::ROWS * T::BN; i0 += together * T::SIZE) {
-    u64 at[together];
+    int at[together];
     bool in[together];
     float x[together], factor[together];
 #pragma unroll

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "launch.h"
+#include "profile.h"
 
 namespace emulator {
 
@@ -16,6 +17,7 @@ struct Work {
 	bool failed = false;
 	int error = 0;
 	std::string message;
+	Profile profile; // of the threads that have ended
 
 	void fail(int error, const std::string &text);
 };

@@ -1,11 +1,11 @@
-// Kernels are compiled with -fsanitize=thread, which puts a call before each of
-// their memory accesses. The calls lead here, not to the sanitizer's library.
+// The checks before each memory access of a kernel.
 
 #include <link.h>
 
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <type_traits>
 
 #include "block.h"
 #include "launch.h"
@@ -78,59 +78,45 @@ template <class Word> constexpr Word all(uint8_t v) {
 	return (Word)(~Word(0) / 255 * v);
 }
 
-// read checks a read of a word; a volatile one may see what others write.
-template <class Word> inline void read(void *p, bool races = true) {
-	uintptr_t a = reinterpret_cast<uintptr_t>(p);
-	if (on_device(a)) {
-		Word s;
-		memcpy(&s, shadow(a), sizeof s);
-		if (s != all<Word>(written) || a % sizeof(Word)) wrong(a, sizeof(Word), "read");
-		if (races) traced_read(a, sizeof(Word));
-	} else if (!own_stack(a)) elsewhere(a, sizeof(Word), "read");
-}
-
-template <class Word> inline void write(void *p, bool races = true) {
-	uintptr_t a = reinterpret_cast<uintptr_t>(p);
-	if (on_device(a)) {
-		Word s, w = all<Word>(written);
-		memcpy(&s, shadow(a), sizeof s);
-		if ((s & all<Word>(unwritten)) != all<Word>(unwritten) || a % sizeof(Word)) wrong(a, sizeof(Word), "write");
-		memcpy(shadow(a), &w, sizeof w);
-		if (races) traced_write(a, sizeof(Word));
-	} else if (!own_stack(a)) elsewhere(a, sizeof(Word), "write");
-}
-
-void read_range(void *p, size_t bytes) {
-	uintptr_t a = reinterpret_cast<uintptr_t>(p);
-	if (!on_device(a)) {
-		if (!own_stack(a)) elsewhere(a, bytes, "read");
-		return;
-	}
-	for (size_t i = 0; i < bytes; i++) {
-		if (*shadow(a + i) != written) wrong(a, bytes, "read");
-	}
-}
-
-void write_range(void *p, size_t bytes) {
-	uintptr_t a = reinterpret_cast<uintptr_t>(p);
-	if (!on_device(a)) {
-		if (!own_stack(a)) elsewhere(a, bytes, "write");
-		return;
-	}
-	for (size_t i = 0; i < bytes; i++) {
-		if (*shadow(a + i) == absent) wrong(a, bytes, "write");
-	}
-	memset(shadow(a), written, bytes);
-}
-
 typedef unsigned __int128 uint128;
+template <size_t bytes>
+using Word = std::conditional_t<bytes == 1, uint8_t, std::conditional_t<bytes == 2, uint16_t, std::conditional_t<bytes == 4, uint32_t,
+	std::conditional_t<bytes == 8, uint64_t, uint128>>>>;
 
 } // namespace
 
+template <size_t bytes> void check_read(uintptr_t a, bool races) {
+	if (on_device(a)) {
+		Word<bytes> s;
+		memcpy(&s, shadow(a), sizeof s);
+		if (s != all<Word<bytes>>(written) || a % bytes) wrong(a, bytes, "read");
+		if (races) traced_read(a, bytes);
+	} else if (!own_stack(a)) elsewhere(a, bytes, "read");
+}
+
+template <size_t bytes> void check_write(uintptr_t a, bool races) {
+	if (on_device(a)) {
+		Word<bytes> s, w = all<Word<bytes>>(written);
+		memcpy(&s, shadow(a), sizeof s);
+		if ((s & all<Word<bytes>>(unwritten)) != all<Word<bytes>>(unwritten) || a % bytes) wrong(a, bytes, "write");
+		memcpy(shadow(a), &w, sizeof w);
+		if (races) traced_write(a, bytes);
+	} else if (!own_stack(a)) elsewhere(a, bytes, "write");
+}
+
+#define CHECKS(bytes) \
+	template void check_read<bytes>(uintptr_t, bool); \
+	template void check_write<bytes>(uintptr_t, bool);
+CHECKS(1)
+CHECKS(2)
+CHECKS(4)
+CHECKS(8)
+CHECKS(16)
+
 // Atomic operations are checked here and done by the processor.
 
-template <class Word> static bool swap(Word *p, Word *expected, Word desired) {
-	read<Word>(p, false);
+template <class T> static bool swap(T *p, T *expected, T desired) {
+	check_read<sizeof *p>(reinterpret_cast<uintptr_t>(p), false);
 	return __atomic_compare_exchange_n(p, expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
@@ -143,39 +129,13 @@ bool compare_and_swap(uint64_t *p, uint64_t *expected, uint64_t desired) {
 }
 
 uint32_t atomic_load(const uint32_t *p) {
-	read<uint32_t>(const_cast<uint32_t *>(p), false);
+	check_read<sizeof *p>(reinterpret_cast<uintptr_t>(p), false);
 	return __atomic_load_n(p, __ATOMIC_SEQ_CST);
 }
 
 uint64_t atomic_load(const uint64_t *p) {
-	read<uint64_t>(const_cast<uint64_t *>(p), false);
+	check_read<sizeof *p>(reinterpret_cast<uintptr_t>(p), false);
 	return __atomic_load_n(p, __ATOMIC_SEQ_CST);
 }
 
 } // namespace emulator
-
-using namespace emulator;
-
-// The names that the compiler calls.
-
-#define HOOKS(bytes, Word) \
-	extern "C" void __tsan_read##bytes(void *p) { read<Word>(p); } \
-	extern "C" void __tsan_write##bytes(void *p) { write<Word>(p); } \
-	extern "C" void __tsan_volatile_read##bytes(void *p) { read<Word>(p, false); } \
-	extern "C" void __tsan_volatile_write##bytes(void *p) { write<Word>(p, false); } \
-	extern "C" void __tsan_unaligned_read##bytes(void *p) { read<Word>(p); } \
-	extern "C" void __tsan_unaligned_write##bytes(void *p) { write<Word>(p); } \
-	extern "C" void __tsan_unaligned_volatile_read##bytes(void *p) { read<Word>(p, false); } \
-	extern "C" void __tsan_unaligned_volatile_write##bytes(void *p) { write<Word>(p, false); }
-
-HOOKS(1, uint8_t)
-HOOKS(2, uint16_t)
-HOOKS(4, uint32_t)
-HOOKS(8, uint64_t)
-HOOKS(16, uint128)
-
-extern "C" void __tsan_read_range(void *p, size_t bytes) { read_range(p, bytes); }
-extern "C" void __tsan_write_range(void *p, size_t bytes) { write_range(p, bytes); }
-extern "C" void __tsan_init() {}
-extern "C" void __tsan_func_entry(void *) {}
-extern "C" void __tsan_func_exit() {}

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "memory.h"
+#include "profile.h"
 #include "state.h"
 
 namespace emulator {
@@ -42,6 +43,11 @@ int capability() {
 int driver_version() {
 	const char *text = getenv("SGFLOW_EMULATOR_DRIVER");
 	return text ? atoi(text) : 12040;
+}
+
+int multiprocessors() {
+	const char *text = getenv("SGFLOW_EMULATOR_MULTIPROCESSORS");
+	return text ? atoi(text) : 4;
 }
 
 int device_count() {
@@ -155,7 +161,7 @@ API CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUde
 	case 8: *value = 48 << 10; break;                                                                // shared memory of a block
 	case 10: *value = 32; break;                                                                     // lanes of a warp
 	case 12: *value = 64 << 10; break;                                                               // registers of a block
-	case 16: *value = 4; break;                                                                      // multiprocessors
+	case 16: *value = multiprocessors(); break;
 	case 39: *value = c == 75 ? 1024 : 2048; break;                                                  // threads of a multiprocessor
 	case 41: case 83: case 88: case 89: case 95: case 115: *value = 1; break; // unified addresses, managed memory, access to pageable memory and concurrently, cooperative launches, pools
 	case 75: *value = c / 10; break;
@@ -182,6 +188,7 @@ API CUresult cuDevicePrimaryCtxRelease_v2(CUdevice) {
 	Lock lock(g.mutex);
 	if (g.retained == 0) return CUDA_ERROR_INVALID_CONTEXT;
 	if (--g.retained) return CUDA_SUCCESS;
+	write_profile();
 	forget_all();
 	release_all();
 	g.broken = CUDA_SUCCESS;

@@ -59,6 +59,7 @@ void enter() {
 	Block *b = t->home;
 	b->work->launch->kernel->call(b->work->launch->arguments);
 	t->state = State::ended;
+	b->work->profile.add(t->tally);
 	b->ended++;
 	b->ready--;
 	b->pass(t);
@@ -93,6 +94,7 @@ void Block::start(Work *w, int s, uint3 index) {
 		t->home = this;
 		t->index = i;
 		t->state = State::ready;
+		t->tally = {};
 		void **stack = reinterpret_cast<void **>(t);
 		*--stack = nullptr; // keeps the stack aligned as at a call
 		*--stack = reinterpret_cast<void *>(enter);
@@ -402,6 +404,10 @@ std::string run(const Launch &launch, int *error) {
 		*error = w.error;
 		return w.message;
 	}
+	Profile profile;
+	for (Work &w : r.works) profile.add(w.profile);
+	profile.launches = 1, profile.blocks = blocks;
+	keep_profile(launch.kernel->name, profile);
 	*error = 0;
 	return "";
 }

@@ -13,18 +13,6 @@
 
 #include "runtime.h"
 
-// The checks of check.cc, under the names by which compilers call them.
-#define SGFLOW_HOOKS(bytes) \
-	extern "C" void __tsan_read##bytes(void *); \
-	extern "C" void __tsan_write##bytes(void *); \
-	extern "C" void __tsan_volatile_read##bytes(void *); \
-	extern "C" void __tsan_volatile_write##bytes(void *);
-SGFLOW_HOOKS(1)
-SGFLOW_HOOKS(2)
-SGFLOW_HOOKS(4)
-SGFLOW_HOOKS(8)
-SGFLOW_HOOKS(16)
-
 namespace ptx {
 
 using pred = bool;
@@ -80,34 +68,12 @@ template <class R, class T> INLINE void set(R &r, T x) {
 
 // Memory.
 
-template <size_t bytes> INLINE void check_read(void *p, bool is_volatile) {
-	if constexpr (bytes == 1) is_volatile ? __tsan_volatile_read1(p) : __tsan_read1(p);
-	else if constexpr (bytes == 2) is_volatile ? __tsan_volatile_read2(p) : __tsan_read2(p);
-	else if constexpr (bytes == 4) is_volatile ? __tsan_volatile_read4(p) : __tsan_read4(p);
-	else if constexpr (bytes == 8) is_volatile ? __tsan_volatile_read8(p) : __tsan_read8(p);
-	else {
-		static_assert(bytes == 16);
-		is_volatile ? __tsan_volatile_read16(p) : __tsan_read16(p);
-	}
-}
-
-template <size_t bytes> INLINE void check_write(void *p, bool is_volatile) {
-	if constexpr (bytes == 1) is_volatile ? __tsan_volatile_write1(p) : __tsan_write1(p);
-	else if constexpr (bytes == 2) is_volatile ? __tsan_volatile_write2(p) : __tsan_write2(p);
-	else if constexpr (bytes == 4) is_volatile ? __tsan_volatile_write4(p) : __tsan_write4(p);
-	else if constexpr (bytes == 8) is_volatile ? __tsan_volatile_write8(p) : __tsan_write8(p);
-	else {
-		static_assert(bytes == 16);
-		is_volatile ? __tsan_volatile_write16(p) : __tsan_write16(p);
-	}
-}
-
 // load and store move n values that lie side by side. An address is one of the whole
 // space; those of a block's shared memory, which count from its start, are made so
 // first.
 template <class T, class... R> INLINE void load(bool is_volatile, u64 address, R &...registers) {
 	T values[sizeof...(R)];
-	check_read<sizeof values>(reinterpret_cast<void *>(address), is_volatile);
+	emulator::check_read<sizeof values>(address, !is_volatile);
 	memcpy(values, reinterpret_cast<const void *>(address), sizeof values);
 	const T *next = values;
 	(set(registers, *next++), ...);
@@ -115,7 +81,7 @@ template <class T, class... R> INLINE void load(bool is_volatile, u64 address, R
 
 template <class T, class... V> INLINE void store(bool is_volatile, u64 address, V... v) {
 	T values[] = {as<T>(v)...};
-	check_write<sizeof values>(reinterpret_cast<void *>(address), is_volatile);
+	emulator::check_write<sizeof values>(address, !is_volatile);
 	memcpy(reinterpret_cast<void *>(address), values, sizeof values);
 }
 

@@ -1,5 +1,4 @@
-// What kernels compiled for the CPU need of the emulator: language.h dresses it as
-// CUDA C++.
+// What kernels compiled for the CPU need of the emulator; ptx.h has the rest.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +16,11 @@ struct dim3 {
 namespace emulator {
 
 struct Block;
+
+// Tally is what a thread has executed, in instructions of PTX.
+struct Tally {
+	uint64_t instructions, loads, barriers; // loads of global memory; barriers of the block
+};
 
 // What a thread is doing.
 enum class State : uint8_t {
@@ -39,6 +43,7 @@ struct alignas(64) Thread {
 	unsigned int mask; // of lanes waited for
 	int from;          // the lane whose value is wanted
 	uint64_t result;   // of an exchange
+	Tally tally;
 	const char *at;      // what it waits at, and where
 	const char *file;
 	int line;
@@ -79,6 +84,11 @@ void *dynamic_shared();
 
 // shared_base is where the block's shared memory starts.
 inline uintptr_t shared_base() { return reinterpret_cast<uintptr_t>(dynamic_shared()); }
+
+// The checks before an access of 1, 2, 4, 8 or 16 bytes; one that is volatile may race with
+// others'.
+template <size_t bytes> void check_read(uintptr_t address, bool races);
+template <size_t bytes> void check_write(uintptr_t address, bool races);
 
 // Atomic operations are loops of these.
 bool compare_and_swap(uint32_t *p, uint32_t *expected, uint32_t desired);
