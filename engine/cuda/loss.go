@@ -31,7 +31,7 @@ type loss struct {
 	back  *matMul // of the gradient at z, through dense; or nil
 }
 
-// The dense layers that the loss takes in: what a warp does for its sample has to take
+// The dense layers that the loss takes in: what a block does for its sample has to take
 // no longer than the launches that it spares.
 const (
 	fewClasses = 32
@@ -120,30 +120,50 @@ func bindCorrect(b *binder, in *program.Correct) bound {
 	return l
 }
 
+// lossThreads are those of dense_loss's blocks.
+const lossThreads = 128
+
 func (l *loss) run(n int) {
-	gradient := l.gradient.p
+	gradient, mean, correct, arrived := l.gradient.p, l.mean.p, l.correct.p, l.m.arrived
 	if !l.m.toGradient {
 		gradient = 0
 	}
-	var x, w, bias, dx, mask, step driver.Pointer
-	terms, slope := 0, program.Identity
-	if d := l.dense; d != nil {
-		x, w, bias, terms = d.a.p, d.b.p, d.epilogue.bias.p, d.k.N
+	hits := l.hits
+	if !l.correct.present() {
+		hits = 0
 	}
-	if d := l.back; d != nil && gradient != 0 {
-		dx, mask, slope = d.out.p, d.epilogue.mask.p, d.epilogue.df
+	var step driver.Pointer
+	if l.m.stepping && l == l.m.steps.loss { // the end of the step sums
+		step, mean, correct, arrived = l.m.steps.counter, 0, 0, 0
 	}
-	if l.m.stepping && l == l.m.steps.loss {
-		step = l.m.steps.counter
+	args := []driver.Arg{
+		driver.Int(l.kind), driver.Ptr(l.z.p), driver.Ptr(l.y.p), driver.Ptr(l.p), driver.Ptr(l.each), driver.Ptr(hits), driver.Ptr(gradient),
+		driver.Ptr(mean), driver.Ptr(correct), driver.Ptr(arrived), driver.Int(n), driver.Int(l.classes), driver.Float64(1 / float64(n)), driver.Ptr(step),
 	}
-	grid := warps(n)
-	if n <= 2*l.m.multiprocessors {
-		grid = driver.Grid{Blocks: driver.Dim{X: n}, Threads: driver.Dim{X: 32}}
+	d := l.dense
+	if d == nil {
+		l.m.launch(l.what, l.m.kernels.loss, warps(n), args...)
+		return
 	}
-	l.m.launch(l.what, l.m.kernels.loss, grid, driver.Int(l.kind), driver.Ptr(l.z.p), driver.Ptr(l.y.p), driver.Ptr(l.p),
-		driver.Ptr(l.each), driver.Ptr(l.hits), driver.Ptr(gradient), driver.Ptr(l.mean.p), driver.Ptr(l.correct.p), driver.Ptr(l.m.arrived),
-		driver.Int(n), driver.Int(l.classes), driver.Ptr(x), driver.Ptr(w), driver.Ptr(bias), driver.Int(terms), driver.Ptr(dx), driver.Ptr(mask), driver.Int(int(slope)),
-		driver.Ptr(step))
+	var dx, mask driver.Pointer
+	slope := program.Identity
+	if back := l.back; back != nil && gradient != 0 {
+		dx, mask, slope = back.out.p, back.epilogue.mask.p, back.epilogue.df
+	}
+	l.m.launch(l.what, l.m.kernels.denseLoss, driver.Grid{Blocks: driver.Dim{X: n}, Threads: driver.Dim{X: lossThreads}}, append(args,
+		driver.Ptr(d.a.p), driver.Ptr(d.b.p), driver.Ptr(d.epilogue.bias.p), driver.Int(d.k.N), driver.Ptr(dx), driver.Ptr(mask), driver.Int(int(slope)))...)
+}
+
+// keep makes the row of a step's results that of its losses too, which no launch has
+// summed.
+func (l *loss) keep(row *rowArgs) {
+	place := func(o operand) int {
+		if !o.present() {
+			return -1
+		}
+		return int(o.p-row.results) / double
+	}
+	row.losses, row.hits, row.meanAt, row.correctAt = l.each, l.hits, place(l.mean), place(l.correct)
 }
 
 // softmaxOf returns the loss that has made the softmax of z by the time that the

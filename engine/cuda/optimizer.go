@@ -84,10 +84,13 @@ func (o *optimizerArgs) list() []driver.Arg {
 type rowArgs struct {
 	ring, results                    driver.Pointer
 	count, planes, capacity, n, sums int
+	losses, hits                     driver.Pointer
+	meanAt, correctAt                int
 }
 
 func (r *rowArgs) list() []driver.Arg {
 	return []driver.Arg{
 		driver.Ptr(r.ring), driver.Ptr(r.results), driver.Int(r.count), driver.Int(r.planes), driver.Int(r.capacity), driver.Int(r.n), driver.Int(r.sums),
+		driver.Ptr(r.losses), driver.Ptr(r.hits), driver.Int(r.meanAt), driver.Int(r.correctAt),
 	}
 }

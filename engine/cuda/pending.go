@@ -96,7 +96,11 @@ func (m *Machine) flushWith(by optimizerArgs, row rowArgs, last driver.Pointer) 
 			driver.Ptr(fixed(m, &p.normTables, p.norms)), driver.Int(len(p.norms)),
 			driver.Ptr(address(m.buffers.grad)), driver.Ptr(last),
 		}
-		row.n = p.samples
+		if row.ring == 0 {
+			row.n = p.samples
+		} else {
+			grid++ // for the row
+		}
 		m.launch("gradients of weights and biases, norms", m.kernels.tasks, driver.Grid{Blocks: driver.Dim{X: grid}, Threads: driver.Dim{X: smallThreads}},
 			append(append(args, by.list()...), row.list()...)...)
 	}

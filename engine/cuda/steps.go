@@ -423,6 +423,7 @@ func (m *Machine) queueStep(t *step) {
 	m.stepping = false
 	m.queueBackward(m.phases[program.Gradient], n)
 	row := m.rowOfStep(t.ring, n, t.noise, t.end)
+	s.loss.keep(&row)
 	if t.end.fused {
 		m.flushWith(t.by, row, t.last)
 		return

@@ -29,7 +29,7 @@ func (t *translator) instruction(s statement) error {
 	if predicate != "" {
 		code = fmt.Sprintf("if (%s%s) { %s }", not, registerName(predicate), code)
 	}
-	fmt.Fprintf(&t.block, "%s\n", code)
+	fmt.Fprintf(&t.block, "#line %d %q\n%s\n", s.line, t.file, code)
 	t.instructions++
 	switch family, _, _ := strings.Cut(opcode, "."); {
 	case strings.HasPrefix(opcode, "ld.") && !strings.Contains(opcode, ".param.") && !strings.Contains(opcode, ".shared.") && !strings.Contains(opcode, ".local."):

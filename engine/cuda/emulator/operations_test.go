@@ -49,6 +49,7 @@ func TestIntegerInstructions(t *testing.T) {
 	equal(t, "shift_right_unsigned", operation[uint32](t, "shift_right_unsigned", []uint32{1 << 31, 1 << 31}, []uint32{31, 32}), 1, 0)
 	equal(t, "permute", operation[uint32](t, "permute", []uint32{0x33221180, 0x33221180, 0x33221180}, []uint32{0x77665544, 0x77665544, 0x77665544},
 		[]uint32{0x7610, 0x0123, 0x8888}), 0x77661180, 0x80112233, 0xffffffff)
+	equal(t, "first_bit", operation[uint32](t, "first_bit", []uint32{1, 0x80000000, 0x00f0, 0}), 0, 31, 4, math.MaxUint32)
 	equal(t, "insert", operation[uint32](t, "insert", []uint32{0xff, 0xff, 0xff, 5}, []uint32{0, 0xffffffff, 7, 0x80000000},
 		[]uint32{4, 4, 40, 0}, []uint32{4, 0, 4, 32}), 0xf0, 0xffffffff, 7, 5)
 }

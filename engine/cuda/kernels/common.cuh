@@ -159,15 +159,9 @@ __device__ inline void philox(u32 c[4], u32 k0, u32 k1) {
 }
 
 // product and sum are rounded by themselves, never fused.
-#ifdef __CUDACC__
 __device__ inline float product(float a, float b) { return __fmul_rn(a, b); }
 __device__ inline double product(double a, double b) { return __dmul_rn(a, b); }
 __device__ inline float sum(float a, float b) { return __fadd_rn(a, b); }
-#else
-inline float product(float a, float b) { volatile float c = a * b; return c; }
-inline double product(double a, double b) { volatile double c = a * b; return c; }
-inline float sum(float a, float b) { return a + b; }
-#endif
 
 // ceil_div returns ⌈a/b⌉.
 __device__ inline int ceil_div(int a, int b) { return (a + b - 1) / b; }

@@ -2,7 +2,7 @@
 // rightly. A warp works on one sample; exponentials and sums are in float64, as
 // p − y loses most digits where a sample is learnt well. Loops over classes with long
 // arithmetic are not unrolled: few classes are one turn, and copies of exp are large.
-#include "common.cuh"
+#include "losses.cuh"
 
 enum Loss { CROSS_ENTROPY, MSE, NO_LOSS };
 
@@ -41,39 +41,16 @@ __device__ inline int largest(const float *x, int classes, int lane) {
 //
 //   losses[i] = ℓᵢ, *mean = (1/n) Σ ℓᵢ, *correct = the number of i with z and y largest at one place
 //   p[i,c]    = softmax(zᵢ)_c                   for cross-entropy
-//   grad[i,c] = (1/n)·∂ℓᵢ/∂z_c                   where grad is not null
+//   grad[i,c] = scale·∂ℓᵢ/∂z_c                   where grad is not null
 //
-// mean may be null with NO_LOSS, correct always. hits has n elements of scratch
-// memory. Where x is not null, the logits are made here, by a dense layer of at most
-// 32 classes, and where dx is not null, what goes back through it and an activation:
-//
-//   z[i,c]  = Σ_k x[i,k]·w[c,k] + bias[c]            k < terms; no bias where null
-//   dx[i,k] = Σ_c grad[i,c]·w[c,k] · f'(mask[i,k])   f' = 1 where mask is null
-//
-// *step, where not null, is counted up. Grid: a warp for each sample.
-KERNEL loss(int kind, float *z, const float *y, double *p, double *losses, double *hits, float *grad, double *mean, double *correct,
-            u32 *arrived, int n, int classes, const float *x, const float *w, const float *bias, int terms, float *dx,
-            const float *mask, int mask_func, int *step) {
+// mean may be null with NO_LOSS, correct and hits always. hits has n elements of scratch
+// memory. See end_losses for arrived and step. Grid: a warp for each sample.
+KERNEL loss(int kind, const float *z, const float *y, double *p, double *losses, double *hits, float *grad, double *mean, double *correct,
+            u32 *arrived, int n, int classes, double scale, int *step) {
   begin();
-  __shared__ double scratch[32];
   ROW;
   if (i < n) {
-    float *zi = z + (u64)i * classes, g = 0;
-    const float *yi = y + (u64)i * classes;
-    for (int c = 0; x && c < classes; c += 4) {
-      float s[4] = {0, 0, 0, 0};
-      for (int k = lane; k < terms; k += 32) {
-        const float v = x[(u64)i * terms + k];
-#pragma unroll
-        for (int j = 0; j < 4; j++)
-          if (c + j < classes) s[j] = fmaf(v, w[(u64)(c + j) * terms + k], s[j]);
-      }
-      double total[4] = {s[0], s[1], s[2], s[3]};
-      warp_sums(total);
-#pragma unroll
-      for (int j = 0; j < 4; j++)
-        if (lane == c + j && c + j < classes) zi[c + j] = bias ? (float)total[j] + bias[c + j] : (float)total[j];
-    }
+    const float *zi = z + (u64)i * classes, *yi = y + (u64)i * classes;
     double *pi = p + (u64)i * classes, sum = 0;
     const double lse = kind == CROSS_ENTROPY ? softmax_row(pi, zi, classes, lane) : 0;
 #pragma unroll 1
@@ -81,31 +58,125 @@ KERNEL loss(int kind, float *z, const float *y, double *p, double *losses, doubl
       const double d = (double)zi[c] - yi[c];
       if (kind == MSE) sum += 0.5 * d * d;
       else if (kind == CROSS_ENTROPY && yi[c] != 0) sum += yi[c] * (lse - zi[c]);
-      if (grad) grad[(u64)i * classes + c] = g = (float)((kind == MSE ? d : pi[c] - yi[c]) / n);
-    }
-    for (int k0 = 0; dx && k0 < terms; k0 += 32) {
-      const int k = k0 + lane;
-      float s = 0;
-      for (int c = 0; c < classes; c++) {
-        const float gc = __shfl_sync(0xffffffffu, g, c);
-        if (k < terms) s = fmaf(gc, w[(u64)c * terms + k], s);
-      }
-      const u64 at = (u64)i * terms + k;
-      if (k < terms) dx[at] = mask ? s * slope(mask_func, mask[at]) : s;
+      if (grad) grad[(u64)i * classes + c] = (float)((kind == MSE ? d : pi[c] - yi[c]) * scale);
     }
     sum = warp_sum(sum);
-    const bool hit = correct && largest(zi, classes, lane) == largest(yi, classes, lane);
-    if (lane == 0) losses[i] = sum, hits[i] = hit ? 1 : 0;
+    const bool hit = hits && largest(zi, classes, lane) == largest(yi, classes, lane);
+    if (lane == 0) {
+      losses[i] = sum;
+      if (hits) hits[i] = hit ? 1 : 0;
+    }
   }
-  if (!last_block(arrived, gridDim.x)) return;
-  double total = 0, count = 0;
-  for (int k = threadIdx.x; k < n; k += blockDim.x) total += fresh(losses + k), count += fresh(hits + k);
-  total = block_sum(total, scratch);
-  count = block_sum(count, scratch);
-  if (threadIdx.x) return;
-  if (mean) *mean = total / n;
-  if (correct) *correct = count;
-  if (step) ++*step;
+  end_losses(losses, hits, n, mean, correct, arrived, step);
+}
+
+// warp_totals returns the sum of s[lane % 16] over the threads of a warp, in float64. With each
+// exchange a thread keeps half of its sums.
+__device__ inline double warp_totals(const float (&s)[16], int lane) {
+  double v[8];
+#pragma unroll
+  for (int j = 0; j < 8; j++) {
+    const bool upper = lane & 8;
+    const float mine = upper ? s[j + 8] : s[j], other = upper ? s[j] : s[j + 8];
+    v[j] = (double)mine + __shfl_xor_sync(0xffffffffu, other, 8);
+  }
+#pragma unroll
+  for (int o = 4; o > 0; o >>= 1)
+#pragma unroll
+    for (int j = 0; j < o; j++) {
+      const bool upper = lane & o;
+      const double mine = upper ? v[j + o] : v[j], other = upper ? v[j] : v[j + o];
+      v[j] = mine + __shfl_xor_sync(0xffffffffu, other, o);
+    }
+  return v[0] + __shfl_xor_sync(0xffffffffu, v[0], 16);
+}
+
+// first_largest returns the lowest lane whose x is the largest of the first count, in every lane.
+__device__ inline int first_largest(float x, int count, int lane) {
+  const float top = warp_max(lane < count ? x : LOWEST);
+  const u32 found = __ballot_sync(0xffffffffu, lane < count && x == top);
+  return found ? __ffs(found) - 1 : 0; // NaN is larger than nothing
+}
+
+#define LOSS_WARPS 4
+
+// dense_loss is loss behind a dense layer of at most 32 classes, which it does too, and
+// where dx is not null what goes back through that and an activation:
+//
+//   z[i,c]  = Σ_k x[i,k]·w[c,k] + bias[c]            k < terms; no bias where null
+//   dx[i,k] = Σ_c grad[i,c]·w[c,k] · f'(mask[i,k])   f' = 1 where mask is null
+//
+// All threads work on the products; between them the first warp has a class in each lane,
+// and goes on with the loss while the others multiply by what it has found. Grid: n
+// blocks of 32·LOSS_WARPS threads.
+KERNEL __launch_bounds__(32 * LOSS_WARPS)
+    dense_loss(int kind, float *z, const float *y, double *p, double *losses, double *hits, float *grad, double *mean, double *correct,
+               u32 *arrived, int n, int classes, double scale, int *step, const float *x, const float *w, const float *bias, int terms,
+               float *dx, const float *mask, int mask_func) {
+  begin();
+  __shared__ double parts[LOSS_WARPS][32];
+  __shared__ float gradient[32];
+  const int i = blockIdx.x, lane = threadIdx.x & 31, warp = threadIdx.x >> 5, together = 16;
+  const bool mine = lane < classes;
+  const float target = mine ? y[(u64)i * classes + lane] : 0, shift = bias && mine ? bias[lane] : 0;
+#pragma unroll 1
+  for (int c0 = 0; c0 < classes; c0 += together) {
+    float s[together] = {};
+    for (int k = threadIdx.x; k < terms; k += 32 * LOSS_WARPS) {
+      const float v = x[(u64)i * terms + k];
+#pragma unroll
+      for (int j = 0; j < together; j++)
+        if (c0 + j < classes) s[j] = fmaf(v, w[(c0 + j) * terms + k], s[j]);
+    }
+    const double total = warp_totals(s, lane);
+    if (lane < together) parts[warp][c0 + lane] = total;
+  }
+  __syncthreads();
+  double d = 0, sum = 0;
+  float logit = 0, top = 0;
+  if (warp == 0) {
+    double total = 0, pc = 0;
+    if (mine) {
+#pragma unroll
+      for (int k = 0; k < LOSS_WARPS; k++) total += parts[k][lane];
+      logit = (float)total + shift;
+      z[(u64)i * classes + lane] = logit;
+    }
+    d = (double)logit - target;
+    if (kind == CROSS_ENTROPY) {
+      top = warp_max(mine ? logit : LOWEST);
+      const double e = mine ? exp((double)logit - top) : 0;
+      sum = warp_sum(e);
+      pc = e / sum;
+      d = pc - target;
+      if (mine) p[(u64)i * classes + lane] = pc;
+    }
+    gradient[lane] = (float)(d * scale);
+    if (grad && mine) grad[(u64)i * classes + lane] = gradient[lane];
+  }
+  __syncthreads();
+  if (warp == 0) {
+    double l = 0;
+    if (mine) l = kind == MSE ? 0.5 * d * d : target != 0 ? target * (top + log(sum) - logit) : 0;
+    l = warp_sum(l);
+    const bool hit = hits && first_largest(logit, classes, lane) == first_largest(target, classes, lane);
+    if (lane == 0) {
+      losses[i] = l;
+      if (hits) hits[i] = hit ? 1 : 0;
+    }
+  } else if (dx) {
+    for (int k = threadIdx.x - 32; k < terms; k += 32 * (LOSS_WARPS - 1)) {
+      float s = 0;
+#pragma unroll 1
+      for (int c0 = 0; c0 < classes; c0 += together)
+#pragma unroll
+        for (int j = 0; j < together; j++)
+          if (c0 + j < classes) s = fmaf(gradient[c0 + j], w[(c0 + j) * terms + k], s);
+      const u64 at = (u64)i * terms + k;
+      dx[at] = mask ? s * slope(mask_func, mask[at]) : s;
+    }
+  }
+  end_losses(losses, hits, n, mean, correct, arrived, step);
 }
 
 // softmax_rows stores the softmax of each row of z in p (rows×classes).

@@ -1,6 +1,6 @@
 // What the optimizer does, and what a step that stays on the device leaves for the host.
 #pragma once
-#include "common.cuh"
+#include "losses.cuh"
 
 // Optimizer is the rule of a step for single elements, as optim.Step and optim.AdamStep
 // define it and with the same bits: every product and every sum is rounded by itself.
@@ -52,18 +52,23 @@ struct Optimizer {
 
 // Row is where a step's results go, row *step − 1 of the ring: count float64 numbers, the
 // first n of each of planes arrays of capacity numbers behind them, and sums numbers more.
-// ring is null where there is no such step.
+// ring is null where there is no such step. Where losses is not null, numbers mean_at and,
+// if that is not −1, correct_at are those of the losses and hits, which nothing has summed.
 struct Row {
   double *ring;
   const double *results;
   int count, planes, capacity, n, sums;
+  const double *losses, *hits;
+  int mean_at, correct_at;
   const int *step;
 
   __device__ double *begin() const { return ring + (u64)(*step - 1) * ((u64)count + (u64)planes * n + sums); }
 
   // put_results stores the count numbers. One block calls it.
   __device__ void put_results() const {
-    for (int k = threadIdx.x; k < count; k += blockDim.x) begin()[k] = results[k];
+    for (int k = threadIdx.x; k < count; k += blockDim.x)
+      if (!losses || (k != mean_at && k != correct_at)) begin()[k] = results[k];
+    if (losses && threadIdx.x < 32) sum_losses(losses, hits, n, begin() + mean_at, correct_at < 0 ? nullptr : begin() + correct_at);
   }
   // place is where the number goes that results has at p, sample i of an array.
   __device__ double *place(const double *p, int i) const { return begin() + count + (p - results - count) / capacity * n + i; }
@@ -75,5 +80,7 @@ struct Row {
   __device__ double *sum_at(int k) const { return begin() + count + (u64)planes * n + k; }
 };
 
-#define ROW_PARAMETERS double *ring, const double *results, int count, int planes, int capacity, int n, int sums
-#define ROW_OF {ring, results, count, planes, capacity, n, sums, step}
+#define ROW_PARAMETERS                                                                                                       \
+  double *ring, const double *results, int count, int planes, int capacity, int n, int sums, const double *losses, const double *hits, \
+      int mean_at, int correct_at
+#define ROW_OF {ring, results, count, planes, capacity, n, sums, losses, hits, mean_at, correct_at, step}

@@ -60,11 +60,12 @@ struct Finish {
 
 // tasks does what does not depend on each other: products, sums of columns, and norms of
 // samples' gradients, a warp for each sample and task. Grid: the blocks of all products,
-// those of all sums, and then norm_count·⌈n/4⌉; all of Small::SIZE threads.
+// those of all sums, then norm_count·⌈n/4⌉, and where ring is not null one more; all of
+// Small::SIZE threads.
 //
 // In a training step, for which theta is not null, the products and sums are those of all
 // of ḡ, which begins at grad; each element makes the optimizer's step (see Finish). Where
-// ring is not null the step's results are kept; if that has sums, these are for each
+// ring is not null the last block keeps the step's results; if that has sums, these are for each
 // block of products and sums of columns Σ lastⱼḡⱼ and Σ ḡⱼ² over its elements.
 KERNEL __launch_bounds__(Small::SIZE)
     tasks(const ProductTask *products, int product_count, const ColumnTask *columns, int column_count, const NormTask *norms,
@@ -73,9 +74,12 @@ KERNEL __launch_bounds__(Small::SIZE)
   typedef Small T;
   __shared__ T tile;
   __shared__ double scratch[32];
-  const int warps = T::SIZE / 32, norm_blocks = norm_count * ceil_div(n, warps), others = gridDim.x - norm_blocks;
   const Row row = ROW_OF;
-  if (ring && blockIdx.x == 0) row.put_results();
+  const int end = gridDim.x - (ring ? 1 : 0), warps = T::SIZE / 32, norm_blocks = norm_count * ceil_div(n, warps), others = end - norm_blocks;
+  if ((int)blockIdx.x == end) {
+    row.put_results();
+    return;
+  }
   if ((int)blockIdx.x >= others) {
     const int block = blockIdx.x - others, i = block / norm_count * warps + (int)(threadIdx.x >> 5);
     if (i >= n) return;

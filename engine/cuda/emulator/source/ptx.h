@@ -179,6 +179,15 @@ template <class T> INLINE T op_shr(T a, u32 n) {
 }
 template <class T> INLINE u32 op_popc(T a) { return __builtin_popcountll(a); }
 template <class T> INLINE u32 op_clz(T a) { return a ? __builtin_clzll(a) - (64 - 8 * sizeof(T)) : 8 * sizeof(T); }
+template <class T> INLINE u32 op_bfind_shiftamt(T a) {
+	static_assert(std::is_same_v<T, u32>);
+	return a ? __builtin_clz(a) : ~0u;
+}
+template <class T> INLINE T op_brev(T a) {
+	T r = 0;
+	for (size_t i = 0; i < 8 * sizeof(T); i++) r |= (a >> i & 1) << (8 * sizeof(T) - 1 - i);
+	return r;
+}
 template <class T> INLINE T op_bfi(T a, T b, u32 position, u32 length) {
 	position &= 255, length &= 255;
 	if (position >= 8 * sizeof(T) || length == 0) return b;

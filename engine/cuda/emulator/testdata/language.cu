@@ -154,6 +154,10 @@ KERNEL insert(unsigned *out, const unsigned *a, const unsigned *b, const int *po
   asm("bfi.b32 %0, %1, %2, %3, %4;" : "=r"(out[threadIdx.x]) : "r"(a[threadIdx.x]), "r"(b[threadIdx.x]), "r"(position[threadIdx.x]), "r"(length[threadIdx.x]));
 }
 
+KERNEL first_bit(unsigned *out, const unsigned *a) {
+  asm("{\n .reg .b32 t;\n brev.b32 t, %1;\n bfind.shiftamt.u32 %0, t;\n }" : "=r"(out[threadIdx.x]) : "r"(a[threadIdx.x]));
+}
+
 KERNEL to_integer(int *out, const float *a) {
   asm("cvt.rzi.s32.f32 %0, %1;" : "=r"(out[threadIdx.x]) : "f"(a[threadIdx.x]));
 }
