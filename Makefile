@@ -28,6 +28,7 @@ build: ## bin/sgflow
 test: ## all quick tests; those of CUDA on an emulated device, which needs g++
 	go test -timeout 30m ./...
 	$(if $(CUDA_ENV),$(CUDA_ENV) go test -timeout 30m $(CUDA_TAGS) ./engine/cuda/...,@echo 'SKIP: the tests of CUDA need gcc and g++')
+	$(if $(CUDA_ENV),$(if $(SGFLOW_SLOW),SGFLOW_EMULATOR_CAPABILITY=75 $(CUDA_ENV) go test -timeout 30m $(CUDA_TAGS) -run 'MatMulIn|Presets' ./engine/cuda))
 
 test-slow: ## also those that train to accuracy and to the edge of stability
 	SGFLOW_SLOW=1 go test -timeout 40m ./...

@@ -28,10 +28,10 @@ struct Direct {
       int together, int parts, int chunk, int rows, int stride, int vector
 #define DIRECT_OF {samples_, C, H, W, M, P, Q, padH, padW, total, window_m, window_c, turned, quads, together, parts, chunk, rows, stride, vector}
 
-// Room is shared memory: a chunk of x and the windows of 16 channels in it, and then the
-// sums of the parts.
+// Room is shared memory: a chunk of x and the windows of 16 channels in it, LD apart, and
+// then the sums of the parts.
 struct alignas(16) Room {
-  static const int X = 6144, WINDOWS = 8 * 25 * 16;
+  static const int X = 6144, LD = 20, WINDOWS = 8 * 25 * LD;
   float x[X], windows[WINDOWS];
 };
 
@@ -89,22 +89,25 @@ __device__ void direct(int block, const Direct &g, float *out, const X &x, const
         room.x[i * g.stride + j] = there && (u32)k < (u32)g.W ? x.at(line, k, c) : 0.f;
       }
     }
+    // A warp takes eight places of four channels: these lie side by side in memory, and in
+    // shared memory in different banks.
 #pragma unroll 4
-    for (int i = threadIdx.x; i < count * K * K * 16; i += blockDim.x) {
-      const int m = m0 + i % 16, at = i / 16 % (K * K), c = c0 + i / (16 * K * K);
-      const int place = m * g.window_m + (c < g.C ? c : c - g.C) * g.window_c + (g.turned ? K * K - 1 - at : at);
-      room.windows[i] = m < g.M ? (c < g.C ? w : second)[place] : 0.f;
+    for (int i = threadIdx.x; i < ceil_div(count * K * K, 8) * 8 * 16; i += blockDim.x) {
+      const int f = i / 128 * 8 + i % 8, m = i / 8 % 16, c = c0 + f / (K * K), at = f % (K * K);
+      if (f >= count * K * K) continue;
+      const int place = (m0 + m) * g.window_m + (c < g.C ? c : c - g.C) * g.window_c + (g.turned ? K * K - 1 - at : at);
+      room.windows[f * Room::LD + m] = m0 + m < g.M ? (c < g.C ? w : second)[place] : 0.f;
     }
     __syncthreads();
     for (int c = part; inside && c < count; c += g.parts) {
-      const float *line = room.x + ((c * g.together + local) * g.rows + row - row0) * g.stride + column, *window = room.windows + c * K * K * 16 + group;
+      const float *line = room.x + ((c * g.together + local) * g.rows + row - row0) * g.stride + column, *window = room.windows + c * K * K * Room::LD + group;
 #pragma unroll
       for (int r = 0; r < K; r++) {
         const float4 a = *(const float4 *)(line + r * g.stride), b = *(const float4 *)(line + r * g.stride + 4);
         const float v[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
 #pragma unroll
         for (int s = 0; s < K; s++) {
-          const float4 f = *(const float4 *)(window + (r * K + s) * 16);
+          const float4 f = *(const float4 *)(window + (r * K + s) * Room::LD);
 #pragma unroll
           for (int j = 0; j < 4; j++) {
             acc[0][j] = fmaf(f.x, v[s + j], acc[0][j]);

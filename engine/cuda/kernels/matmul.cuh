@@ -66,8 +66,7 @@ __device__ void finish(T &tile, const float (&acc)[T::TM][T::TN], float *out, in
 #pragma unroll
     for (int i = 0; i < each; i++) {
       const int e = (threadIdx.x + i * T::SIZE) * 4, r = e / T::BN, c = e % T::BN;
-      *(float4 *)(partial + (u64)split * size + part * part_size + e) =
-          float4{tile.at(r, c), tile.at(r, c + 1), tile.at(r, c + 2), tile.at(r, c + 3)};
+      __stcg((float4 *)(partial + (u64)split * size + part * part_size + e), tile.four(r, c)); // for others' multiprocessors
     }
   }
   if (splits == 1 || !last_block(arrived, splits)) return;
@@ -87,7 +86,7 @@ __device__ void finish(T &tile, const float (&acc)[T::TM][T::TN], float *out, in
 #pragma unroll
     for (int i = 0; i < each; i++) {
       const int e = (threadIdx.x + i * T::SIZE) * 4, r = e / T::BN, c = e % T::BN;
-      tile.at(r, c) = sum[i].x, tile.at(r, c + 1) = sum[i].y, tile.at(r, c + 2) = sum[i].z, tile.at(r, c + 3) = sum[i].w;
+      tile.four(r, c) = sum[i];
     }
     __syncthreads();
     put(tile, out, accumulate, epilogue, place);

@@ -86,27 +86,39 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int SLICES =
   }
 
   // stage puts the threads' elements into shared memory, where at finds them by row
-  // and column: what is done to each before it is stored is then a loop with few
-  // copies of the code, and neighbours in memory are neighbouring threads'. Of PARTS of
-  // the tile, ROWS rows each, it is one. All threads call it.
-  static const int LDC = BN + 1, PARTS = TM / GM, ROWS = BM / PARTS;
+  // and column, and four those from a column on: what is done to each before it is stored is
+  // then a loop with few copies of the code, and neighbours in memory are neighbouring
+  // threads'. Of PARTS of the tile, ROWS rows each, it is one. All threads call it.
+  static const int LDC = BN + 4, PARTS = TM / GM, ROWS = BM / PARTS;
   __device__ void stage(const float (&acc)[TM][TN], int part) {
+    static_assert(SLICES == 1 || GN == 4, "slices are added by fours");
     static_assert(ROWS * LDC <= 2 * BK * (LDA + LDB), "the part fits where the tile's factors were");
-    float *s = (float *)this;
     __syncthreads();
     for (int slice = 0; slice < SLICES; slice++) {
       if (threadIdx.x / EACH == slice)
 #pragma unroll
         for (int i = 0; i < GM; i++)
 #pragma unroll
-          for (int j = 0; j < TN; j++) {
-            float &c = s[row(i) * LDC + column(j)];
-            c = slice == 0 ? acc[part * GM + i][j] : c + acc[part * GM + i][j];
+          for (int j0 = 0; j0 < TN; j0 += GN) {
+            const float *a = acc[part * GM + i] + j0;
+            float *c = &at(row(i), column(j0));
+            if (GN == 2) {
+              *(float2 *)c = float2{a[0], a[1]};
+            } else {
+              static_assert(GN == 2 || GN == 4, "groups of two or four");
+              float4 v = {a[0], a[1], a[GN - 2], a[GN - 1]};
+              if (slice > 0) {
+                const float4 before = *(const float4 *)c;
+                v = {before.x + v.x, before.y + v.y, before.z + v.z, before.w + v.w};
+              }
+              *(float4 *)c = v;
+            }
           }
       __syncthreads();
     }
   }
   __device__ float &at(int row, int column) { return ((float *)this)[row * LDC + column]; }
+  __device__ float4 &four(int row, int column) { return *(float4 *)&at(row, column); }
 
   // multiply adds the product over k0 ≤ k < k1 to acc. All threads call it.
   template <class A, class B>

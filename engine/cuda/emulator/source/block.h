@@ -1,6 +1,7 @@
 // A block of threads while it runs.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,9 @@ struct Block {
 	uint64_t interval;  // between barriers
 	std::vector<Warp> warps;
 	std::vector<Variable> variables;
+	bool traced = false; // its accesses are kept in trips
+	std::vector<Trip> trips;
+	std::map<std::pair<const void *, int>, uint32_t> turns; // of threads at instructions
 	size_t shared_used = 0, shared_end = 0; // bytes asked for; with gaps between variables
 
 	void start(Work *work, int slot, uint3 index);

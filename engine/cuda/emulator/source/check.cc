@@ -85,8 +85,19 @@ using Word = std::conditional_t<bytes == 1, uint8_t, std::conditional_t<bytes ==
 
 } // namespace
 
+// trace keeps an access of a block that is traced.
+[[gnu::noinline]] static void trace(Block *b, int thread, const void *site, uintptr_t address, size_t bytes) {
+	Trip t{site, address, 0, (uint32_t)thread, (uint32_t)bytes};
+	t.turn = b->turns[{site, thread}]++;
+	b->trips.push_back(t);
+}
+
+#define TRACE() \
+	if (Thread *t = self(); t->home->traced) trace(t->home, t->index, __builtin_return_address(0), a, bytes)
+
 template <size_t bytes> void check_read(uintptr_t a, bool races) {
 	if (on_device(a)) {
+		TRACE();
 		Word<bytes> s;
 		memcpy(&s, shadow(a), sizeof s);
 		if (s != all<Word<bytes>>(written) || a % bytes) wrong(a, bytes, "read");
@@ -96,6 +107,7 @@ template <size_t bytes> void check_read(uintptr_t a, bool races) {
 
 template <size_t bytes> void check_write(uintptr_t a, bool races) {
 	if (on_device(a)) {
+		TRACE();
 		Word<bytes> s, w = all<Word<bytes>>(written);
 		memcpy(&s, shadow(a), sizeof s);
 		if ((s & all<Word<bytes>>(unwritten)) != all<Word<bytes>>(unwritten) || a % bytes) wrong(a, bytes, "write");

@@ -85,6 +85,13 @@ void Block::start(Work *w, int s, uint3 index) {
 		warps[i].interval = 0;
 	}
 	reset_shared();
+	traced = false;
+	if (profiling()) { // four blocks of a launch
+		const uint64_t number = index.x + l.grid.x * (index.y + (uint64_t)l.grid.y * index.z), all = (uint64_t)l.grid.x * l.grid.y * l.grid.z;
+		traced = number % ((all + 3) / 4) == 0;
+		trips.clear();
+		turns.clear();
+	}
 	for (int i = 0; i < threads; i++) {
 		Thread *t = thread(i);
 		t->thread = {i % l.block.x, i / l.block.x % l.block.y, i / (l.block.x * l.block.y)};
@@ -272,6 +279,7 @@ static std::string stuck(Block &b) {
 // whether it is over.
 static bool run_block(Block &b) {
 	b.resume();
+	if (b.ended == b.threads && b.traced) add_traffic(b.work->profile, b.trips);
 	if (b.work->failed || b.ended == b.threads) return true;
 	int grid = 0;
 	for (int i = 0; i < b.threads; i++) grid += b.thread(i)->state == State::grid;
