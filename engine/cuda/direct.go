@@ -22,7 +22,8 @@ const (
 	directChannels = 16   // made by a block
 	directX        = 6144 // elements of x in shared memory
 	directWindows  = 8    // channels of x whose windows are there
-	directSums     = directX + directWindows*25*directChannels
+	directApart    = 20   // elements from a place of the windows to the next
+	directSums     = directX + directWindows*25*directApart
 )
 
 // directOf returns how the kernels see the convolution g, or its gradient at the input;

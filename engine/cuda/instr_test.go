@@ -130,6 +130,9 @@ func TestPairsOfConvolutions(t *testing.T) {
 // TF32 keeps 10 bits of mantissa, so that a product of two factors is off by at most
 // 2⁻¹⁰ of it, and sums of them by less.
 func TestMatMulInTF32(t *testing.T) {
+	if testDevice(t).Capability < tensorCapability {
+		t.Skip("the device has no tensor cores for TF32")
+	}
 	for _, e := range [][3]program.Extent{{each(4), whole(70), whole(33)}, {whole(130), whole(68), each(1)}} {
 		for mode := range 8 {
 			b := newBuilder()
