@@ -33,7 +33,7 @@ func (g *geometry) args(taps int) [11]driver.Arg {
 // tap and pixel are entries of the kernels' tables; see kernels/conv.cu.
 type (
 	tap   struct{ offset, h, w, weight int32 }
-	pixel struct{ offset, h, w int32 }
+	pixel struct{ offset, h, w, _ int32 }
 )
 
 // bindGeom makes the tables of geometry g, once for all that have it.
@@ -61,13 +61,13 @@ func bindGeom(b *binder, g program.ConvGeom) *geometry {
 	for p := range g.OutH {
 		for q := range g.OutW {
 			h, w := p*g.StrideH-g.PadH, q*g.StrideW-g.PadW
-			pixels = append(pixels, pixel{int32(h*g.InW + w), int32(h), int32(w)})
+			pixels = append(pixels, pixel{offset: int32(h*g.InW + w), h: int32(h), w: int32(w)})
 		}
 	}
 	r := &geometry{
 		ConvGeom: g,
 		forward:  upload(b, "taps of a convolution", forward, 16), input: upload(b, "taps of a convolution", input, 16),
-		pixels: upload(b, "pixels of a convolution", pixels, 12),
+		pixels: upload(b, "pixels of a convolution", pixels, 16),
 	}
 	b.m.geometries[g] = r
 	return r

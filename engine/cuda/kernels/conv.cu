@@ -5,18 +5,19 @@
 //
 // for each of n samples; x is n×inC×inH×inW, w outC×inC×kH×kW, y n×outC×outH×outW.
 // Two tables made once for each geometry replace divisions: taps, one entry for
-// each k the product sums over, and pixels, one for each place of a sample.
+// each k the product sums over, and pixels, one for each place of a sample. An entry is
+// one load of 16 bytes.
 #include "tile.cuh"
 
 // Tap is one term of a convolution's sum: (c,r,s) forward, (o,r,s) for dx.
-struct Tap {
+struct alignas(16) Tap {
   int offset; // of the term in a sample, from the window's corner (forward), or of channel o's plane
   int h, w;   // r·dilH and s·dilW
   int weight; // of w's element of channel 0
 };
 
 // Pixel is one place of y: its window's corner in x.
-struct Pixel { int offset, h, w; };
+struct alignas(16) Pixel { int offset, h, w, unused; };
 
 struct Geom { int inC, inH, inW, outC, outH, outW, strideH, strideW, padH, padW, taps; };
 
@@ -178,12 +179,17 @@ struct Unfolded {
     Four f = {{0, 0, 0, 0}};
     if (first + i >= count) return f;
     const Tap t = taps[first + i];
+    int at[4];
+    bool in[4];
 #pragma unroll
     for (int j = 0; j < 4; j++) {
-      if (k + j >= k1) break;
-      const Pixel p = pixels[k + j];
-      if ((u32)(p.h + t.h) < (u32)inH && (u32)(p.w + t.w) < (u32)inW) f.v[j] = x[p.offset + t.offset];
+      const Pixel p = pixels[min(k + j, k1 - 1)];
+      in[j] = k + j < k1 && (u32)(p.h + t.h) < (u32)inH && (u32)(p.w + t.w) < (u32)inW;
+      at[j] = p.offset + t.offset;
     }
+#pragma unroll
+    for (int j = 0; j < 4; j++)
+      if (in[j]) f.v[j] = x[at[j]];
     return f;
   }
 };
