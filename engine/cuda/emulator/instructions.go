@@ -69,7 +69,7 @@ func (t *translator) effect(opcode, text string, line int) (string, error) {
 	case "trap":
 		return "emulator::fail(\"trap\", " + at + ");", nil
 	case "mov":
-		if strings.HasPrefix(list[0], "{") || strings.HasPrefix(list[1], "{") {
+		if strings.Contains(text, "{") {
 			return t.pack(list)
 		}
 	case "shfl":
@@ -86,6 +86,9 @@ func (t *translator) effect(opcode, text string, line int) (string, error) {
 	all, err := t.values(flat)
 	if err != nil {
 		return "", err
+	}
+	if len(all) == 0 || len(parts) == 1 || parts[0] == "cvt" && len(parts) < 3 {
+		return "", errUnknown
 	}
 	switch parts[0] {
 	case "mma":

@@ -14,11 +14,14 @@ func kernelOf(lines ...string) []byte {
 func TestWhatIsNotKnownIsRefusedByItsLine(t *testing.T) {
 	for line, want := range map[string]string{
 		"tex.2d.v4.f32.s32 {%f1,%f2,%f3,%f4}, [t, {%r1,%r2}];": "does not know",
-		"bar.sync 1;":                                    "does not know",
-		"mov.u32 %r1, %smid;":                            "does not know",
-		"mov.u64 %rd1, nowhere;":                         "does not know",
-		"ld.param.u64 %rd1, [k_param_0+4];":              "beyond the end of a variable",
-		"st.shared.v4.f32 [tile+32], {%f1,%f2,%f3,%f4};": "beyond the end of a variable",
+		"bar.sync 1;":                       "does not know",
+		"griddepcontrol.wait;":              "does not know",
+		"brkpt;":                            "does not know",
+		"bar.sync;":                         "does not know",
+		"mov.u32 %r1, %smid;":               "does not know",
+		"mov.u64 %rd1, nowhere;":            "does not know",
+		"ld.param.u64 %rd1, [k_param_0+4];": "beyond the end of a variable",
+		"st.shared.v4.f32 [tile+32], {%f1,%f2,%f3,%f4};":                                                             "beyond the end of a variable",
 		"mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32 {%f1,%f2,%f3,%f4}, {%r1,%r2}, {%r3}, {%f1,%f2,%f3,%f4};": "does not know",
 	} {
 		_, err := translate(kernelOf(line), "test.ptx")
