@@ -90,20 +90,21 @@ func (s *Stream) Launch(what string, k Kernel, g Grid, args ...Arg) error {
 		return &Error{Call: "cuLaunchKernel", What: what, Code: C.CUDA_ERROR_INVALID_VALUE,
 			Note: fmt.Sprintf("%d arguments where the kernel takes %d", len(args), k.parameters)}
 	}
-	grid := [3]C.uint{C.uint(gx), C.uint(gy), C.uint(gz)}
-	block := [3]C.uint{C.uint(bx), C.uint(by), C.uint(bz)}
-	values := (*C.uint64_t)(unsafe.Pointer(unsafe.SliceData(args)))
 	var err error
-	switch {
-	case g.Cooperative:
-		err = s.context.code("cuLaunchCooperativeKernel", what, func() int {
-			return int(C.extra_launch_cooperative(k.handle(), &grid[0], &block[0], C.uint(g.Shared), s.handle(), values, C.int(len(args))))
-		})
-	case k.overlap && s.overlaps:
-		err = s.context.code("cuLaunchKernelEx", what, func() int {
-			return int(C.extra_launch_overlapping(k.handle(), &grid[0], &block[0], C.uint(g.Shared), s.handle(), values, C.int(len(args))))
-		})
-	default:
+	if overlap := k.overlap && s.overlaps; g.Cooperative || overlap {
+		grid := [3]C.uint{C.uint(gx), C.uint(gy), C.uint(gz)}
+		block := [3]C.uint{C.uint(bx), C.uint(by), C.uint(bz)}
+		values, count := (*C.uint64_t)(unsafe.Pointer(unsafe.SliceData(args))), C.int(len(args))
+		if g.Cooperative {
+			err = s.context.code("cuLaunchCooperativeKernel", what, func() int {
+				return int(C.extra_launch_cooperative(k.handle(), &grid[0], &block[0], C.uint(g.Shared), s.handle(), values, count))
+			})
+		} else {
+			err = s.context.code("cuLaunchKernelEx", what, func() int {
+				return int(C.extra_launch_overlapping(k.handle(), &grid[0], &block[0], C.uint(g.Shared), s.handle(), values, count))
+			})
+		}
+	} else {
 		slots := make([]unsafe.Pointer, len(args))
 		for i := range args {
 			slots[i] = unsafe.Pointer(&args[i])

@@ -118,8 +118,6 @@ func typeOf(parts []string, kind string, i int) string {
 		return "pred"
 	case (parts[0] == "shl" || parts[0] == "shr") && i == 1, parts[0] == "bfi" && i >= 2:
 		return "u32"
-	case parts[0] == "mad" && parts[1] == "wide" && i == 2:
-		return "ptx::Wide<" + kind + ">"
 	}
 	return kind
 }

@@ -103,11 +103,11 @@ __device__ inline double warp_sum(double v) {
   for (int o = 16; o > 0; o >>= 1) v += __shfl_xor_sync(0xffffffffu, v, o);
   return v;
 }
-// warp_sums is warp_sum of four values: their steps don't wait for each other.
-__device__ inline void warp_sums(double (&v)[4]) {
+// warp_sums is warp_sum of several values: their steps don't wait for each other.
+template <int N> __device__ inline void warp_sums(double (&v)[N]) {
   for (int o = 16; o > 0; o >>= 1)
 #pragma unroll
-    for (int j = 0; j < 4; j++) v[j] += __shfl_xor_sync(0xffffffffu, v[j], o);
+    for (int j = 0; j < N; j++) v[j] += __shfl_xor_sync(0xffffffffu, v[j], o);
 }
 __device__ inline float warp_max(float v) {
   for (int o = 16; o > 0; o >>= 1) v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, o));

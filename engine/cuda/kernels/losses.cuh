@@ -6,19 +6,16 @@
 // sum_losses stores the mean of n losses, and where correct is not null the number of
 // hits. The first warp of a block calls it.
 __device__ inline void sum_losses(const double *losses, const double *hits, int n, double *mean, double *correct) {
-  double total = 0, count = 0;
+  double sums[2] = {0, 0}; // of losses and hits
 #pragma unroll 8
   for (int k = threadIdx.x; k < n; k += 32) {
-    total += fresh(losses + k);
-    if (correct) count += fresh(hits + k);
+    sums[0] += fresh(losses + k);
+    if (correct) sums[1] += fresh(hits + k);
   }
-  for (int o = 16; o > 0; o >>= 1) {
-    total += __shfl_xor_sync(0xffffffffu, total, o);
-    count += __shfl_xor_sync(0xffffffffu, count, o);
-  }
+  warp_sums(sums);
   if (threadIdx.x) return;
-  if (mean) *mean = total / n;
-  if (correct) *correct = count;
+  if (mean) *mean = sums[0] / n;
+  if (correct) *correct = sums[1];
 }
 
 // end_losses is the end of a launch that makes losses. *step, where not null, is counted

@@ -113,7 +113,6 @@ template <class T> T atom_add(u64 p, T v) { return update<T>(p, [=](T x) { retur
 template <class T> T atom_max(u64 p, T v) { return update<T>(p, [=](T x) { return x > v ? x : v; }); }
 template <class T> T atom_min(u64 p, T v) { return update<T>(p, [=](T x) { return x < v ? x : v; }); }
 template <class T> T atom_exch(u64 p, T v) { return update<T>(p, [=](T) { return v; }); }
-template <class T> T atom_and(u64 p, T v) { return update<T>(p, [=](T x) { return x & v; }); }
 template <class T> T atom_or(u64 p, T v) { return update<T>(p, [=](T x) { return x | v; }); }
 template <class T> T atom_inc(u64 p, T v) { return update<T>(p, [=](T x) { return x >= v ? 0 : x + 1; }); }
 template <class T> T atom_cas(u64 p, T expected, T v) { return update<T>(p, [=](T x) { return x == expected ? v : x; }); }
@@ -142,7 +141,6 @@ template <class T> INLINE T op_mul_hi(T a, T b) {
 	return T((Twice(a) * Twice(b)) >> (8 * sizeof(T)));
 }
 template <class T> INLINE T op_mad_lo(T a, T b, T c) { return op_add<T>(op_mul_lo<T>(a, b), c); }
-template <class T> INLINE Wide<T> op_mad_wide(T a, T b, Wide<T> c) { return op_add<Wide<T>>(op_mul_wide<T>(a, b), c); }
 // A quotient by zero is unspecified; its bits are ones here.
 template <class T> INLINE T op_div(T a, T b) { return b == 0 ? T(~T(0)) : std::is_signed_v<T> && b == T(-1) ? op_sub<T>(0, a) : T(a / b); }
 template <class T> INLINE T op_rem(T a, T b) { return b == 0 ? a : std::is_signed_v<T> && b == T(-1) ? T(0) : T(a % b); }
@@ -177,8 +175,6 @@ template <class T> INLINE T op_shr(T a, u32 n) {
 	if (n >= 8 * sizeof(T)) return std::is_signed_v<T> && a < 0 ? T(-1) : T(0);
 	return T(a >> n);
 }
-template <class T> INLINE u32 op_popc(T a) { return __builtin_popcountll(a); }
-template <class T> INLINE u32 op_clz(T a) { return a ? __builtin_clzll(a) - (64 - 8 * sizeof(T)) : 8 * sizeof(T); }
 template <class T> INLINE u32 op_bfind_shiftamt(T a) {
 	static_assert(std::is_same_v<T, u32>);
 	return a ? __builtin_clz(a) : ~0u;
@@ -249,7 +245,6 @@ template <class T> INLINE pred op_setp_nan(T a, T b) { return unordered(a, b); }
 // bits that it leaves out.
 
 template <class T> INLINE T op_add_rn(T a, T b) { return a + b; }
-template <class T> INLINE T op_sub_rn(T a, T b) { return a - b; }
 template <class T> INLINE T op_mul_rn(T a, T b) { return a * b; }
 template <class T> INLINE T op_div_rn(T a, T b) { return a / b; }
 template <class T> INLINE T op_rcp_rn(T a) { return 1 / a; }
@@ -265,7 +260,6 @@ template <class T> __attribute__((noinline)) T op_fma_rm(volatile T a, volatile 
 }
 INLINE f32 flushed(f32 a) { return std::fabs(a) < std::numeric_limits<f32>::min() ? std::copysign(0.f, a) : a; }
 template <class T> INLINE T op_ex2_approx_ftz(T a) { return flushed(std::exp2(flushed(a))); }
-template <class T> INLINE T op_lg2_approx_ftz(T a) { return std::log2(flushed(a)); }
 template <class T> INLINE T op_rcp_approx_ftz(T a) {
 	if constexpr (sizeof(T) == 4) return flushed(1 / flushed(a));
 	else { // of the upper words
