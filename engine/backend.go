@@ -3,6 +3,7 @@ package engine
 import (
 	"sgflow/engine/cuda/driver"
 	"sgflow/engine/optim"
+	"sgflow/engine/ritz"
 	"sgflow/engine/rng"
 )
 
@@ -31,9 +32,8 @@ type backend[T Float] interface {
 	NormSq(x []T) float64
 	ExchangeParts(dots, normSqs []float64, old, x []T)
 	Axpy(alpha float64, x, y []T)
-	Unit(out, x []T, beta float64, y []T, least float64, normSq *float64)
-	Orthonormalize(out, x, a []T, aa, least float64, dot, normSq *float64)
-	Residual(w, r, x, hx, y, hy, u []T, alpha, beta, lambda float64, rr, uw *float64)
+	Reject(out, x, a []T, aa, least float64, dot *float64)
+	Ritz(u, x, hx, y, hy []T, yy float64, yHy *float64, least float64, step *ritz.Step)
 	Scale(alpha float64, x []T)
 	Signs(x []T, stream rng.Stream)
 

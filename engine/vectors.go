@@ -1,6 +1,9 @@
 package engine
 
-import "sgflow/engine/rng"
+import (
+	"sgflow/engine/ritz"
+	"sgflow/engine/rng"
+)
 
 // Operations on flat vectors. On a GPU they are queued, and run in the order of the calls.
 // Those that return a number wait for it; those that store numbers do so by the next Wait.
@@ -73,25 +76,25 @@ func (s *Session[T]) Scale(alpha float64, x []T) { s.machine.Scale(alpha, x) }
 // Axpy computes y += alpha·x.
 func (s *Session[T]) Axpy(alpha float64, x, y []T) { s.machine.Axpy(alpha, x, y) }
 
-// Unit computes out = v/‖v‖ for v = x + beta·y, or 0 where ‖v‖² is below least. out may be x.
-// It stores ‖v‖², as NormSq returns it, in normSq by the next Wait.
-func (s *Session[T]) Unit(out, x []T, beta float64, y []T, least float64, normSq *float64) {
-	s.machine.Unit(out, x, beta, y, least, normSq)
+// Reject computes the part of x at right angles to a, as large as if x were a unit vector:
+//
+//	out = (x − (aᵀx/aa)·a)/‖x‖
+//
+// with the positive aa = ‖a‖², or 0 where ‖x‖² is below least. It stores aᵀx, as Dot returns
+// it, in dot by the next Wait. out may be x.
+func (s *Session[T]) Reject(out, x, a []T, aa, least float64, dot *float64) {
+	s.machine.Reject(out, x, a, aa, least, dot)
 }
 
-// Orthonormalize is Unit for v = x − (aᵀx/aa)·a with the positive aa = ‖a‖². It stores aᵀx
-// too, as Dot returns it, in dot by the next Wait.
-func (s *Session[T]) Orthonormalize(out, x, a []T, aa, least float64, dot, normSq *float64) {
-	s.machine.Orthonormalize(out, x, a, aa, least, dot, normSq)
-}
-
-// Residual computes, for a combination of two vectors whose products with a matrix H are
-// known, the residual at lambda:
+// Ritz projects a symmetric matrix H on the span of x and y (see package ritz), given their
+// products hx and hy with it, yy = ‖y‖² and yHy, where a call before has stored yᵀHy or will
+// store it. With the unit vector w = αx + βy of the span with the largest λ = wᵀHw, and
+// r = Hw − λw = α·hx + β·hy − λw, it replaces u by the direction that is to be tried at the next H,
 //
-//	w = alpha·x + beta·y,  r = Hw − lambda·w = alpha·hx + beta·hy − lambda·w
+//	u = w + τr
 //
-// w may be x and r may be hx. It stores Σ rᵢ² in rr and Σ uᵢwᵢ in uw, as Dot returns them, by
-// the next Wait; u is neither w nor r.
-func (s *Session[T]) Residual(w, r, x, hx, y, hy, u []T, alpha, beta, lambda float64, rr, uw *float64) {
-	s.machine.Residual(w, r, x, hx, y, hy, u, alpha, beta, lambda, rr, uw)
+// By the next Wait step holds the solution, ‖r‖² and uᵀw with what u was, sums being those
+// of Dot up to rounding. A vector whose squared norm is below least counts as none; u may be x.
+func (s *Session[T]) Ritz(u, x, hx, y, hy []T, yy float64, yHy *float64, least float64, step *ritz.Step) {
+	s.machine.Ritz(u, x, hx, y, hy, yy, yHy, least, step)
 }

@@ -5,6 +5,7 @@ import (
 
 	"sgflow/engine/cpu/kernel"
 	"sgflow/engine/optim"
+	"sgflow/engine/ritz"
 	"sgflow/engine/rng"
 )
 
@@ -78,38 +79,37 @@ func (m *Machine[T]) Axpy(alpha float64, x, y []T) {
 // Scale computes x *= α.
 func (m *Machine[T]) Scale(alpha float64, x []T) { m.kernels.Scale(x, T(alpha), x) }
 
-// Unit computes out = v/‖v‖ for v = x + βy, or 0 where ‖v‖² is below least, and stores ‖v‖² in
-// normSq. All have the same length; out may be x.
-func (m *Machine[T]) Unit(out, x []T, beta float64, y []T, least float64, normSq *float64) {
-	if len(x) != len(out) || len(y) != len(out) {
+// Reject computes out = (x − (aᵀx/aa)·a)/‖x‖, or 0 where ‖x‖² is below least, and stores aᵀx in
+// dot. All have the same length; out may be x.
+func (m *Machine[T]) Reject(out, x, a []T, aa, least float64, dot *float64) {
+	if len(x) != len(out) || len(a) != len(out) {
 		panic(badLengths)
 	}
-	m.kernels.Combine(out, 1, x, T(beta), y)
-	if *normSq = m.NormSq(out); *normSq < least {
+	*dot = m.Dot(a, x)
+	xx := m.NormSq(x)
+	if xx < least {
 		clear(out)
 		return
 	}
-	m.Scale(1/math.Sqrt(*normSq), out)
+	norm := math.Sqrt(xx)
+	m.kernels.Combine(out, T(1/norm), x, T(-*dot/aa/norm), a)
 }
 
-// Orthonormalize is Unit for v = x − (aᵀx/aa)·a, and stores aᵀx in dot.
-func (m *Machine[T]) Orthonormalize(out, x, a []T, aa, least float64, dot, normSq *float64) {
-	*dot = m.Dot(a, x)
-	m.Unit(out, x, -*dot/aa, a, least, normSq)
-}
-
-// Residual computes w = αx + βy and r = α·hx + β·hy − λw, and stores Σ rᵢ² in rr and Σ uᵢwᵢ in
-// uw. All have the same length; w may be x and r hx, u is neither w nor r.
-func (m *Machine[T]) Residual(w, r, x, hx, y, hy, u []T, alpha, beta, lambda float64, rr, uw *float64) {
-	for _, v := range [][]T{r, x, hx, y, hy, u} {
-		if len(v) != len(w) {
+// Ritz projects a matrix on the span of x and y by ritz.Gram's Solve, given their products hx
+// and hy with it, yy = ‖y‖² and yHy, and moves u: u = w + τr with w = αx + βy and r = α·hx + β·hy −
+// λw. ‖r‖², uᵀw with what u was, and the solution are stored in step. All have the same
+// length; u may be x.
+func (m *Machine[T]) Ritz(u, x, hx, y, hy []T, yy float64, yHy *float64, least float64, step *ritz.Step) {
+	for _, v := range [][]T{x, hx, y, hy} {
+		if len(v) != len(u) {
 			panic(badLengths)
 		}
 	}
-	m.kernels.Combine(w, T(alpha), x, T(beta), y)
-	m.kernels.Combine(r, T(alpha), hx, T(beta), hy)
-	m.kernels.Axpy(r, T(-lambda), w)
-	*rr, *uw = m.Dot(r, r), m.Dot(u, w)
+	g := ritz.Gram{XX: m.NormSq(x), XY: m.Dot(x, y), YY: yy, XHX: m.Dot(x, hx), XHY: m.Dot(x, hy), YHY: *yHy}
+	step.Plane = g.Solve(least)
+	step.ResidualSq, step.Overlap = m.kernels.Follow(u, kernel.Combination[T]{
+		Alpha: T(step.Alpha), Beta: T(step.Beta), Lambda: T(step.Value), Rate: T(step.Rate), X: x, HX: hx, Y: y, HY: hy,
+	})
 }
 
 // Step moves θ by one optimizer step along −ḡ: what optim.Step does with the

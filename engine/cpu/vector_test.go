@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sgflow/engine/optim"
+	"sgflow/engine/ritz"
 )
 
 func sgd(lr, momentum float64) optim.Update { return optim.Update{LR: lr, Momentum: momentum} }
@@ -65,7 +66,13 @@ func TestCombinedVectorOperationsAreTheirParts(t *testing.T) {
 func testCombined[T Float](t *testing.T) {
 	m := newMachine[T](t, &newBuilder().Program, 1, 2)
 	rnd := rand.New(rand.NewPCG(1, 3))
-	for _, n := range []int{1, 1023, 1025, 50_001} {
+	near := func(what string, got, want float64) {
+		t.Helper()
+		if math.Abs(got-want) > 1e-12*math.Abs(want) {
+			t.Errorf("%s is %v, %v by its parts", what, got, want)
+		}
+	}
+	for _, n := range []int{2, 1023, 1025, 50_001} {
 		var v [5][]T
 		for k := range v {
 			x := make([]float64, n)
@@ -74,30 +81,46 @@ func testCombined[T Float](t *testing.T) {
 			assign(v[k], x)
 		}
 		x, hx, y, hy, u := v[0], v[1], v[2], v[3], v[4]
-		w, r := slices.Clone(x), slices.Clone(hx)
-		for _, c := range [][2][]T{{w, y}, {r, hy}} {
-			m.Scale(0.75, c[0])
-			m.Axpy(-2, c[1], c[0])
-		}
-		m.Axpy(-0.3, w, r)
-		var rr, uw, dot, normSq float64
-		m.Residual(x, hx, x, hx, y, hy, u, 0.75, -2, 0.3, &rr, &uw)
-		if !slices.Equal(x, w) || !slices.Equal(hx, r) || rr != m.Dot(r, r) || uw != m.Dot(u, w) {
-			t.Errorf("Residual of %d elements is not that of its parts", n)
+		for _, least := range []float64{1e-9, 2 * m.NormSq(x)} { // as it is, and x being none
+			var step ritz.Step
+			yy, yHy := m.NormSq(y), m.Dot(y, hy)
+			g := ritz.Gram{XX: m.NormSq(x), XY: m.Dot(x, y), YY: yy, XHX: m.Dot(x, hx), XHY: m.Dot(x, hy), YHY: yHy}
+			p := g.Solve(least)
+			w, r := slices.Clone(x), slices.Clone(hx)
+			for _, c := range [][2][]T{{w, y}, {r, hy}} {
+				m.Scale(p.Alpha, c[0])
+				m.Axpy(p.Beta, c[1], c[0])
+			}
+			m.Axpy(-p.Value, w, r)
+			next := slices.Clone(w)
+			m.Axpy(p.Rate, r, next)
+			for _, into := range [][]T{slices.Clone(u), slices.Clone(x)} {
+				from, overlap := x, m.Dot(into, w)
+				if slices.Equal(into, x) {
+					from = into
+				}
+				m.Ritz(into, from, hx, y, hy, yy, &yHy, least, &step)
+				if !slices.Equal(into, next) || step.Plane != p {
+					t.Errorf("Ritz of %d elements is not that of its parts", n)
+				}
+				near("‖r‖²", step.ResidualSq, m.NormSq(r))
+				near("uᵀw", step.Overlap, overlap)
+			}
 		}
 
 		const aa = 1.7
-		want := slices.Clone(x)
-		m.Axpy(-m.Dot(y, x)/aa, y, want)
-		wantSq := m.NormSq(want)
-		m.Scale(1/math.Sqrt(wantSq), want)
-		m.Orthonormalize(r, x, y, aa, 1e-9, &dot, &normSq)
-		if !slices.Equal(r, want) || dot != m.Dot(y, x) || normSq != wantSq {
-			t.Errorf("Orthonormalize of %d elements is not that of its parts", n)
+		want, norm := slices.Clone(x), math.Sqrt(m.NormSq(x))
+		m.Scale(1/norm, want)
+		m.Axpy(-m.Dot(y, x)/aa/norm, y, want)
+		r := make([]T, n)
+		var dot float64
+		m.Reject(r, x, y, aa, 1e-9, &dot)
+		if !slices.Equal(r, want) || dot != m.Dot(y, x) {
+			t.Errorf("Reject of %d elements is not that of its parts", n)
 		}
-		m.Orthonormalize(x, x, y, aa, 2*wantSq, &dot, &normSq)
-		if normSq != wantSq || m.NormSq(x) != 0 {
-			t.Errorf("Orthonormalize of %d elements does not drop what is too short", n)
+		m.Reject(x, x, y, aa, 2*norm*norm, &dot)
+		if m.NormSq(x) != 0 {
+			t.Errorf("Reject of %d elements does not drop what is too short", n)
 		}
 	}
 }

@@ -27,7 +27,7 @@
 // queued, operations on vectors too. What waits:
 //
 //   - a method that returns numbers or stores them in a slice of float64, but for DotTo,
-//     Unit, Orthonormalize, Residual and ExchangeParts, whose numbers the next Wait stores;
+//     Reject, Ritz and ExchangeParts, whose numbers the next Wait stores;
 //   - one that writes to a slice that is not managed, and one that takes such a slice while
 //     something is queued;
 //   - Input, Logits, Norms and Split, which are for the host.
@@ -54,9 +54,8 @@
 // set, and leaves the batch for the others on the way. On devices that can, a launch begins
 // while the one before it ends (driver.Module.Overlap).
 //
-// A step that measures everything of the sets noise and flatness needs the host three
-// times, for the loss, for the plane of the top eigenvector and for its residual: what is
-// known by then is queued before each wait.
+// A step that measures everything of the sets noise and flatness needs the host twice: for
+// loss and noise, and for flatness, whose small eigenproblem the device solves (Ritz).
 //
 // # Reproducibility
 //

@@ -18,6 +18,7 @@ import (
 	"sgflow/engine/op"
 	"sgflow/engine/optim"
 	"sgflow/engine/program"
+	"sgflow/engine/ritz"
 	"sgflow/engine/rng"
 	"sgflow/models"
 )
@@ -363,48 +364,92 @@ func TestVectorOperations(t *testing.T) {
 			b.Scale(-0.25, v)
 			a.Wait()
 			within(t, "Scale", y, v, 1e-7)
-			var number, wantNumber [8]float64
-			near32 := func(seed uint64) []float32 {
-				q := direction[float32](n, seed)
-				if near {
-					q = a.NewVector(n)
-					a.Copy(q, direction[float32](n, seed))
-				}
-				return q
-			}
-			hx, hy, w := near32(3), near32(4), near32(5)
-			hu, hv, z := direction[float64](n, 3), direction[float64](n, 4), direction[float64](n, 5)
-			a.Residual(x, hx, x, hx, y, hy, w, 0.75, -2, 0.3, &number[0], &number[1])
-			b.Residual(u, hu, u, hu, v, hv, z, 0.75, -2, 0.3, &wantNumber[0], &wantNumber[1])
-			a.Wait()
-			within(t, "Residual's vector", x, u, 1e-6)
-			within(t, "Residual", hx, hu, 1e-6)
-			if number[0] != a.NormSq(hx) || number[1] != a.Dot(w, x) {
-				t.Errorf("Residual of %d elements: numbers %v, want %v, %v", n, number[:2], a.NormSq(hx), a.Dot(w, x))
-			}
-			if n > 1 { // else nothing is left
-				aa := b.NormSq(v)
-				a.Orthonormalize(x, x, y, aa, 1e-9, &number[2], &number[3])
-				b.Orthonormalize(u, u, v, aa, 1e-9, &wantNumber[2], &wantNumber[3])
-				a.Wait()
-				within(t, "Orthonormalize", x, u, 1e-5)
-			}
-			a.Unit(hy, hy, -0.5, x, 1e-9, &number[4])
-			b.Unit(hv, hv, -0.5, u, 1e-9, &wantNumber[4])
-			a.Unit(w, hy, 0, x, 2, &number[5])
-			b.Unit(z, hv, 0, u, 2, &wantNumber[5])
-			a.Wait()
-			within(t, "Unit", hy, hv, 1e-5)
-			within(t, "Unit of what is too short", w, z, 0)
-			for k := range number {
-				if math.Abs(number[k]-wantNumber[k]) > 1e-5*scale {
-					t.Errorf("number %d of %d elements: %v, want %v", k, n, number[k], wantNumber[k])
-				}
-			}
 			a.Signs(x, rng.New(rng.Probes, 1<<40+3, 1<<33+5))
 			b.Signs(u, rng.New(rng.Probes, 1<<40+3, 1<<33+5))
 			a.Wait()
 			within(t, "Signs", x, u, 0)
+		}
+	}
+}
+
+// TestRitz compares Reject, and projections on planes and on lines with the vectors that
+// they move, with the processor's in float64. Vectors x and y are the first two directions, y
+// doubled, hx and hy the next, and u is another, or x.
+func TestRitz(t *testing.T) {
+	const x, y, hx, hy, u = 0, 1, 2, 3, 4
+	w := networks[0]
+	p := w.program(t)
+	a, b := session[float32](t, w, p, 1, gpu(t)), session[float64](t, w, p, 1, nil)
+	for _, n := range []int{3, 31, 257, 5000, 600_001} {
+		for _, near := range []bool{false, true} { // vectors of the device's, or of the program's own
+			vectors := func() (v [5][]float32, want [5][]float64) {
+				for k := range v {
+					v[k], want[k] = direction[float32](n, uint64(k+1)), direction[float64](n, uint64(k+1))
+					if k == y {
+						a.Scale(2, v[k])
+						b.Scale(2, want[k])
+					}
+					if near {
+						q := a.NewVector(n)
+						a.Copy(q, v[k])
+						v[k] = q
+					}
+				}
+				return v, want
+			}
+			_, r := vectors()
+			const any = 1e-9
+			between := (b.NormSq(r[x]) + b.NormSq(r[y])) / 2 // below it x is none, and not y
+			for _, c := range []struct {
+				what     string
+				x, hx, u int
+				least    float64
+			}{
+				{"a plane", x, hx, u, any},
+				{"a plane, u is x", x, hx, x, any},
+				{"y alone", x, hx, u, between},
+				{"x alone, which is y", y, hy, u, any},
+				{"x alone", x, hx, u, any},
+			} {
+				what := fmt.Sprintf("%s, %d elements", c.what, n)
+				v, r := vectors()
+				yy := b.NormSq(r[y])
+				if c.what == "x alone" {
+					yy = any / 2
+				}
+				var got, want ritz.Step
+				var yHy, wantYHY float64
+				a.DotTo(&yHy, v[y], v[hy])
+				b.DotTo(&wantYHY, r[y], r[hy])
+				a.Ritz(v[c.u], v[c.x], v[c.hx], v[y], v[hy], yy, &yHy, c.least, &got)
+				b.Ritz(r[c.u], r[c.x], r[c.hx], r[y], r[hy], yy, &wantYHY, c.least, &want)
+				a.Wait()
+				within(t, what+": u", v[c.u], r[c.u], 1e-5)
+				scale := math.Abs(want.Value) + min(math.Abs(want.Other), 1e9)
+				for name, d := range map[string][3]float64{
+					"λ": {got.Value, want.Value, 1e-9 * scale}, "the other value": {got.Other, want.Other, 1e-9 * scale},
+					"α": {got.Alpha, want.Alpha, 1e-9 * math.Abs(want.Alpha)}, "β": {got.Beta, want.Beta, 1e-9 * math.Abs(want.Beta)},
+					"τ": {got.Rate, want.Rate, 1e-9 * math.Abs(want.Rate)}, "‖r‖²": {got.ResidualSq, want.ResidualSq, 1e-5 * want.ResidualSq},
+					"uᵀw": {got.Overlap, want.Overlap, 1e-5 * math.Sqrt(b.NormSq(r[u]))},
+				} {
+					if d[0] != d[1] && !(math.Abs(d[0]-d[1]) <= d[2]) {
+						t.Errorf("%s: %s is %v, want %v", what, name, d[0], d[1])
+					}
+				}
+			}
+			for _, least := range []float64{any, 2 * b.NormSq(r[x])} {
+				for _, out := range []int{u, x} {
+					v, r := vectors()
+					var dot, want float64
+					a.Reject(v[out], v[x], v[y], b.NormSq(r[y]), least, &dot)
+					b.Reject(r[out], r[x], r[y], b.NormSq(r[y]), least, &want)
+					a.Wait()
+					within(t, "Reject", v[out], r[out], 1e-6)
+					if math.Abs(dot-want) > 1e-9*float64(n) {
+						t.Errorf("Reject of %d elements: the product is %v, want %v", n, dot, want)
+					}
+				}
+			}
 		}
 	}
 }

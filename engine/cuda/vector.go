@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"sgflow/engine/cuda/driver"
+	"sgflow/engine/ritz"
 	"sgflow/engine/rng"
 )
 
@@ -94,7 +95,7 @@ func hostAddress[T any](x []T) driver.Pointer {
 // vectors is what sums over vectors need.
 type vectors struct {
 	parts   driver.Pointer // of blocks
-	scalars driver.Pointer // two sums that the next launches read
+	scalars driver.Pointer // numbers that the next launches read
 	results []float64      // of sums that are queued; pinned
 	used    int            // of results
 	numbers []number       // that the next Wait stores
@@ -120,18 +121,20 @@ type dot struct {
 
 // sumBlocks is how many blocks at most make a sum, partBlocks how many that of a
 // parameter's part, sumBlock how many elements are worth a block. A launch makes at most
-// vectorPairs sums; mostNumbers may be on their way, beside those of all parameters.
+// vectorPairs sums, and keeps mostScalars of parts or numbers at most; mostNumbers may be on
+// their way, beside those of all parameters.
 const (
 	sumBlocks   = 512
 	partBlocks  = 64
 	sumBlock    = 1024
 	vectorPairs = 4
+	mostScalars = 5
 	mostNumbers = 64
 )
 
 func (v *vectors) bind(b *binder) {
-	v.parts = b.alloc("parts of sums", max(vectorPairs*sumBlocks, 2*partBlocks*len(b.p.Params))*double)
-	v.scalars = b.alloc("sums", 2*double)
+	v.parts = b.alloc("parts of sums", max(mostScalars*sumBlocks, 2*partBlocks*len(b.p.Params))*double)
+	v.scalars = b.alloc("sums", mostScalars*double)
 	params := b.p.Params
 	v.stepSums = b.alloc("sums over parameters", 2*max(1, len(params))*double)
 	results, err := pinned[float64](b.m, "sums", mostNumbers+2*len(params))
@@ -290,62 +293,42 @@ func (m *Machine) Axpy(alpha float64, x, y []float32) {
 	m.done()
 }
 
-// Unit computes out = v/‖v‖ for v = x + βy, or 0 where ‖v‖² is below least; ‖v‖² is stored
-// in normSq by the next Wait. All have the same length; out may be x.
-func (m *Machine) Unit(out, x []float32, beta float64, y []float32, least float64, normSq *float64) {
-	if len(x) != len(out) || len(y) != len(out) {
-		panic(badLengths)
-	}
-	px, py := m.see(0, x), m.see(1, y)
-	m.unit(m.overwrite(2, out), px, py, beta, 0, 0, len(out), least, 0, normSq)
-	m.done()
-}
-
-// Orthonormalize is Unit for v = x − (aᵀx/aa)·a, and aᵀx is stored in dot by the next Wait.
-func (m *Machine) Orthonormalize(out, x, a []float32, aa, least float64, dst, normSq *float64) {
+// Reject computes out = (x − (aᵀx/aa)·a)/‖x‖, or 0 where ‖x‖² is below least; aᵀx is stored in
+// dst by the next Wait. All have the same length; out may be x.
+func (m *Machine) Reject(out, x, a []float32, aa, least float64, dst *float64) {
 	if len(x) != len(out) || len(a) != len(out) {
 		panic(badLengths)
 	}
-	px, pa := m.see(0, x), m.see(1, a)
+	px, pa, sums := m.see(0, x), m.see(1, a), m.vectors.scalars
 	p := m.overwrite(2, out)
-	m.launchSums([]dot{{x: pa, y: px, size: len(x)}}, m.vectors.scalars)
+	m.launchSums([]dot{{x: pa, y: px, size: len(x)}, {x: px, y: px, size: len(x)}}, sums)
 	at := m.reserve(1)
+	m.launch("(x − (aᵀx/aa)·a)/‖x‖", m.kernels.reject, elements(len(x)), driver.Ptr(p), driver.Ptr(px), driver.Ptr(pa), driver.Float64(aa),
+		driver.Float64(least), driver.Ptr(sums), driver.Int(len(x)), driver.Ptr(m.result(at)))
 	m.expect(dst, at)
-	m.unit(p, px, pa, 0, m.vectors.scalars, aa, len(out), least, m.result(at), normSq)
 	m.done()
 }
 
-// unit queues the kernels combine and normalize.
-func (m *Machine) unit(out, x, y driver.Pointer, beta float64, dot driver.Pointer, yy float64, size int, least float64, number driver.Pointer, normSq *float64) {
-	v := &m.vectors
-	sum := v.scalars + double
-	m.launch("x + βy", m.kernels.combine, sumGrid(size, 1), driver.Ptr(out), driver.Ptr(x), driver.Ptr(y), driver.Float32(float32(beta)),
-		driver.Ptr(dot), driver.Float64(yy), driver.Int(size), driver.Ptr(v.parts), driver.Ptr(sum), driver.Ptr(number), driver.Ptr(m.arrived))
-	at := m.reserve(1)
-	m.launch("x /= ‖x‖", m.kernels.normalize, elements(size), driver.Ptr(out), driver.Float64(least), driver.Ptr(sum), driver.Int(size), driver.Ptr(m.result(at)))
-	m.expect(normSq, at)
-}
-
-// Residual computes w = αx + βy and r = α·hx + β·hy − λw, and Σ rᵢ² and Σ uᵢwᵢ, which are
-// stored in rr and uw by the next Wait. All have the same length; w may be x and r hx, u is
-// neither w nor r.
-func (m *Machine) Residual(w, r, x, hx, y, hy, u []float32, alpha, beta, lambda float64, rr, uw *float64) {
-	for _, v := range [][]float32{r, x, hx, y, hy, u} {
-		if len(v) != len(w) {
+// Ritz projects a matrix on the span of x and y as ritz.Gram's Solve does, given their products hx
+// and hy with it and yy = ‖y‖², and moves u: u = w + τr with w = αx + βy and r = α·hx + β·hy − λw.
+// ‖r‖², uᵀw with what u was, and the plane are stored in step by the next Wait. All have the same length; u may be x. yᵀhy is summed anew.
+func (m *Machine) Ritz(u, x, hx, y, hy []float32, yy float64, _ *float64, least float64, step *ritz.Step) {
+	in, size := [4]driver.Pointer{}, driver.Int(len(u))
+	for k, v := range [4][]float32{x, hx, y, hy} {
+		if len(v) != len(u) {
 			panic(badLengths)
 		}
-	}
-	in := [5]driver.Pointer{}
-	for k, v := range [5][]float32{x, hx, y, hy, u} {
 		in[k] = m.see(k, v)
 	}
-	pw, pr := m.overwrite(5, w), m.overwrite(6, r)
-	at := m.reserve(2)
-	m.launch("residual", m.kernels.residual, sumGrid(len(w), 1), driver.Ptr(pw), driver.Ptr(pr), driver.Ptr(in[0]), driver.Ptr(in[1]),
-		driver.Ptr(in[2]), driver.Ptr(in[3]), driver.Ptr(in[4]), driver.Float32(float32(alpha)), driver.Float32(float32(beta)),
-		driver.Float32(float32(lambda)), driver.Int(len(w)), driver.Ptr(m.vectors.parts), driver.Ptr(m.result(at)), driver.Ptr(m.arrived))
-	m.expect(rr, at)
-	m.expect(uw, at+1)
+	p := m.change(4, u)
+	grid, plane, at := sumGrid(len(u), 1), m.vectors.scalars, m.reserve(7)
+	m.launch("projection on two vectors", m.kernels.ritzSolve, grid, driver.Ptr(in[0]), driver.Ptr(in[1]), driver.Ptr(in[2]), driver.Ptr(in[3]), size,
+		driver.Float64(yy), driver.Float64(least), driver.Ptr(m.vectors.parts), driver.Ptr(plane), driver.Ptr(m.result(at)), driver.Ptr(m.arrived))
+	m.launch("residual", m.kernels.ritzFollow, grid, driver.Ptr(p), driver.Ptr(in[0]), driver.Ptr(in[1]), driver.Ptr(in[2]), driver.Ptr(in[3]),
+		driver.Ptr(plane), size, driver.Ptr(m.vectors.parts), driver.Ptr(m.result(at+5)), driver.Ptr(m.arrived))
+	for k, dst := range []*float64{&step.Value, &step.Other, &step.Alpha, &step.Beta, &step.Rate, &step.ResidualSq, &step.Overlap} {
+		m.expect(dst, at+k)
+	}
 	m.done()
 }
 

@@ -27,8 +27,8 @@ func TestWaitsOfAStep(t *testing.T) {
 		one  bool
 		most driver.Counts
 	}{
-		"all, one batch":    {"all", true, driver.Counts{Waits: 3, Launches: 10, Copies: 1, Graphs: 4}},
-		"all, many batches": {"all", false, driver.Counts{Waits: 3, Launches: 12, Copies: 1, Graphs: 4}},
+		"all, one batch":    {"all", true, driver.Counts{Waits: 2, Launches: 8, Copies: 1, Graphs: 4}},
+		"all, many batches": {"all", false, driver.Counts{Waits: 2, Launches: 9, Copies: 1, Graphs: 4}},
 		"noise":             {"noise", false, driver.Counts{Waits: 1, Launches: 3, Copies: 1, Graphs: 1}},
 	} {
 		s := session[float32](t, w, w.program(t), batch, gpu(t))

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
-	"pgregory.net/rapid"
 
 	"sgflow/engine/record"
 	"sgflow/engine/rng"
@@ -327,18 +326,4 @@ func TestStepAllocatesNothing(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestRitz2IsTheEigenpairOfA2x2Matrix(t *testing.T) {
-	rapid.Check(t, func(r *rapid.T) {
-		number := rapid.Float64Range(-1e6, 1e6)
-		a, b, c := number.Draw(r, "a"), number.Draw(r, "b"), number.Draw(r, "c")
-		smaller, x, y := ritz2(a, b, c)
-		larger := a + c - smaller
-		scale := math.Abs(a) + math.Abs(b) + math.Abs(c)
-		residual := math.Hypot(a*x+b*y-larger*x, b*x+c*y-larger*y)
-		if smaller > larger+1e-12*scale || math.Abs(math.Hypot(x, y)-1) > 1e-12 || residual > 1e-12*scale {
-			r.Fatalf("(%g %g; %g %g): smaller %g, vector (%g, %g), residual %g", a, b, b, c, smaller, x, y, residual)
-		}
-	})
 }

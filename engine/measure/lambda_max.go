@@ -31,7 +31,7 @@ func queueLambdaMax[T engine.Float](p *Point[T]) error {
 	e.resume(p)
 	if gg < leastNormSq[T]() && e.flags[warm] == 0 {
 		randomDirection(p, e.u)
-		e.flags[warm] = 1
+		e.flags[warm], e.flags[normSq] = 1, 1
 	}
 	e.begin(p.o, p.o.Grad(), hg, gg, &p.gHg)
 	p.hasGHg, p.owed = true, true
@@ -42,10 +42,10 @@ func measureLambdaMax[T engine.Float](p *Point[T]) error {
 	if p.c.converge() {
 		return convergeLambdaMax(p)
 	}
-	hg, gHg := p.GradientProduct()
-	est, ok := p.top.finish(p.o, p.o.Grad(), hg, p.gradNormSq(), gHg)
-	p.logIf("lambda_max", est.value, ok)
-	p.logIf("lambda_max_residual", est.residual, ok)
+	p.collect()
+	est := p.top.finish(p.o.s)
+	p.log("lambda_max", est.value)
+	p.log("lambda_max_residual", est.residual)
 	return nil
 }
 

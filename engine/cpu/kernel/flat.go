@@ -17,6 +17,7 @@ const (
 	opDistance
 	opNorm
 	opExchange
+	opFollow
 	opSGD
 	opAdam
 )
@@ -29,6 +30,7 @@ type flatTask[T Float] struct {
 	a, b      T
 	dst, x, y []T
 	z         []T // of opAdam
+	follow    Combination[T]
 	chunk     int
 	step      sgdStep[T]
 	adam      adamStep[T]
@@ -53,7 +55,7 @@ func (k *Kernels[T]) runFlat(n, chunk int) {
 }
 
 // Do works on chunk i.
-func (t *flatTask[T]) Do(i, _ int) {
+func (t *flatTask[T]) Do(i, worker int) {
 	v := &t.kernels.vec
 	lo := i * t.chunk
 	part := func(s []T) []T {
@@ -95,6 +97,8 @@ func (t *flatTask[T]) Do(i, _ int) {
 		t.kernels.sums[i] = v.normSq(x)
 	case opExchange:
 		t.kernels.sums[i] = v.exchange(dst, x, &t.kernels.squares[i])
+	case opFollow:
+		t.kernels.sums[i], t.kernels.squares[i] = t.kernels.follow(lo, dst, &t.follow, worker)
 	case opSGD:
 		v.sgd(&t.step, dst, x, y)
 	case opAdam:
@@ -198,6 +202,46 @@ func (k *Kernels[T]) Exchange(dst, x []T) (dot, normSq float64) {
 		normSq += c
 	}
 	return dot, normSq
+}
+
+// Combination is w = αx + βy of two vectors and what their products with a matrix, hx and hy,
+// make of it: the residual r = α·hx + β·hy − λw.
+type Combination[T Float] struct {
+	Alpha, Beta, Lambda, Rate T
+	X, HX, Y, HY              []T
+}
+
+// Follow stores u = w + τr, with the rate τ, in one pass over memory, and returns Σ r² and Σ uw
+// with what u was, each as Dot sums but in pieces of combineChunk. u may be X.
+func (k *Kernels[T]) Follow(u []T, c Combination[T]) (rr, uw float64) {
+	chunks := (len(u) + sumChunk - 1) / sumChunk
+	k.squares = grow(k.squares, chunks)
+	k.flat = flatTask[T]{op: opFollow, dst: u, follow: c}
+	rr = k.total(len(u))
+	for _, s := range k.squares[:chunks] {
+		uw += s
+	}
+	return rr, uw
+}
+
+// follow is Follow for the elements of u, which are those from at on.
+func (k *Kernels[T]) follow(at int, u []T, c *Combination[T], worker int) (rr, uw float64) {
+	v, both := &k.vec, k.scratch(worker, 1, 2*combineChunk)
+	for len(u) > 0 {
+		n := min(len(u), combineChunk)
+		w, r := both[:n], both[combineChunk:][:n]
+		v.scale(w, c.Alpha, c.X[at:at+n])
+		v.axpy(w, c.Beta, c.Y[at:at+n])
+		v.scale(r, c.Alpha, c.HX[at:at+n])
+		v.axpy(r, c.Beta, c.HY[at:at+n])
+		v.axpy(r, -c.Lambda, w)
+		rr += v.normSq(r)
+		uw += v.dot(u[:n], w)
+		copy(u, w)
+		v.axpy(u[:n], c.Rate, r)
+		u, at = u[n:], at+n
+	}
+	return rr, uw
 }
 
 // total runs a sum over n elements and adds the chunks' sums in order.

@@ -114,18 +114,27 @@ __device__ inline float warp_max(float v) {
   return v;
 }
 
-// block_sum returns Σ v over the block in every thread. scratch has 32 elements
-// in shared memory and may be used again at once; blockDim.x is a multiple of
-// 32. All threads call it.
-__device__ inline double block_sum(double v, double *scratch) {
+// block_sums makes each value its sum over the block, in every thread. scratch is in shared
+// memory and may be used again at once; blockDim.x is a multiple of 32, at most 1024. All
+// threads call it.
+template <int N> __device__ inline void block_sums(double (&v)[N], double (&scratch)[N][32]) {
   const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
-  v = warp_sum(v);
+  warp_sums(v);
   __syncthreads();
-  if (lane == 0) scratch[warp] = v;
+#pragma unroll
+  for (int j = 0; j < N; j++)
+    if (lane == 0) scratch[j][warp] = v[j];
   __syncthreads();
-  v = 0;
-  for (int w = 0; w < warps; w++) v += scratch[w];
-  return v;
+#pragma unroll
+  for (int j = 0; j < N; j++) v[j] = 0;
+  for (int w = 0; w < warps; w++)
+#pragma unroll
+    for (int j = 0; j < N; j++) v[j] += scratch[j][w];
+}
+__device__ inline double block_sum(double v, double (&scratch)[1][32]) {
+  double sums[1] = {v};
+  block_sums(sums, scratch);
+  return sums[0];
 }
 
 // last_block returns true, in every thread of it, for the block that is the last

@@ -211,7 +211,7 @@ struct WeightTask {
 
 // weight_tile makes block `block` of the task.
 template <class T> __device__ void weight_tile(const WeightTask &t, int block, T &tile) {
-  __shared__ double scratch[32];
+  __shared__ double scratch[1][32];
   const Geom &g = t.g;
   const int across = ceil_div(g.taps, T::BN), blocks = across * ceil_div(g.outC, T::BM);
   const int place = block % blocks, z = block / blocks;

@@ -32,7 +32,7 @@ __device__ inline int place(const Axes &a, int k, int s) {
 // reduce computes out[k] = factor·Σ_s x[k,s], a block of 256 for each k.
 KERNEL reduce(float *out, const float *x, AXES, int summed, double factor) {
   begin();
-  __shared__ double scratch[32];
+  __shared__ double scratch[1][32];
   const Axes a = AXES_OF;
   double sum = 0;
   for (int s = threadIdx.x; s < summed; s += blockDim.x) sum += x[place(a, blockIdx.x, s)];

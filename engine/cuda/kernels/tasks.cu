@@ -73,7 +73,7 @@ KERNEL __launch_bounds__(Small::SIZE)
   begin();
   typedef Small T;
   __shared__ T tile;
-  __shared__ double scratch[32];
+  __shared__ double scratch[2][32];
   const Row row = ROW_OF;
   const int end = gridDim.x - (ring ? 1 : 0), warps = T::SIZE / 32, norm_blocks = norm_count * ceil_div(n, warps), others = end - norm_blocks;
   if ((int)blockIdx.x == end) {
@@ -131,6 +131,7 @@ KERNEL __launch_bounds__(Small::SIZE)
     finish.store(t.out, at, in, value);
   }
   if (!sums) return;
-  const double dot = block_sum(finish.dot, scratch), square = block_sum(finish.square, scratch);
-  if (threadIdx.x == 0) *row.sum_at(2 * block) = dot, *row.sum_at(2 * block + 1) = square;
+  double both[2] = {finish.dot, finish.square};
+  block_sums(both, scratch);
+  if (threadIdx.x == 0) *row.sum_at(2 * block) = both[0], *row.sum_at(2 * block + 1) = both[1];
 }

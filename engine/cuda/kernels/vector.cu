@@ -9,7 +9,7 @@
 KERNEL vector_sums(int distance, const float *x0, const float *y0, const float *x1, const float *y1, const float *x2, const float *y2,
                    const float *x3, const float *y3, int size, double *partial, double *out, u32 *arrived) {
   begin();
-  __shared__ double scratch[32];
+  __shared__ double scratch[1][32];
   const int pair = blockIdx.y;
   const float *x = pair == 0 ? x0 : pair == 1 ? x1 : pair == 2 ? x2 : x3;
   const float *y = pair == 0 ? y0 : pair == 1 ? y1 : pair == 2 ? y2 : y3;
@@ -29,69 +29,108 @@ KERNEL vector_sums(int distance, const float *x0, const float *y0, const float *
   }
 }
 
-// combine computes out = x + b·y, with b = −*dot/yy, and *dot copied to number, where dot is
-// not null. It stores Σ outᵢ² in norm_sq, in the order of vector_sums; partial has an element
-// for each block. out may be x.
-KERNEL combine(float *out, const float *x, const float *y, float b, const double *dot, double yy, int size, double *partial,
-               double *norm_sq, double *number, u32 *arrived) {
-  begin();
-  __shared__ double scratch[32];
-  if (dot) b = (float)(-*dot / yy);
-  double sum = 0;
-  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
-    const float v = x[i] + b * y[i];
-    out[i] = v;
-    sum += (double)v * v;
-  }
-  sum = block_sum(sum, scratch);
-  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
-  if (!last_block(arrived, gridDim.x)) return;
-  sum = 0;
-  for (int k = threadIdx.x; k < (int)gridDim.x; k += blockDim.x) sum += fresh(partial + k);
-  sum = block_sum(sum, scratch);
-  if (threadIdx.x) return;
-  *norm_sq = sum;
-  if (dot) *number = *dot;
-}
-
-// normalize computes x /= ‖x‖ with ‖x‖² = *norm_sq, which it copies to number; x = 0 where
-// that is below least.
-KERNEL normalize(float *x, double least, const double *norm_sq, int size, double *number) {
+// reject computes out = (x − (aᵀx/aa)·a)/‖x‖, given aᵀx and ‖x‖² in sums, the first of which it
+// copies to number; out = 0 where ‖x‖² is below least. out may be x.
+KERNEL reject(float *out, const float *x, const float *a, double aa, double least, const double *sums, int size, double *number) {
   begin();
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  const float factor = *norm_sq < least ? 0.f : (float)(1 / sqrt(*norm_sq));
-  if (i == 0) *number = *norm_sq;
-  if (i < size) x[i] *= factor;
+  const bool none = sums[1] < least;
+  const double scale = none ? 0 : 1 / sqrt(sums[1]);
+  const float alpha = (float)scale, beta = (float)(-sums[0] / aa * scale);
+  if (i == 0) *number = sums[0];
+  if (i < size) out[i] = none ? 0.f : product(alpha, x[i]) + beta * a[i];
 }
 
-// residual computes, each product by a rounded by itself,
-//
-//   w = a·x + b·y, r = a·hx + b·hy − lambda·w, out[0] = Σ rᵢ², out[1] = Σ uᵢwᵢ
-//
-// with sums in the order of vector_sums; partial has two elements for each block. w may be x
-// and r hx, while u is not w.
-KERNEL residual(float *w, float *r, const float *x, const float *hx, const float *y, const float *hy, const float *u, float a, float b,
-                float lambda, int size, double *partial, double *out, u32 *arrived) {
-  begin();
-  __shared__ double scratch[32];
-  double sum = 0, second = 0;
-  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
-    const float old = u[i], v = product(a, x[i]) + b * y[i];
-    const float rest = product(a, hx[i]) + b * hy[i] - lambda * v;
-    w[i] = v;
-    r[i] = rest;
-    sum += (double)rest * rest;
-    second += (double)old * v;
+// Plane is ritz.Plane.
+struct Plane {
+  double value, other, alpha, beta, rate;
+};
+
+#define INFINITE (double)__int_as_float(0x7f800000)
+
+// solve is ritz.Gram's Solve.
+__device__ inline Plane solve(double xx, double xy, double yy, double xhx, double xhy, double yhy, double least) {
+  Plane p = {yhy / yy, INFINITE, 0, 1 / sqrt(yy), 0};
+  if (xx >= least) {
+    const double norm = sqrt(xx), dhd = xhx / xx, dy = xy / norm, dhy = xhy / norm, left = yy - dy * dy;
+    p.value = dhd, p.alpha = 1 / norm, p.beta = 0;
+    if (yy >= least && left > 1e-6 * yy) {
+      const double delta = sqrt(left), dhc = (dhy - dy * dhd) / delta, chc = (yhy - 2 * dy * dhy + dy * dy * dhd) / left;
+      double c = 1, s = 0, low = dhd, high = chc;
+      if (dhc != 0) {
+        const double tau = (chc - dhd) / (2 * dhc), t = copysign(1 / (fabs(tau) + sqrt(1 + tau * tau)), tau);
+        c = 1 / sqrt(1 + t * t);
+        s = t * c;
+        low = dhd - t * dhc, high = chc + t * dhc;
+      }
+      const bool swapped = low > high;
+      const double a = swapped ? c : s, b = swapped ? -s : c;
+      p.other = swapped ? high : low;
+      p.value = dhd + chc - p.other;
+      p.alpha = (a - b * dy / delta) / norm;
+      p.beta = b / delta;
+    }
   }
-  sum = block_sum(sum, scratch);
-  second = block_sum(second, scratch);
-  if (threadIdx.x == 0) partial[2 * blockIdx.x] = sum, partial[2 * blockIdx.x + 1] = second;
+  const double spread = p.value - fmin(p.other, 0.);
+  if (spread * spread >= least) p.rate = 1 / spread;
+  return p;
+}
+
+// ritz_solve is the projection of a matrix on the span of x and y, whose products with it are
+// hx and hy; yy is ‖y‖². The plane is stored for ritz_follow, and in host_plane. partial has
+// RITZ_SUMS elements for each block.
+#define RITZ_SUMS 5
+KERNEL ritz_solve(const float *x, const float *hx, const float *y, const float *hy, int size, double yy, double least, double *partial,
+                  Plane *plane, Plane *host_plane, u32 *arrived) {
+  begin();
+  __shared__ double scratch[RITZ_SUMS][32];
+  double s[RITZ_SUMS] = {}; // ‖x‖², xᵀy, xᵀHx, xᵀHy, yᵀHy
+  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
+    const double a = x[i], ha = hx[i], b = y[i], hb = hy[i];
+    s[0] += a * a, s[1] += a * b, s[2] += a * ha, s[3] += a * hb, s[4] += b * hb;
+  }
+  block_sums(s, scratch);
+  if (threadIdx.x == 0)
+#pragma unroll
+    for (int j = 0; j < RITZ_SUMS; j++) partial[RITZ_SUMS * blockIdx.x + j] = s[j];
   if (!last_block(arrived, gridDim.x)) return;
-  sum = second = 0;
-  for (int k = threadIdx.x; k < (int)gridDim.x; k += blockDim.x) sum += fresh(partial + 2 * k), second += fresh(partial + 2 * k + 1);
-  sum = block_sum(sum, scratch);
-  second = block_sum(second, scratch);
-  if (threadIdx.x == 0) out[0] = sum, out[1] = second;
+#pragma unroll
+  for (int j = 0; j < RITZ_SUMS; j++) s[j] = 0;
+  for (int k = threadIdx.x; k < (int)gridDim.x; k += blockDim.x)
+#pragma unroll
+    for (int j = 0; j < RITZ_SUMS; j++) s[j] += fresh(partial + RITZ_SUMS * k + j);
+  block_sums(s, scratch);
+  if (threadIdx.x) return;
+  const Plane p = solve(s[0], s[1], yy, s[2], s[3], s[4], least);
+  *plane = *host_plane = p;
+}
+
+// ritz_follow computes, with the plane's numbers and each product by alpha rounded by itself,
+//
+//   w = alpha·x + beta·y, r = alpha·hx + beta·hy − value·w, out[0] = Σ rᵢ², out[1] = Σ uᵢwᵢ
+//
+// and stores u = w + rate·r, with sums in the order of vector_sums; partial has two elements
+// for each block. u may be x.
+KERNEL ritz_follow(float *u, const float *x, const float *hx, const float *y, const float *hy, const Plane *plane, int size,
+                   double *partial, double *out, u32 *arrived) {
+  begin();
+  __shared__ double scratch[2][32];
+  const float alpha = (float)plane->alpha, beta = (float)plane->beta, value = (float)plane->value, rate = (float)plane->rate;
+  double s[2] = {};
+  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
+    const float old = u[i], w = product(alpha, x[i]) + beta * y[i];
+    const float r = product(alpha, hx[i]) + beta * hy[i] - value * w;
+    u[i] = w + rate * r;
+    s[0] += (double)r * r;
+    s[1] += (double)old * w;
+  }
+  block_sums(s, scratch);
+  if (threadIdx.x == 0) partial[2 * blockIdx.x] = s[0], partial[2 * blockIdx.x + 1] = s[1];
+  if (!last_block(arrived, gridDim.x)) return;
+  s[0] = s[1] = 0;
+  for (int k = threadIdx.x; k < (int)gridDim.x; k += blockDim.x) s[0] += fresh(partial + 2 * k), s[1] += fresh(partial + 2 * k + 1);
+  block_sums(s, scratch);
+  if (threadIdx.x == 0) out[0] = s[0], out[1] = s[1];
 }
 
 // part_sums computes for each part of x, elements bounds[k] to bounds[k+1],
@@ -102,29 +141,27 @@ KERNEL residual(float *w, float *r, const float *x, const float *hx, const float
 // partial has two elements for each block.
 KERNEL part_sums(float *old, const float *x, const int *bounds, double *partial, double *out, u32 *arrived) {
   begin();
-  __shared__ double scratch[32];
+  __shared__ double scratch[2][32];
   const int k = blockIdx.y, lane = threadIdx.x & 31;
-  double sum = 0, second = 0;
+  double s[2] = {};
   for (int i = bounds[k] + blockIdx.x * blockDim.x + threadIdx.x; i < bounds[k + 1]; i += gridDim.x * blockDim.x) {
     const double v = x[i];
-    second += v * v;
+    s[1] += v * v;
     if (old) {
-      sum += old[i] * v;
+      s[0] += old[i] * v;
       old[i] = x[i];
     }
   }
-  sum = block_sum(sum, scratch);
-  second = block_sum(second, scratch);
+  block_sums(s, scratch);
   double *mine = partial + 2 * ((u64)k * gridDim.x + blockIdx.x);
-  if (threadIdx.x == 0) mine[0] = sum, mine[1] = second;
+  if (threadIdx.x == 0) mine[0] = s[0], mine[1] = s[1];
   if (!last_block(arrived, gridDim.x * gridDim.y)) return;
   for (int part = threadIdx.x >> 5; part < (int)gridDim.y; part += blockDim.x >> 5) {
     const double *parts = partial + 2 * (u64)part * gridDim.x;
-    sum = second = 0;
-    for (int b = lane; b < (int)gridDim.x; b += 32) sum += fresh(parts + 2 * b), second += fresh(parts + 2 * b + 1);
-    sum = warp_sum(sum);
-    second = warp_sum(second);
-    if (lane == 0) out[2 * part] = sum, out[2 * part + 1] = second;
+    s[0] = s[1] = 0;
+    for (int b = lane; b < (int)gridDim.x; b += 32) s[0] += fresh(parts + 2 * b), s[1] += fresh(parts + 2 * b + 1);
+    warp_sums(s);
+    if (lane == 0) out[2 * part] = s[0], out[2 * part + 1] = s[1];
   }
 }
 

@@ -1,0 +1,119 @@
+package ritz
+
+import (
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestEigenIsTheEigenpairOfA2x2Matrix(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		number := rapid.Float64Range(-1e6, 1e6)
+		a, b, c := number.Draw(r, "a"), number.Draw(r, "b"), number.Draw(r, "c")
+		smaller, x, y := eigen(a, b, c)
+		larger := a + c - smaller
+		scale := math.Abs(a) + math.Abs(b) + math.Abs(c)
+		residual := math.Hypot(a*x+b*y-larger*x, b*x+c*y-larger*y)
+		if smaller > larger+1e-12*scale || math.Abs(math.Hypot(x, y)-1) > 1e-12 || residual > 1e-12*scale {
+			r.Fatalf("(%g %g; %g %g): smaller %g, vector (%g, %g), residual %g", a, b, b, c, smaller, x, y, residual)
+		}
+	})
+}
+
+// matrix is a symmetric 3×3 matrix.
+type matrix [3][3]float64
+
+func (h *matrix) times(x [3]float64) (y [3]float64) {
+	for i := range y {
+		for j := range x {
+			y[i] += h[i][j] * x[j]
+		}
+	}
+	return y
+}
+
+func dot(x, y [3]float64) float64 { return x[0]*y[0] + x[1]*y[1] + x[2]*y[2] }
+
+func (h *matrix) gram(x, y [3]float64) Gram {
+	hx, hy := h.times(x), h.times(y)
+	return Gram{XX: dot(x, x), XY: dot(x, y), YY: dot(y, y), XHX: dot(x, hx), XHY: dot(x, hy), YHY: dot(y, hy)}
+}
+
+// No unit vector of the span has a larger wᵀHw than Solve's; of all angles one is tried in
+// each thousandth of a turn. The residual is at right angles to the span.
+func TestSolveIsTheLargestOfTheSpan(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		number := rapid.Float64Range(-3, 3)
+		var h matrix
+		var x, y [3]float64
+		for i := range 3 {
+			x[i], y[i] = number.Draw(r, "x"), number.Draw(r, "y")
+			for j := range i + 1 {
+				h[i][j] = number.Draw(r, "h")
+				h[j][i] = h[i][j]
+			}
+		}
+		g := h.gram(x, y)
+		if g.XX < 1e-2 || g.YY < 1e-2 || g.XX*g.YY-g.XY*g.XY < 1e-2*g.XX*g.YY {
+			r.Skip()
+		}
+		p := g.Solve(1e-300)
+		var w [3]float64
+		for i := range w {
+			w[i] = p.Alpha*x[i] + p.Beta*y[i]
+		}
+		hw := h.times(w)
+		if math.Abs(dot(w, w)-1) > 1e-9 || math.Abs(dot(w, hw)-p.Value) > 1e-9 {
+			r.Fatalf("‖w‖² %v, wᵀHw %v, value %v", dot(w, w), dot(w, hw), p.Value)
+		}
+		for i := range hw {
+			hw[i] -= p.Value * w[i]
+		}
+		if math.Abs(dot(hw, x)) > 1e-7 || math.Abs(dot(hw, y)) > 1e-7 {
+			r.Fatalf("the residual's products with x and y: %v, %v", dot(hw, x), dot(hw, y))
+		}
+		least := math.Inf(1)
+		for k := range 1000 {
+			s, c := math.Sincos(math.Pi * float64(k) / 1000)
+			xx := c*c*g.XX + 2*c*s*g.XY + s*s*g.YY
+			v := (c*c*g.XHX + 2*c*s*g.XHY + s*s*g.YHY) / xx
+			if v > p.Value+1e-9 {
+				r.Fatalf("value %v, but %v at an angle", p.Value, v)
+			}
+			least = min(least, v)
+		}
+		if p.Other > least+1e-9 {
+			r.Fatalf("the other value %v, but %v at an angle", p.Other, least)
+		}
+		step := Step{Plane: p, ResidualSq: dot(hw, hw)}
+		var next [3]float64
+		for i := range next {
+			next[i] = w[i] + p.Rate*hw[i]
+		}
+		if n := dot(next, next); math.Abs(n-step.NextNormSq()) > 1e-7*n {
+			r.Fatalf("the next vector's squared norm %v, NextNormSq %v", n, step.NextNormSq())
+		}
+	})
+}
+
+// Where the span is a line the value is that of its direction.
+func TestSolveOfALine(t *testing.T) {
+	h := matrix{{2, 1, 0}, {1, -1, 0}, {0, 0, 3}}
+	x, none := [3]float64{3, 4, 0}, [3]float64{}
+	twice := [3]float64{6, 8, 0}
+	hx := h.times(x)
+	value := dot(x, hx) / dot(x, x)
+	for name, g := range map[string]Gram{"x alone": h.gram(x, none), "y alone": h.gram(none, x), "one direction": h.gram(x, twice)} {
+		p := g.Solve(1e-300)
+		if norm := p.Alpha*math.Sqrt(g.XX) + p.Beta*math.Sqrt(g.YY); math.Abs(p.Value-value) > 1e-12 || !math.IsInf(p.Other, 1) || math.Abs(norm-1) > 1e-12 {
+			t.Errorf("%s: %+v, want the value %v", name, p, value)
+		}
+		if want := 1 / value; math.Abs(p.Rate-want) > 1e-12 {
+			t.Errorf("%s: rate %v, want %v", name, p.Rate, want)
+		}
+	}
+	if p := (Gram{XX: 1, XHX: 0}).Solve(1e-300); p.Rate != 0 {
+		t.Errorf("the rate of a matrix that is zero is %v", p.Rate)
+	}
+}
