@@ -10,15 +10,15 @@ type kernelSet struct {
 	small, large, tall, huge, tensor [4]driver.Kernel
 	direct, gatherDirect             [2]driver.Kernel // by size of window, 3 and 5
 
-	convForward, convInput                                    driver.Kernel
-	maxPool, poolScatter, poolGather, avgPool, avgPoolAdjoint driver.Kernel
-	unary, binary, scale, fill, addBias, transpose, result    driver.Kernel
-	columnSums, sampleTasks, tasks, reduce, repeat            driver.Kernel
-	loss, denseLoss, softmaxRows, lossGrad, lossHess, softmax driver.Kernel
-	dotTasks, gram, addMeans, scaleRows, square               driver.Kernel
-	vectorSums, partSums, axpy, signs, update                 driver.Kernel
-	reject, ritzSolve, ritzFollow                             driver.Kernel
-	gather, gatherMatMul                                      driver.Kernel
+	convForward, convInput                                               driver.Kernel
+	maxPool, poolScatter, poolGather, avgPool, avgPoolAdjoint            driver.Kernel
+	unary, binary, scale, fill, addBias, transpose, result               driver.Kernel
+	columnSums, sampleTasks, tasks, reduce, repeat                       driver.Kernel
+	loss, denseLoss, softmaxRows, lossGrad, lossHess, denseHess, softmax driver.Kernel
+	dotTasks, gram, addMeans, scaleRows, square                          driver.Kernel
+	vectorSums, partSums, axpy, signs, update                            driver.Kernel
+	reject, ritzSolve, ritzFollow                                        driver.Kernel
+	gather, gatherMatMul                                                 driver.Kernel
 }
 
 // loadKernels finds all kernels in the module.
@@ -36,7 +36,7 @@ func loadKernels(module *driver.Module) (k kernelSet, err error) {
 		"unary": &k.unary, "binary": &k.binary, "scale": &k.scale, "fill": &k.fill, "add_bias": &k.addBias,
 		"transpose": &k.transpose, "result": &k.result,
 		"column_sums": &k.columnSums, "sample_tasks": &k.sampleTasks, "tasks": &k.tasks, "reduce": &k.reduce, "repeat": &k.repeat,
-		"loss": &k.loss, "dense_loss": &k.denseLoss, "softmax_rows": &k.softmaxRows, "loss_grad": &k.lossGrad, "loss_hess": &k.lossHess, "softmax": &k.softmax,
+		"loss": &k.loss, "dense_loss": &k.denseLoss, "softmax_rows": &k.softmaxRows, "loss_grad": &k.lossGrad, "loss_hess": &k.lossHess, "dense_hess": &k.denseHess, "softmax": &k.softmax,
 		"dot_tasks": &k.dotTasks, "gram": &k.gram, "add_means": &k.addMeans,
 		"scale_rows": &k.scaleRows, "square": &k.square,
 		"vector_sums": &k.vectorSums, "part_sums": &k.partSums, "axpy": &k.axpy, "signs": &k.signs, "update": &k.update,

@@ -50,10 +50,7 @@ func (b *binder) bindLogits() *logits {
 	l.saved = b.alloc("gradient", p.NumParams*real)
 	l.seed = seed{m, b.real(p.Phases[program.Gradient][at.Grad].(*program.LossGrad).Out, each(at.Classes)), l.room, at.Classes}
 	for _, in := range m.phases[program.Gradient] {
-		if made, ok := in.(*afterLoss); ok { // by the loss, but not here
-			in = made.product
-		}
-		l.pullback = append(l.pullback, in)
+		l.pullback = append(l.pullback, untaken(in))
 	}
 	l.pullback[at.Grad] = &l.seed
 	if at.Hess < 0 {
@@ -67,9 +64,17 @@ func (b *binder) bindLogits() *logits {
 		t.curvature = append(t.curvature, m.phases[program.Curvature][k])
 	}
 	for _, k := range product {
-		t.product = append(t.product, m.phases[program.HessianProduct][k])
+		t.product = append(t.product, untaken(m.phases[program.HessianProduct][k]))
 	}
 	return l
+}
+
+// untaken returns the product that in stands for, as a pass without the loss needs it.
+func untaken(in bound) bound {
+	if t, ok := in.(*taken); ok {
+		return t.product
+	}
+	return in
 }
 
 // logitLoss returns what there is, and panics where there is none or where no

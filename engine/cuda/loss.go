@@ -3,6 +3,8 @@
 package cuda
 
 import (
+	"slices"
+
 	"sgflow/engine/cuda/driver"
 	"sgflow/engine/program"
 )
@@ -72,24 +74,30 @@ func bindLoss(b *binder, in *program.Loss) bound {
 	l.scratch(b)
 	if b.phase == program.Forward && b.final(in.Z) && b.final(in.Y) {
 		b.losses[in.Z] = l
-		l.takeDense(b, in.Z)
+		l.dense = b.takeDense(in.Z, in.Classes)
 	}
 	return l
 }
 
-// takeDense makes the instruction before part of the loss, where that is a dense layer
-// of few classes which makes the logits.
-func (l *loss) takeDense(b *binder, z program.BufferID) {
-	if b.err != nil || b.place == 0 {
-		return
+// takeDense returns the product of the instruction before, or of that and another, where it is
+// a dense layer of few classes that makes z, or its derivative: it is then part of the
+// instruction being bound.
+func (b *binder) takeDense(z program.BufferID, classes int) *matMul {
+	if b.err != nil || b.place == 0 || classes > fewClasses {
+		return nil
 	}
-	in, ok := b.p.Phases[b.phase][b.place-1].(*program.MatMul)
-	if !ok || in.Out != z || in.TransA || !in.TransB || in.Accumulate || in.M != each(1) || in.K.Batch ||
-		in.Func != program.Identity || in.Mask != program.None || l.classes > fewClasses || l.classes*in.K.N > fewWeights {
-		return
+	r, ok := b.list[b.place-1].(*matMul)
+	if !ok || r.accumulate || r.epilogue.f != program.Identity || r.epilogue.mask.present() {
+		return nil
 	}
-	l.dense = b.list[b.place-1].(*matMul)
-	b.list[b.place-1] = nil
+	for q := r; q != nil; q = q.second {
+		in := q.in
+		if in.Out != z || in.TransA || !in.TransB || in.M != each(1) || in.K.Batch || in.K != r.in.K || classes*in.K.N > fewWeights {
+			return nil
+		}
+	}
+	b.list[b.place-1] = &taken{r}
+	return r
 }
 
 // afterLoss reports whether the loss takes in r, the product of in: that of the gradient
@@ -120,7 +128,7 @@ func bindCorrect(b *binder, in *program.Correct) bound {
 	return l
 }
 
-// lossThreads are those of dense_loss's blocks.
+// lossThreads are those of the blocks of dense_loss and dense_hess.
 const lossThreads = 128
 
 func (l *loss) run(n int) {
@@ -240,26 +248,91 @@ func (l *loss) queueGrad(what string, out, y, g driver.Pointer, factor float64, 
 		driver.Ptr(g), driver.Float64(factor), driver.Int(n*l.classes))
 }
 
-// lossHess computes g·(p∘u − p⟨p,u⟩)/n, or g·u/n for mse.
+// lossHess computes g·(p∘u − p⟨p,u⟩)/n, or g·u/n for mse; where u is the derivative of the
+// logits of a dense layer of few classes, also that and what goes back through the layer, in
+// one launch.
 type lossHess struct {
 	l         *loss
 	made      bool
 	what      string
 	out, u, g operand
+	in        *program.LossHess
+
+	dense *matMul // that makes u, or nil
+	back  *matMul // of the result and the gradient at the logits, through dense; or nil
 }
 
 func bindLossHess(b *binder, in *program.LossHess) bound {
 	b.checkLoss(in.Kind)
-	r := &lossHess{what: b.what("loss_hess"), out: b.real(in.Out, each(in.Classes)), u: b.real(in.U, each(in.Classes)), g: b.real(in.G, whole(1))}
+	r := &lossHess{what: b.what("loss_hess"), out: b.real(in.Out, each(in.Classes)), u: b.real(in.U, each(in.Classes)), g: b.real(in.G, whole(1)), in: in}
 	r.l, r.made = softmaxOf(b, in.Z, in.Kind, in.Classes)
+	if b.phase == program.HessianProduct && r.made && !b.readAfter(in.U) {
+		r.dense = b.takeDense(in.U, in.Classes)
+	}
 	return r
+}
+
+// readAfter reports whether an instruction after the one being bound, in its phase, reads id
+// before anything is written there.
+func (b *binder) readAfter(id program.BufferID) bool {
+	for _, in := range b.p.Phases[b.phase][b.place+1:] {
+		switch {
+		case slices.Contains(program.Reads(in), id):
+			return true
+		case slices.Contains(program.Writes(in), id):
+			return false
+		}
+	}
+	return false
+}
+
+// afterHess reports whether the instruction before, a lossHess, takes in r, a sum of two
+// products of which the second is being bound: of the gradient at the logits with a
+// direction's weights of the layer that made them, and of the lossHess with its weights. It
+// must write nowhere where other samples' logits are still to be made from.
+func (b *binder) afterHess(r *matMul) bool {
+	if b.err != nil || b.place == 0 {
+		return false
+	}
+	h, ok := b.list[b.place-1].(*lossHess)
+	if !ok || h.dense == nil || h.dense.second == nil {
+		return false
+	}
+	first, second, dense := r.in, r.second.in, h.dense
+	if first.TransA || first.TransB || second.TransA || second.TransB || first.Accumulate || r.epilogue.bias.present() || r.epilogue.f != program.Identity ||
+		r.b != dense.b || r.second.a != h.out || r.second.b != dense.second.b || first.K != whole(h.l.classes) || second.K != first.K {
+		return false
+	}
+	for _, id := range []program.BufferID{dense.in.A, dense.second.in.A, first.A, h.in.U, h.in.Out} {
+		if b.overlap(first.Out, id) {
+			return false
+		}
+	}
+	h.back = r
+	return true
 }
 
 func (r *lossHess) run(n int) {
 	if !r.made {
 		r.l.makeSoftmax(n)
 	}
-	r.l.queueHess(r.what, r.out.p, r.u.p, r.g.p, 1/float64(n), n)
+	d := r.dense
+	if d == nil {
+		r.l.queueHess(r.what, r.out.p, r.u.p, r.g.p, 1/float64(n), n)
+		return
+	}
+	var rx, w, dx, gradient, mask driver.Pointer
+	slope := program.Identity
+	if d.second != nil {
+		rx, w = d.second.a.p, d.second.b.p
+	}
+	if back := r.back; back != nil {
+		dx, gradient, mask, slope = back.out.p, back.a.p, back.epilogue.mask.p, back.epilogue.df
+	}
+	r.l.m.launch(r.what, r.l.m.kernels.denseHess, driver.Grid{Blocks: driver.Dim{X: n}, Threads: driver.Dim{X: lossThreads}},
+		driver.Ptr(r.out.p), driver.Ptr(r.l.p), driver.Ptr(r.g.p), driver.Float64(1/float64(n)), driver.Int(r.l.classes),
+		driver.Ptr(d.a.p), driver.Ptr(d.b.p), driver.Ptr(rx), driver.Ptr(w), driver.Ptr(d.epilogue.bias.p), driver.Int(d.k.N),
+		driver.Ptr(dx), driver.Ptr(gradient), driver.Ptr(mask), driver.Int(int(slope)))
 }
 
 // queueHess queues out = factor·g·(p∘u − p⟨p,u⟩), or factor·g·u.

@@ -178,26 +178,29 @@ func bindMatMul(b *binder, in *program.MatMul) bound {
 		return nil
 	}
 	if b.phase == program.Gradient && b.afterLoss(in, r) {
-		return &afterLoss{r}
+		return &taken{r}
 	}
 	return r
 }
 
 // sum returns two products as one, with the bias of the first and the rest of what the
-// second, the instruction being bound, does to elements.
-func (b *binder) sum(first, second *matMul) *matMul {
+// second, the instruction being bound, does to elements; or what stands for it.
+func (b *binder) sum(first, second *matMul) bound {
 	r := *first
 	r.what, r.second = second.what, second
 	r.epilogue = second.epilogue
 	r.epilogue.bias = first.epilogue.bias
 	r.later = second.later && !r.epilogue.bias.present() && b.canWait(first.in.Out, first.in.A, first.in.B)
+	if b.phase == program.HessianProduct && b.afterHess(&r) {
+		return &taken{&r}
+	}
 	return &r
 }
 
-// afterLoss is a product that the loss has made on its way, in a Gradient.
-type afterLoss struct{ product *matMul }
+// taken is a product that the launch of a loss, or of its curvature, makes on its way.
+type taken struct{ product *matMul }
 
-func (*afterLoss) run(int) {}
+func (*taken) run(int) {}
 
 func (r *matMul) run(n int) {
 	rows, cols := r.rows.At(n), r.cols.At(n)

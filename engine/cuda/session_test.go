@@ -41,6 +41,8 @@ var networks = []network{
 	{"cnn:conv3k3,relu,avgpool2,conv5k2,sigmoid,gap,fc4", models.Shape{C: 1, H: 9, W: 8}, 4, op.CrossEntropy},
 	{"cnn:conv4k5,relu,maxpool2,conv5k3,relu,maxpool2,fc10", models.Shape{C: 1, H: 16, W: 16}, 10, op.CrossEntropy},
 	{"mlp:36-9-35", models.Shape{C: 1, H: 6, W: 6}, 35, op.CrossEntropy}, // more classes than the loss makes itself
+	{"mlp:20-9-21", models.Shape{C: 1, H: 4, W: 5}, 21, op.CrossEntropy},
+	{"mlp:18-7", models.Shape{C: 2, H: 3, W: 3}, 7, op.CrossEntropy}, // nothing goes back through the last layer
 }
 
 // presets are what most runs train.

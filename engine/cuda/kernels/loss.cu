@@ -98,7 +98,60 @@ __device__ inline int first_largest(float x, int count, int lane) {
   return found ? __ffs(found) - 1 : 0; // NaN is larger than nothing
 }
 
+// What follows works on a sample by LOSS_WARPS warps behind a dense layer of at most 32
+// classes, of which dense_sums takes DENSE_CLASSES at a time.
 #define LOSS_WARPS 4
+#define DENSE_CLASSES 16
+#define LOSS_BOUNDS __launch_bounds__(32 * LOSS_WARPS)
+
+
+// Dense is a sum of N products: x has terms elements, w classes rows of them.
+template <int N> struct Dense {
+  const float *x[N], *w[N];
+  int terms, classes;
+
+  // sums stores in parts[warp][c] what the warp has of Σ_j Σ_k x_j[k]·w_j[c,k]. All threads call it.
+  __device__ void sums(double (&parts)[LOSS_WARPS][32]) const {
+    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+#pragma unroll 1
+    for (int c0 = 0; c0 < classes; c0 += DENSE_CLASSES) {
+      float s[DENSE_CLASSES] = {};
+      for (int k = threadIdx.x; k < terms; k += 32 * LOSS_WARPS) {
+        float v[N];
+#pragma unroll
+        for (int j = 0; j < N; j++) v[j] = x[j][k];
+#pragma unroll
+        for (int c = 0; c < DENSE_CLASSES; c++)
+          if (c0 + c < classes)
+#pragma unroll
+            for (int j = 0; j < N; j++) s[c] = fmaf(v[j], w[j][(c0 + c) * terms + k], s[c]);
+      }
+      const double total = warp_totals(s, lane);
+      if (lane < DENSE_CLASSES) parts[warp][c0 + lane] = total;
+    }
+  }
+
+  // back returns Σ_j Σ_c gradient_j[c]·w_j[c,k].
+  __device__ float back(const float (&gradient)[N][32], int k) const {
+    float s = 0;
+#pragma unroll 1
+    for (int c0 = 0; c0 < classes; c0 += DENSE_CLASSES)
+#pragma unroll
+      for (int c = 0; c < DENSE_CLASSES; c++)
+        if (c0 + c < classes)
+#pragma unroll
+          for (int j = 0; j < N; j++) s = fmaf(gradient[j][c0 + c], w[j][(c0 + c) * terms + k], s);
+    return s;
+  }
+};
+
+// class_total returns the sum over the warps of what Dense's sums has left for a class.
+__device__ inline double class_total(const double (&parts)[LOSS_WARPS][32], int c) {
+  double total = 0;
+#pragma unroll
+  for (int k = 0; k < LOSS_WARPS; k++) total += parts[k][c];
+  return total;
+}
 
 // dense_loss is loss behind a dense layer of at most 32 classes, which it does too, and
 // where dx is not null what goes back through that and an activation:
@@ -109,37 +162,25 @@ __device__ inline int first_largest(float x, int count, int lane) {
 // All threads work on the products; between them the first warp has a class in each lane,
 // and goes on with the loss while the others multiply by what it has found. Grid: n
 // blocks of 32·LOSS_WARPS threads.
-KERNEL __launch_bounds__(32 * LOSS_WARPS)
+KERNEL LOSS_BOUNDS
     dense_loss(int kind, float *z, const float *y, double *p, double *losses, double *hits, float *grad, double *mean, double *correct,
                u32 *arrived, int n, int classes, double scale, int *step, const float *x, const float *w, const float *bias, int terms,
                float *dx, const float *mask, int mask_func) {
   begin();
   __shared__ double parts[LOSS_WARPS][32];
-  __shared__ float gradient[32];
-  const int i = blockIdx.x, lane = threadIdx.x & 31, warp = threadIdx.x >> 5, together = 16;
+  __shared__ float gradient[1][32];
+  const int i = blockIdx.x, lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
   const bool mine = lane < classes;
   const float target = mine ? y[(u64)i * classes + lane] : 0, shift = bias && mine ? bias[lane] : 0;
-#pragma unroll 1
-  for (int c0 = 0; c0 < classes; c0 += together) {
-    float s[together] = {};
-    for (int k = threadIdx.x; k < terms; k += 32 * LOSS_WARPS) {
-      const float v = x[(u64)i * terms + k];
-#pragma unroll
-      for (int j = 0; j < together; j++)
-        if (c0 + j < classes) s[j] = fmaf(v, w[(c0 + j) * terms + k], s[j]);
-    }
-    const double total = warp_totals(s, lane);
-    if (lane < together) parts[warp][c0 + lane] = total;
-  }
+  const Dense<1> dense = {{x + (u64)i * terms}, {w}, terms, classes};
+  dense.sums(parts);
   __syncthreads();
   double d = 0, sum = 0;
   float logit = 0, top = 0;
   if (warp == 0) {
-    double total = 0, pc = 0;
+    double pc = 0;
     if (mine) {
-#pragma unroll
-      for (int k = 0; k < LOSS_WARPS; k++) total += parts[k][lane];
-      logit = (float)total + shift;
+      logit = (float)class_total(parts, lane) + shift;
       z[(u64)i * classes + lane] = logit;
     }
     d = (double)logit - target;
@@ -151,8 +192,8 @@ KERNEL __launch_bounds__(32 * LOSS_WARPS)
       d = pc - target;
       if (mine) p[(u64)i * classes + lane] = pc;
     }
-    gradient[lane] = (float)(d * scale);
-    if (grad && mine) grad[(u64)i * classes + lane] = gradient[lane];
+    gradient[0][lane] = (float)(d * scale);
+    if (grad && mine) grad[(u64)i * classes + lane] = gradient[0][lane];
   }
   __syncthreads();
   if (warp == 0) {
@@ -166,12 +207,7 @@ KERNEL __launch_bounds__(32 * LOSS_WARPS)
     }
   } else if (dx) {
     for (int k = threadIdx.x - 32; k < terms; k += 32 * (LOSS_WARPS - 1)) {
-      float s = 0;
-#pragma unroll 1
-      for (int c0 = 0; c0 < classes; c0 += together)
-#pragma unroll
-        for (int j = 0; j < together; j++)
-          if (c0 + j < classes) s = fmaf(gradient[c0 + j], w[(c0 + j) * terms + k], s);
+      const float s = dense.back(gradient, k);
       const u64 at = (u64)i * terms + k;
       dx[at] = mask ? s * slope(mask_func, mask[at]) : s;
     }
@@ -214,6 +250,45 @@ KERNEL loss_hess(float *out, const double *p, const float *u, const float *g, do
   for (int c = lane; c < classes; c += 32) mean += pi[c] * ui[c];
   mean = warp_sum(mean);
   for (int c = lane; c < classes; c += 32) oi[c] = (float)(factor * pi[c] * (ui[c] - mean));
+}
+
+// dense_hess is loss_hess behind the derivative of a dense layer of at most 32 classes, which it
+// does too, and where dx is not null what goes back through that and an activation:
+//
+//   u[i,c]   = Σ_k (x[i,k]·v[c,k] + rx[i,k]·w[c,k]) + bias[c]                k < terms; no rx, no bias where null
+//   dx[i,k]  = Σ_c (grad[i,c]·v[c,k] + out[i,c]·w[c,k]) · f'(mask[i,k])     f' = 1 where mask is null
+//
+// Where dx is not null, neither is rx. Grid: n blocks of 32·LOSS_WARPS threads.
+KERNEL LOSS_BOUNDS
+    dense_hess(float *out, const double *p, const float *g, double factor, int classes, const float *x, const float *v, const float *rx,
+               const float *w, const float *bias, int terms, float *dx, const float *grad, const float *mask, int mask_func) {
+  begin();
+  __shared__ double parts[LOSS_WARPS][32];
+  __shared__ float gradient[2][32];
+  const int i = blockIdx.x, lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+  const u64 row = (u64)i * terms, at = (u64)i * classes + lane;
+  const bool mine = lane < classes;
+  const double pc = p && mine ? p[at] : 0;
+  const float shift = bias && mine ? bias[lane] : 0, before = dx && mine ? grad[at] : 0;
+  if (g) factor *= g[0];
+  const Dense<1> one = {{x + row}, {v}, terms, classes};
+  const Dense<2> both = {{x + row, rx + row}, {v, w}, terms, classes};
+  if (rx) both.sums(parts);
+  else one.sums(parts);
+  __syncthreads();
+  if (warp == 0) {
+    const float u = mine ? (float)class_total(parts, lane) + shift : 0;
+    const double h = p ? pc * (u - warp_sum(pc * u)) : u;
+    gradient[0][lane] = before;
+    gradient[1][lane] = (float)(factor * h);
+    if (mine) out[at] = gradient[1][lane];
+  }
+  if (!dx) return;
+  __syncthreads();
+  for (int k = threadIdx.x; k < terms; k += 32 * LOSS_WARPS) {
+    const float s = both.back(gradient, k);
+    dx[row + k] = mask ? s * slope(mask_func, mask[row + k]) : s;
+  }
 }
 
 // softmax computes the softmax of each row of x, or its logarithm.
