@@ -51,10 +51,19 @@ static __device__ __noinline__ float curve(int f, float x) {
   return x;
 }
 
-// activate returns f(x) for the activations, Func 0 to 4. ReLU lets NaN through,
-// so that a diverged run is seen to be one.
+// relu lets NaN through, so that a diverged run is seen to be one.
+__device__ inline float relu(float x) { return x < 0 ? 0.f : x; }
+
+// Side is N floats side by side, which are loaded and stored at once.
+template <int N> struct alignas(4 * N) Side { float v[N]; };
+template <int N> __device__ inline Side<N> side(const float *p) { return *(const Side<N> *)p; }
+
+// aligned reports whether four floats can be had from p at once.
+__device__ inline bool aligned(const void *p) { return ((u64)p & 15) == 0; }
+
+// activate returns f(x) for the activations, Func 0 to 4.
 __device__ inline float activate(int f, float x) {
-  if (f == RELU) return x < 0 ? 0.f : x;
+  if (f == RELU) return relu(x);
   return f == IDENTITY ? x : curve(f, x);
 }
 
@@ -78,7 +87,7 @@ __device__ inline float derivative(int f, int order, bool fromOutput, float x) {
   float y;
   switch (f) {
   case RELU:
-    return order == 0 ? (x < 0 ? 0.f : x) : order == 1 ? (x > 0 ? 1.f : 0.f) : 0.f;
+    return order == 0 ? relu(x) : order == 1 ? (x > 0 ? 1.f : 0.f) : 0.f;
   case TANH:
     y = fromOutput ? x : tanhf(x);
     return order == 0 ? y : order == 1 ? 1 - y * y : -2 * y * (1 - y * y);

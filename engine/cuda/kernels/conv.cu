@@ -71,6 +71,7 @@ template <class T> struct Planes {
     first = c / plane * channels * plane + c % plane;
   }
   __device__ bool inside(int r, int) const { return column && m0 + r < channels; }
+  __device__ bool fours() const { return false; } // a thread has one column
   __device__ int at(int r, int) const { return first + (m0 + r) * plane; }
   __device__ int channel(int r, int) const { return m0 + r; }
 };

@@ -18,6 +18,7 @@ struct Matrix {
   __device__ bool inside(int r, int c) const { return m0 + r < m && n0 + c < n; }
   __device__ int at(int r, int c) const { return (m0 + r) * n + n0 + c; }
   __device__ int channel(int, int c) const { return n0 + c; }
+  __device__ bool fours() const { return n % 4 == 0; }
 };
 
 // Part is one of so many parts of a sum of k terms, terms from to to − 1.

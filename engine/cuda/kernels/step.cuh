@@ -17,26 +17,43 @@ struct Optimizer {
   float move, beta2, add, epsilon;
   float rate, scale, keep;
 
-  // State is what a step reads of an element beside its gradient.
-  struct State { float theta, first, second; };
-  __device__ State load(int i) const { return {theta[i], first ? first[i] : 0.f, second ? second[i] : 0.f}; }
+  // State is what a step reads and writes of N elements side by side, beside their gradients.
+  template <int N> struct State { Side<N> theta, first, second; };
+  template <int N> __device__ State<N> load(int i) const {
+    State<N> s = {side<N>(theta + i), {}, {}};
+    if (first) s.first = side<N>(first + i);
+    if (second) s.second = side<N>(second + i);
+    return s;
+  }
 
-  // step moves element i, whose gradient is g, from state s.
-  __device__ void step(int i, float g, const State &s) const {
-    if (coupled != 0) g = sum(g, product(coupled, s.theta));
-    float d = g;
+  // step moves elements i to i + N − 1, whose gradients are grad, from state s.
+  template <int N> __device__ void step(int i, const Side<N> &grad, State<N> s) const {
+    Side<N> g = grad, d;
+    if (coupled != 0)
+#pragma unroll
+      for (int k = 0; k < N; k++) g.v[k] = sum(g.v[k], product(coupled, s.theta.v[k]));
+    d = g;
     if (second) {
-      const float m = sum(s.first, product(move, sum(g, -s.first)));
-      const float v = sum(product(beta2, s.second), product(add, product(g, g)));
-      first[i] = m;
-      second[i] = v;
-      d = m / sum(product(sqrtf(v), scale), epsilon);
+#pragma unroll
+      for (int k = 0; k < N; k++) {
+        float &m = s.first.v[k], &v = s.second.v[k];
+        m = sum(m, product(move, sum(g.v[k], -m)));
+        v = sum(product(beta2, v), product(add, product(g.v[k], g.v[k])));
+        d.v[k] = m / sum(product(sqrtf(v), scale), epsilon);
+      }
+      *(Side<N> *)(second + i) = s.second;
     } else if (first) {
-      const float v = sum(product(momentum, s.first), g);
-      first[i] = v;
-      d = nesterov ? sum(g, product(momentum, v)) : v;
+#pragma unroll
+      for (int k = 0; k < N; k++) {
+        float &v = s.first.v[k];
+        v = sum(product(momentum, v), g.v[k]);
+        d.v[k] = nesterov ? sum(g.v[k], product(momentum, v)) : v;
+      }
     }
-    theta[i] = sum(product(keep, s.theta), -product(rate, d));
+    if (first) *(Side<N> *)(first + i) = s.first;
+#pragma unroll
+    for (int k = 0; k < N; k++) s.theta.v[k] = sum(product(keep, s.theta.v[k]), -product(rate, d.v[k]));
+    *(Side<N> *)(theta + i) = s.theta;
   }
 };
 

@@ -20,43 +20,78 @@ struct ColumnTask {
 };
 
 // Finish is what is done with the elements of the gradient as soon as they are known:
-// they are stored, and in a training step they move their parameters, and their products
-// with those of the step before are summed, as are their squares.
+// they are stored, and in a training step they move their parameters, and where that is wanted
+// their products with those of the step before are summed, as are their squares.
 struct Finish {
   const float *grad; // where ḡ begins; null outside of a training step
   Optimizer optimizer;
   float *last; // the gradient of the step before, which the new one replaces; null for none
+  bool summed;
   double dot, square;
 
-  // store does that for N elements out[at[j]], where in[j] is set: what it reads is asked
-  // for before any of it is used, as each is a trip to the second-level cache.
-  template <int N> __device__ void store(float *out, const int (&at)[N], const bool (&in)[N], const float (&value)[N]) {
-    if (!grad) {
-#pragma unroll
-      for (int j = 0; j < N; j++)
-        if (in[j]) out[at[j]] = value[j];
-      return;
-    }
-    const int base = (int)(out - grad);
-    Optimizer::State state[N];
-    float before[N];
+  // fours reports whether fours of elements, where they begin at multiples of 16 bytes in
+  // ḡ, do so in all that is read and written with them.
+  __device__ bool fours() const {
+    return aligned(grad) && aligned(optimizer.theta) && aligned(optimizer.first) && aligned(optimizer.second) && aligned(last);
+  }
+
+  // store does it for the WIDTH elements of value[j], which go to out + at[j], where in[j] is
+  // set. What is read is asked for before any of it is used, as each is a trip to the
+  // second-level cache.
+  template <int WIDTH, int N>
+  __device__ void store(float *out, const int (&at)[N], const bool (&in)[N], const Side<WIDTH> (&value)[N]) {
+    const int base = grad ? (int)(out - grad) : 0;
+    Optimizer::State<WIDTH> state[N];
+    Side<WIDTH> before[N];
 #pragma unroll
     for (int j = 0; j < N; j++)
-      if (in[j]) {
-        state[j] = optimizer.load(base + at[j]);
-        before[j] = last ? last[base + at[j]] : 0.f;
+      if (grad && in[j]) {
+        state[j] = optimizer.load<WIDTH>(base + at[j]);
+        if (last) before[j] = side<WIDTH>(last + base + at[j]);
       }
 #pragma unroll
     for (int j = 0; j < N; j++)
+      if (in[j]) *(Side<WIDTH> *)(out + at[j]) = value[j];
+    if (!grad) return;
+#pragma unroll
+    for (int j = 0; j < N; j++)
       if (in[j]) {
-        out[at[j]] = value[j];
-        optimizer.step(base + at[j], value[j], state[j]);
-        if (last) last[base + at[j]] = value[j];
-        dot += (double)before[j] * value[j];
-        square += (double)value[j] * value[j];
+        optimizer.step<WIDTH>(base + at[j], value[j], state[j]);
+        if (last) *(Side<WIDTH> *)(last + base + at[j]) = value[j];
+        if (!summed) continue;
+#pragma unroll
+        for (int k = 0; k < WIDTH; k++) {
+          const double v = value[j].v[k];
+          if (last) dot += before[j].v[k] * v;
+          square += v * v;
+        }
       }
   }
 };
+
+// finish_tile stores the staged tile of q whose first row and column are m0 and n0, WIDTH
+// elements side by side at a time and so many times that at once.
+template <int WIDTH, int TIMES, class T> __device__ void finish_tile(T &tile, const Product &q, int m0, int n0, Finish &finish) {
+  static_assert(T::BM * T::BN % (WIDTH * TIMES * T::SIZE) == 0, "whole groups of a thread's elements");
+#pragma unroll 1
+  for (int e0 = threadIdx.x * WIDTH; e0 < T::BM * T::BN; e0 += WIDTH * TIMES * T::SIZE) {
+    int at[TIMES];
+    bool in[TIMES];
+    Side<WIDTH> value[TIMES];
+#pragma unroll
+    for (int j = 0; j < TIMES; j++) {
+      const int e = e0 + j * WIDTH * T::SIZE, r = e / T::BN, c = e % T::BN;
+      in[j] = m0 + r < q.m && n0 + c < q.n;
+      at[j] = (m0 + r) * q.n + n0 + c;
+      value[j] = side<WIDTH>(&tile.at(r, c));
+      if (!q.accumulate || !in[j]) continue;
+      const Side<WIDTH> before = side<WIDTH>(q.out + at[j]);
+#pragma unroll
+      for (int k = 0; k < WIDTH; k++) value[j].v[k] += before.v[k];
+    }
+    finish.store(q.out, at, in, value);
+  }
+}
 
 // tasks does what does not depend on each other: products, sums of columns, and norms of
 // samples' gradients, a warp for each sample and task. Grid: the blocks of all products,
@@ -90,7 +125,7 @@ KERNEL __launch_bounds__(Small::SIZE)
     if (ring) *row.place(t.norms, i) = v;
     return;
   }
-  Finish finish = {theta ? grad : nullptr, OPTIMIZER_OF, last, 0, 0};
+  Finish finish = {theta ? grad : nullptr, OPTIMIZER_OF, last, sums != 0, 0, 0};
   const int block = blockIdx.x;
   if (product_count > 0 && (column_count == 0 || block < columns[0].first)) {
     int i = 0;
@@ -101,23 +136,8 @@ KERNEL __launch_bounds__(Small::SIZE)
     clear(acc);
     multiply_pair<T, true, false>(tile, acc, q, m0, n0, 1, 0);
     tile.stage(acc, 0);
-    const int each = 4;
-    static_assert(T::BM * T::BN % (each * T::SIZE) == 0, "whole groups of a thread's elements");
-#pragma unroll 1
-    for (int e0 = threadIdx.x; e0 < T::BM * T::BN; e0 += each * T::SIZE) {
-      int at[each];
-      bool in[each];
-      float value[each];
-#pragma unroll
-      for (int j = 0; j < each; j++) {
-        const int e = e0 + j * T::SIZE, r = m0 + e / T::BN, c = n0 + e % T::BN;
-        in[j] = r < q.m && c < q.n;
-        at[j] = r * q.n + c;
-        value[j] = tile.at(e / T::BN, e % T::BN);
-        if (q.accumulate && in[j]) value[j] += q.out[at[j]];
-      }
-      finish.store(q.out, at, in, value);
-    }
+    if (q.n % 4 == 0 && aligned(q.out) && finish.fours()) finish_tile<4, 2>(tile, q, m0, n0, finish);
+    else finish_tile<1, 4>(tile, q, m0, n0, finish);
   } else {
     int i = 0;
     while (i + 1 < column_count && block >= columns[i + 1].first) i++;
@@ -127,7 +147,7 @@ KERNEL __launch_bounds__(Small::SIZE)
     const int at[1] = {first + (int)threadIdx.x};
     const bool in[1] = {threadIdx.x < 32 && at[0] < t.cols};
     if (t.accumulate && in[0]) sum += t.out[at[0]];
-    const float value[1] = {(float)sum};
+    const Side<1> value[1] = {{(float)sum}};
     finish.store(t.out, at, in, value);
   }
   if (!sums) return;

@@ -210,14 +210,49 @@ struct Epilogue {
   int func, mask_func;
 };
 
+// put_by is put without functions beyond ReLU, for WIDTH elements side by side at a time, and
+// so many times that at once: what they read is asked for before any of it is used, as each
+// is a trip to the second-level cache.
+template <int WIDTH, int TIMES, class T, class Place>
+__device__ inline void put_by(T &tile, float *out, int accumulate, const Epilogue &e, const Place &place) {
+  static_assert(T::ROWS * T::BN % (WIDTH * TIMES * T::SIZE) == 0, "whole groups of a thread's elements");
+#pragma unroll 1
+  for (int i0 = threadIdx.x * WIDTH; i0 < T::ROWS * T::BN; i0 += WIDTH * TIMES * T::SIZE) {
+    int at[TIMES];
+    bool in[TIMES];
+    Side<WIDTH> x[TIMES], before[TIMES], bias[TIMES], mask[TIMES];
+#pragma unroll
+    for (int j = 0; j < TIMES; j++) {
+      const int i = i0 + j * WIDTH * T::SIZE, r = i / T::BN, c = i % T::BN;
+      in[j] = place.inside(r, c);
+      at[j] = in[j] ? place.at(r, c) : 0;
+      x[j] = side<WIDTH>(&tile.at(r, c));
+      if (accumulate && in[j]) before[j] = side<WIDTH>(out + at[j]);
+      if (e.bias && in[j]) bias[j] = side<WIDTH>(e.bias + place.channel(r, c));
+      if (e.mask && in[j]) mask[j] = side<WIDTH>(e.mask + at[j]);
+    }
+#pragma unroll
+    for (int j = 0; j < TIMES; j++) {
+#pragma unroll
+      for (int w = 0; w < WIDTH; w++) {
+        float &v = x[j].v[w];
+        if (accumulate) v += before[j].v[w];
+        if (e.bias) v += bias[j].v[w];
+        if (e.func == RELU) v = relu(v);
+        if (e.mask) v *= slope(e.mask_func, mask[j].v[w]);
+      }
+      if (in[j]) *(Side<WIDTH> *)(out + at[j]) = x[j];
+    }
+  }
+}
+
 // put stores the elements of a staged tile, or part of one, in out, or adds them there, each after the
 // epilogue. place tells of the element at row r and column c of what is staged whether it is
-// inside, where it goes and its channel. A thread's elements are taken four at a time:
-// what they read is asked for before any of it is used, as each is a trip to the
-// second-level cache.
+// inside, where it goes and its channel; and whether fours lie side by side, with channels
+// that do too, inside or outside together.
 template <class T, class Place>
 __device__ void put(T &tile, float *out, int accumulate, Epilogue e, const Place &place) {
-  if (e.func > RELU) { // by themselves: four copies of these functions would be most of the code
+  if (e.func > RELU) { // by themselves: several copies of these functions would be most of the code
 #pragma unroll 1
     for (int i = threadIdx.x; i < T::ROWS * T::BN; i += T::SIZE) {
       const int r = i / T::BN, c = i % T::BN;
@@ -227,30 +262,10 @@ __device__ void put(T &tile, float *out, int accumulate, Epilogue e, const Place
       if (e.bias) x += e.bias[place.channel(r, c)];
       x = curve(e.func, x);
     }
+    __syncthreads(); // fours are of others' elements
     accumulate = 0, e.bias = nullptr, e.func = IDENTITY;
   }
-  const int together = 4;
-  static_assert(T::ROWS * T::BN % (together * T::SIZE) == 0, "whole groups of a thread's elements");
-#pragma unroll 1
-  for (int i0 = threadIdx.x; i0 < T::ROWS * T::BN; i0 += together * T::SIZE) {
-    int at[together];
-    bool in[together];
-    float x[together], factor[together];
-#pragma unroll
-    for (int j = 0; j < together; j++) {
-      const int i = i0 + j * T::SIZE, r = i / T::BN, c = i % T::BN;
-      in[j] = place.inside(r, c);
-      at[j] = in[j] ? place.at(r, c) : 0;
-      x[j] = tile.at(r, c);
-      factor[j] = 1;
-      if (accumulate && in[j]) x[j] += out[at[j]];
-      if (e.bias && in[j]) x[j] += e.bias[place.channel(r, c)];
-      if (e.mask && in[j]) factor[j] = slope(e.mask_func, e.mask[at[j]]);
-    }
-#pragma unroll
-    for (int j = 0; j < together; j++) {
-      const float y = e.func == RELU && x[j] < 0 ? 0.f : x[j];
-      if (in[j]) out[at[j]] = y * factor[j];
-    }
-  }
+  // With two fours at once the tiles of most elements a thread have no registers left.
+  if (place.fours() && aligned(out) && aligned(e.bias) && aligned(e.mask)) put_by<4, (T::TM * T::TN > 32 ? 1 : 2)>(tile, out, accumulate, e, place);
+  else put_by<1, 4>(tile, out, accumulate, e, place);
 }

@@ -201,5 +201,5 @@ KERNEL update(const float *grad, int size, OPTIMIZER_PARAMETERS, ROW_PARAMETERS,
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= size) return;
   const Optimizer optimizer = OPTIMIZER_OF;
-  optimizer.step(i, grad[i], optimizer.load(i));
+  optimizer.step<1>(i, side<1>(grad + i), optimizer.load<1>(i));
 }
