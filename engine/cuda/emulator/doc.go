@@ -46,7 +46,7 @@
 // # What it counts
 //
 // With SGFLOW_EMULATOR_PROFILE=file a process that closes its devices leaves a table there
-// of all kernels: how often they were launched, with how many blocks of how many threads, and how many
+// of all kernels by the size of their launches, blocks and threads of a block: how many these were, and how many
 // instructions, loads from global memory and barriers a thread executed, on the average
 // and the longest. They are instructions of PTX, of which machine code needs about as many;
 // no time follows from them, but where one thread has a hundred times the others' work,

@@ -30,9 +30,9 @@ func TestProfileCountsWhatKernelsExecute(t *testing.T) {
 	}
 	for kernel, want := range map[string]map[int]string{
 		// One launch of 96 threads: 128 bytes a warp, and no two words of one bank.
-		"reverse": {1: "1", 2: "1.0", 3: "96.0", 7: "1", 8: "1", 9: "4.00", 10: "1.00", 11: "1.00", 12: "1.00"},
+		"reverse": {1: "1", 2: "1", 3: "96", 7: "1", 8: "1", 9: "4.00", 10: "1.00", 11: "1.00", 12: "1.00"},
 		// Four barriers; a warp stores 128 bytes at once.
-		"rotations": {1: "1", 3: "64.0", 8: "4", 9: "4.00", 11: "1.00"},
+		"rotations": {1: "1", 3: "64", 8: "4", 9: "4.00", 11: "1.00"},
 		// Threads' rows of 11 words lie apart: 32 sectors where four would do.
 		"votes": {8: "1", 9: "32.00", 10: "8.00"},
 	} {

@@ -72,7 +72,7 @@ Traffic turns(const Trip *first, const Trip *end) {
 
 struct Profiles {
 	std::mutex mutex;
-	std::map<std::string, Profile> kernels;
+	std::map<std::tuple<std::string, uint64_t, uint64_t>, Profile> launches; // by kernel, blocks and threads of all
 };
 
 Profiles &profiles() {
@@ -107,7 +107,7 @@ void add_traffic(Profile &p, std::vector<Trip> &trips) {
 void keep_profile(const char *kernel, const Profile &p) {
 	if (!profiling()) return;
 	std::lock_guard<std::mutex> lock(profiles().mutex);
-	profiles().kernels[kernel].add(p);
+	profiles().launches[{kernel, p.blocks, p.threads}].add(p);
 }
 
 void write_profile() {
@@ -119,9 +119,10 @@ void write_profile() {
 	fprintf(f, "%-20s %8s %8s %8s | %11s %12s | %6s %6s | %8s | %11s %11s | %11s %11s\n", "kernel", "launches", "blocks", "threads", "mean", "most", "mean", "most",
 		"most", "sectors", "over best", "turns", "over best");
 	auto ratio = [](uint64_t a, uint64_t b) { return b ? (double)a / b : 0; };
-	for (const auto &[name, p] : profiles().kernels) {
-		fprintf(f, "%-20s %8llu %8.1f %8.1f | %11.0f %12llu | %6.1f %6llu | %8llu | %11.2f %11.2f | %11.2f %11.2f\n", name.c_str(), (unsigned long long)p.launches,
-			ratio(p.blocks, p.launches), ratio(p.threads, p.blocks), ratio(p.sum.instructions, p.threads), (unsigned long long)p.most.instructions,
+	for (const auto &[key, p] : profiles().launches) {
+		const auto &[name, blocks, threads] = key;
+		fprintf(f, "%-20s %8llu %8llu %8llu | %11.0f %12llu | %6.1f %6llu | %8llu | %11.2f %11.2f | %11.2f %11.2f\n", name.c_str(), (unsigned long long)p.launches,
+			(unsigned long long)blocks, (unsigned long long)(threads / blocks), ratio(p.sum.instructions, p.threads), (unsigned long long)p.most.instructions,
 			ratio(p.sum.loads, p.threads), (unsigned long long)p.most.loads, (unsigned long long)p.most.barriers,
 			ratio(p.device.cost, p.device.requests), ratio(p.device.cost, p.device.best), ratio(p.shared.cost, p.shared.requests), ratio(p.shared.cost, p.shared.best));
 	}

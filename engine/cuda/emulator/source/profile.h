@@ -38,7 +38,7 @@ void add_traffic(Profile &p, std::vector<Trip> &trips);
 // profiling reports whether SGFLOW_EMULATOR_PROFILE names a file.
 bool profiling();
 
-// keep_profile adds a launch to those of its kernel; write_profile writes the table of all
+// keep_profile adds a launch to those of its kernel with as many blocks and threads; write_profile writes the table of all
 // to that file. Where there is none they do nothing.
 void keep_profile(const char *kernel, const Profile &p);
 void write_profile();
