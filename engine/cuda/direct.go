@@ -80,11 +80,12 @@ func (d *direct) divide(n, multiprocessors int) (best division, ok bool) {
 		}
 	}
 	for parts := 1; parts <= min(4, d.total); parts *= 2 {
-		most := directThreads / (4 * parts) / 8 * 8
+		step := 8 / parts // for whole warps
+		most := directThreads / (4 * parts) / step * step
 		for together := 1; together <= n && together*all <= most; together++ {
-			try(division{blocks: blocks(n, together), quads: blocks(together*all, 8) * 8, together: together, parts: parts, rows: d.p})
+			try(division{blocks: blocks(n, together), quads: blocks(together*all, step) * step, together: together, parts: parts, rows: d.p})
 		}
-		for quads := 8; quads < all && quads <= most; quads += 8 {
+		for quads := step; quads < all && quads <= most; quads += step {
 			try(division{blocks: n * blocks(all, quads), quads: quads, together: 1, parts: parts, rows: min(d.p, (across+quads-2)/across+1)})
 		}
 	}

@@ -36,23 +36,32 @@ struct alignas(16) Room {
 };
 
 // Planar is x as an array, and a second one, whose channels follow, or null; Sampled is that
-// of a batch in the data set. row returns where row h of a plane begins, at the element k
-// after that.
+// of a batch in the data set. Their Element is one of a sample's plane, in all channels.
 struct Planar {
   const float *x, *second;
   int C, H, W;
-  __device__ const float *row(int sample, int c, int h) const {
-    return (c < C ? x : second) + ((sample * C + (c < C ? c : c - C)) * H + h) * W;
+  struct Element {
+    const float *x, *second; // of channel 0; and of channel C, less C planes
+    int C, plane;
+    __device__ float at(int c) const { return (c < C ? x : second)[c * plane]; }
+  };
+  __device__ Element element(int sample, int h, int k) const {
+    const int place = (sample * C * H + h) * W + k;
+    return {x + place, second + place - C * H * W, C, H * W};
   }
-  __device__ float at(const float *row, int k, int) const { return row[k]; }
 };
 struct Sampled {
   const Batch &batch;
   int H, W;
-  __device__ const unsigned char *row(int sample, int c, int h) const {
-    return batch.pixels + (u64)batch.index(sample) * batch.size + (c * H + h) * W;
+  struct Element {
+    const unsigned char *x;
+    const float *table;
+    int plane;
+    __device__ float at(int c) const { return table[c * 256 + x[c * plane]]; }
+  };
+  __device__ Element element(int sample, int h, int k) const {
+    return {batch.pixels + (u64)batch.index(sample) * batch.size + h * W + k, batch.table, H * W};
   }
-  __device__ float at(const unsigned char *row, int k, int c) const { return batch.table[c * 256 + row[k]]; }
 };
 
 // load_four returns four elements, the first count of which are there; vector says that all
@@ -74,29 +83,27 @@ __device__ void direct(int block, const Direct &g, float *out, const X &x, const
   const int group = unit / g.quads * 4, local = (quad0 + unit % g.quads) / all, quad = (quad0 + unit % g.quads) % all;
   const int sample = sample0 + local, row = quad / across, column = quad % across * 4;
   const bool inside = local < g.together && sample < g.n;
+  const int elements = g.together * g.rows * g.stride, sharers = max(1, (int)blockDim.x / elements), share = sharers > 1 ? threadIdx.x / elements : 0;
+  const int windows = 32 / (K * K), mine = (threadIdx.x & 31) / (K * K), at = (threadIdx.x & 31) % (K * K), place = g.turned ? K * K - 1 - at : at;
   float acc[4][4];
   clear(acc);
   for (int c0 = 0; c0 < g.total; c0 += g.chunk) {
     const int count = min(g.chunk, g.total - c0);
     __syncthreads();
+    // An element is that of one thread for all channels, or of as many as there are threads for.
+    for (int e = sharers > 1 ? threadIdx.x % elements : threadIdx.x; e < elements && share < sharers; e += blockDim.x) {
+      const int line = e / g.stride, s = sample0 + line / g.rows, h = row0 + line % g.rows - g.padH, k = e % g.stride - g.padW;
+      const bool there = s < g.n && (u32)h < (u32)g.H && (u32)k < (u32)g.W;
+      const auto element = x.element(there ? s : 0, there ? h : 0, there ? k : 0);
 #pragma unroll 4
-    for (int i = threadIdx.x >> 5; i < count * g.together * g.rows; i += blockDim.x >> 5) {
-      const int plane = i / g.rows, c = c0 + plane / g.together, s = sample0 + plane % g.together, h = row0 + i % g.rows - g.padH;
-      const bool there = s < g.n && (u32)h < (u32)g.H;
-      const auto line = x.row(there ? s : 0, c, there ? h : 0);
-      for (int j = threadIdx.x & 31; j < g.stride; j += 32) {
-        const int k = j - g.padW;
-        room.x[i * g.stride + j] = there && (u32)k < (u32)g.W ? x.at(line, k, c) : 0.f;
-      }
+      for (int c = share; c < count; c += sharers) room.x[c * elements + e] = there ? element.at(c0 + c) : 0.f;
     }
-    // A warp takes eight places of four channels: these lie side by side in memory, and in
-    // shared memory in different banks.
+    // A warp takes the places of one window, or as many windows as it has threads for.
 #pragma unroll 4
-    for (int i = threadIdx.x; i < ceil_div(count * K * K, 8) * 8 * 16; i += blockDim.x) {
-      const int f = i / 128 * 8 + i % 8, m = i / 8 % 16, c = c0 + f / (K * K), at = f % (K * K);
-      if (f >= count * K * K) continue;
-      const int place = (m0 + m) * g.window_m + (c < g.C ? c : c - g.C) * g.window_c + (g.turned ? K * K - 1 - at : at);
-      room.windows[f * Room::LD + m] = m0 + m < g.M ? (c < g.C ? w : second)[place] : 0.f;
+    for (int i = (threadIdx.x >> 5) * windows + mine; i < 16 * count && mine < windows; i += (blockDim.x >> 5) * windows) {
+      const int m = i % 16, c = c0 + i / 16;
+      const float *from = (c < g.C ? w : second - g.C * g.window_c) + (m0 + m) * g.window_m + c * g.window_c + place;
+      room.windows[(i / 16 * K * K + at) * Room::LD + m] = m0 + m < g.M ? *from : 0.f;
     }
     __syncthreads();
     for (int c = part; inside && c < count; c += g.parts) {

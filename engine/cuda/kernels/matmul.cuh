@@ -21,12 +21,13 @@ struct Matrix {
   __device__ bool fours() const { return n % 4 == 0; }
 };
 
-// Part is one of so many parts of a sum of k terms, terms from to to − 1.
+// Part is one of so many parts of a sum of k terms, terms from to to − 1: whole steps of the
+// tile, the first parts of at most one more than the last.
 struct Part {
   int from, to;
   template <class T> static __device__ Part of(int k, int splits, int split) {
-    const int step = ceil_div(ceil_div(k, splits), T::BK) * T::BK, from = min(k, split * step);
-    return {from, min(k, from + step)};
+    const u32 steps = ceil_div(k, T::BK), more = splits - 1;
+    return {min(k, (int)((steps * split + more) / splits) * T::BK), min(k, (int)((steps * (split + 1) + more) / splits) * T::BK)};
   }
 };
 
