@@ -10,15 +10,15 @@ type kernelSet struct {
 	small, large, tall, huge, tensor [4]driver.Kernel
 	direct, gatherDirect             [2]driver.Kernel // by size of window, 3 and 5
 
-	convForward, convInput                                               driver.Kernel
-	maxPool, poolScatter, poolGather, avgPool, avgPoolAdjoint            driver.Kernel
-	unary, binary, scale, fill, addBias, transpose, result               driver.Kernel
-	columnSums, sampleTasks, tasks, reduce, repeat                       driver.Kernel
-	loss, denseLoss, softmaxRows, lossGrad, lossHess, denseHess, softmax driver.Kernel
-	dotTasks, gram, addMeans, scaleRows, square                          driver.Kernel
-	vectorSums, partSums, axpy, signs, update                            driver.Kernel
-	reject, ritzSolve, ritzFollow                                        driver.Kernel
-	gather, gatherMatMul                                                 driver.Kernel
+	convForward, convInput                                                            driver.Kernel
+	maxPool, maxPool2, poolScatter, poolScatter2, poolGather, avgPool, avgPoolAdjoint driver.Kernel
+	unary, binary, scale, fill, addBias, transpose, result                            driver.Kernel
+	columnSums, sampleTasks, tasks, reduce, repeat                                    driver.Kernel
+	loss, denseLoss, softmaxRows, lossGrad, lossHess, denseHess, softmax              driver.Kernel
+	dotTasks, gram, addMeans, scaleRows, square                                       driver.Kernel
+	vectorSums, partSums, axpy, signs, update                                         driver.Kernel
+	reject, ritzSolve, ritzFollow                                                     driver.Kernel
+	gather, gatherMatMul                                                              driver.Kernel
 }
 
 // loadKernels finds all kernels in the module.
@@ -31,7 +31,7 @@ func loadKernels(module *driver.Module) (k kernelSet, err error) {
 		"matmul_nn_tensor": &k.tensor[0], "matmul_nt_tensor": &k.tensor[1], "matmul_tn_tensor": &k.tensor[2], "matmul_tt_tensor": &k.tensor[3],
 		"direct_3": &k.direct[0], "direct_5": &k.direct[1], "gather_direct_3": &k.gatherDirect[0], "gather_direct_5": &k.gatherDirect[1],
 		"conv_forward": &k.convForward, "conv_input": &k.convInput,
-		"max_pool": &k.maxPool, "pool_scatter": &k.poolScatter, "pool_gather": &k.poolGather,
+		"max_pool": &k.maxPool, "max_pool_2": &k.maxPool2, "pool_scatter": &k.poolScatter, "pool_scatter_2": &k.poolScatter2, "pool_gather": &k.poolGather,
 		"avg_pool": &k.avgPool, "avg_pool_adjoint": &k.avgPoolAdjoint,
 		"unary": &k.unary, "binary": &k.binary, "scale": &k.scale, "fill": &k.fill, "add_bias": &k.addBias,
 		"transpose": &k.transpose, "result": &k.result,

@@ -34,6 +34,19 @@ func bindPooling(b *binder, name string, k driver.Kernel, g program.PoolGeom, ou
 // pooled is the size of a pool's result.
 func pooled(g program.PoolGeom) program.Extent { return each(g.C * g.OutH * g.OutW) }
 
+// tiles reports whether the windows are the 2×2 tiles of planes whose rows of two floats can
+// be had at once, of the array on the side of the planes.
+func (p *pooling) tiles(planes operand) bool {
+	g := p.g
+	return g.KH == 2 && g.KW == 2 && g.StrideH == 2 && g.StrideW == 2 && g.PadH == 0 && g.PadW == 0 &&
+		g.InH == 2*g.OutH && g.InW == 2*g.OutW && planes.p%8 == 0
+}
+
+// launchTiles queues a kernel with a thread for each of windows' tiles.
+func (p *pooling) launchTiles(k driver.Kernel, windows int, own ...driver.Arg) {
+	p.m.launch(p.what, k, elements(windows), append(own, driver.Int(windows), driver.Int(p.g.OutH), driver.Int(p.g.OutW))...)
+}
+
 // launch queues the kernel with a thread for each element of out: its own
 // arguments, the number of elements and the geometry.
 func (p *pooling) launch(n int, own ...driver.Arg) {
@@ -57,7 +70,12 @@ func bindMaxPool(b *binder, in *program.MaxPool) bound {
 }
 
 func (p maxPool) run(n int) {
-	p.launch(n, driver.Ptr(p.out.p), driver.Ptr(p.index.p), driver.Ptr(p.x.p))
+	own := []driver.Arg{driver.Ptr(p.out.p), driver.Ptr(p.index.p), driver.Ptr(p.x.p)}
+	if p.tiles(p.x) {
+		p.launchTiles(p.m.kernels.maxPool2, p.out.size(n), own...)
+		return
+	}
+	p.launch(n, own...)
 }
 
 type poolScatter struct{ *pooling }
@@ -72,7 +90,12 @@ func bindPoolScatter(b *binder, in *program.PoolScatter) bound {
 }
 
 func (p poolScatter) run(n int) {
-	p.launch(n, driver.Ptr(p.out.p), driver.Ptr(p.x.p), driver.Ptr(p.index.p), driver.Ptr(p.mask.p), driver.Int(int(p.df)))
+	own := []driver.Arg{driver.Ptr(p.out.p), driver.Ptr(p.x.p), driver.Ptr(p.index.p), driver.Ptr(p.mask.p), driver.Int(int(p.df))}
+	if p.tiles(p.out) {
+		p.launchTiles(p.m.kernels.poolScatter2, p.x.size(n), own...)
+		return
+	}
+	p.launch(n, own...)
 }
 
 type poolGather struct{ *pooling }

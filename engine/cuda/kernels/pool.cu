@@ -1,6 +1,7 @@
 // Pooling. Planes are pooled one by one; positions are in a plane inH×inW. A
 // thread computes one element of the result; nothing is scattered, so no two
-// threads write one element and sums are in the order of the windows.
+// threads write one element and sums are in the order of the windows. Where windows of 2×2
+// tile the planes, a thread has a window instead, with a fraction of the work.
 #include "common.cuh"
 
 struct Pool { int inH, inW, outH, outW, kH, kW, strideH, strideW, padH, padW; };
@@ -30,6 +31,38 @@ KERNEL max_pool(float *out, int *index, const float *x, int size, POOL) {
   out[i] = top;
   index[i] = best;
 }
+
+#define TILE                                                                                      \
+  begin();                                                                                        \
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;                                            \
+  if (i >= size) return;                                                                          \
+  const int q = i % outW, r = i / outW % outH, inW = 2 * outW, at = 2 * (r * inW + q), first = i / (outW * outH) * (2 * outH * inW) + at
+
+// max_pool_2 is max_pool for windows that tile planes of 2·outH×2·outW.
+KERNEL max_pool_2(float *out, int *index, const float *x, int size, int outH, int outW) {
+  TILE;
+  const float2 a = *(const float2 *)(x + first), b = *(const float2 *)(x + first + inW);
+  const float v[4] = {a.x, a.y, b.x, b.y};
+  const int place[4] = {at, at + 1, at + inW, at + inW + 1};
+  float top = v[0];
+  int best = at;
+#pragma unroll
+  for (int k = 1; k < 4; k++)
+    if (v[k] > top || (v[k] != v[k] && top == top)) top = v[k], best = place[k];
+  out[i] = top;
+  index[i] = best;
+}
+
+// pool_scatter_2 is pool_scatter for such windows; size is that of x.
+KERNEL pool_scatter_2(float *out, const float *x, const int *index, const float *mask, int mask_func, int size, int outH, int outW) {
+  TILE;
+  const float v = mask ? x[i] * slope(mask_func, mask[i]) : x[i];
+  const int best = index[i] - at;
+  *(float2 *)(out + first) = float2{best == 0 ? v : 0.f, best == 1 ? v : 0.f};
+  *(float2 *)(out + first + inW) = float2{best == inW ? v : 0.f, best == inW + 1 ? v : 0.f};
+}
+
+#undef TILE
 
 // windows finds the range of windows along one axis that hold place at.
 __device__ inline void windows(int at, int k, int stride, int pad, int count, int &from, int &to) {
