@@ -17,7 +17,7 @@ SANITIZE = SGFLOW_LIBCUDA=libcuda.so.1 compute-sanitizer --error-exitcode 1 --re
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: run build test test-slow test-guide test-verdicts test-slurm bench-sweep test-race lint cross fuzz bench test-cuda bench-cuda bench-peers bench-peers-cuda bin/peers-product bench-estimators agreement generate check-cuda-header screenshots clean
+.PHONY: run build test test-slow test-guide test-verdicts test-slurm bench-sweep test-race lint cross fuzz bench test-cuda bench-cuda bench-peers bench-peers-cuda bin/peers-product bin/gpu bench-estimators agreement generate check-cuda-header screenshots clean
 
 run: build ## train the MLP preset on the embedded MNIST, measuring everything
 	./bin/sgflow train
@@ -75,6 +75,13 @@ test-cuda: ## kernels, steps and endurance on this machine's GPU; bin/cuda.test 
 bench-cuda: ## time steps, gradients, products with the Hessian and matrix products on this machine's GPU
 	$(CUDA_ENV) go test -c $(CUDA_TAGS) -o bin/cuda.test ./engine/cuda
 	SGFLOW_LIBCUDA=libcuda.so.1 bin/cuda.test -test.run '^$$' -test.bench .
+
+bin/gpu: ## what bench/gpu needs on a machine with a GPU and no Go: small enough to be copied
+	mkdir -p $@
+	$(CUDA_ENV) go test -c $(CUDA_TAGS) -trimpath -ldflags '-s -w' -o $@/cuda.test ./engine/cuda
+	$(CUDA_ENV) go build $(CUDA_TAGS) -trimpath -ldflags '-s -w' -o $@/peers-product ./bench/peers/product
+	$(CUDA_ENV) go build $(CUDA_TAGS) -trimpath -ldflags '-s -w' -o $@/sgflow ./cmd/sgflow
+	cd $@ && gzip -f cuda.test peers-product sgflow
 
 bench: ## kernels and steps of this machine
 	go test -run '^$$' -bench . ./engine/cpu/... ./bench/...
