@@ -1,25 +1,10 @@
 // Convolutions as products of matrices that are never stored (implicit GEMM); those that
-// direct.cu can do are done there, but for gradients of weights.
+// direct.cu can do are done there.
 //
 //   y[o,p,q] = Σ_{c,r,s} x[c, p·strideH + r·dilH − padH, q·strideW + s·dilW − padW]·w[o,c,r,s]
 //
 // for each of n samples; x is n×inC×inH×inW, w outC×inC×kH×kW, y n×outC×outH×outW.
-// Two tables made once for each geometry replace divisions: taps, one entry for
-// each k the product sums over, and pixels, one for each place of a sample. An entry is
-// one load of 16 bytes.
-#include "tile.cuh"
-
-// Tap is one term of a convolution's sum: (c,r,s) forward, (o,r,s) for dx.
-struct alignas(16) Tap {
-  int offset; // of the term in a sample, from the window's corner (forward), or of channel o's plane
-  int h, w;   // r·dilH and s·dilW
-  int weight; // of w's element of channel 0
-};
-
-// Pixel is one place of y: its window's corner in x.
-struct alignas(16) Pixel { int offset, h, w, unused; };
-
-struct Geom { int inC, inH, inW, outC, outH, outW, strideH, strideW, padH, padW, taps; };
+#include "conv.cuh"
 
 #define GEOM int inC, int inH, int inW, int outC, int outH, int outW, int strideH, int strideW, int padH, int padW, int taps
 #define GEOM_OF {inC, inH, inW, outC, outH, outW, strideH, strideW, padH, padW, taps}
@@ -165,120 +150,6 @@ KERNEL __launch_bounds__(Wide::SIZE)
   tile.multiply(acc, la, lb, 0, g.taps);
   tile.stage(acc, 0);
   put(tile, dx, accumulate, {bias, mask, func, mask_func}, Planes<T>(m0, g.inC, n0, columns, plane));
-}
-
-// Unfolded loads B of the product for dw of one sample, (outH·outW) × taps: x
-// under the column's tap of window k.
-struct Unfolded {
-  static const bool ALONG_K = true;
-  const float *x; // of the sample
-  const Tap *taps;
-  const Pixel *pixels;
-  int first, count, inH, inW;
-
-  __device__ Four load(int i, int k, int k1) const {
-    Four f = {{0, 0, 0, 0}};
-    if (first + i >= count) return f;
-    const Tap t = taps[first + i];
-    int at[4];
-    bool in[4];
-#pragma unroll
-    for (int j = 0; j < 4; j++) {
-      const Pixel p = pixels[min(k + j, k1 - 1)];
-      in[j] = k + j < k1 && (u32)(p.h + t.h) < (u32)inH && (u32)(p.w + t.w) < (u32)inW;
-      at[j] = p.offset + t.offset;
-    }
-#pragma unroll
-    for (int j = 0; j < 4; j++)
-      if (in[j]) f.v[j] = x[at[j]];
-    return f;
-  }
-};
-
-// WeightTask is gradients of a convolution's weights, groups×parts×outC×taps: over each
-// group of samples and each of so many parts of their pixels. Its blocks, from first on,
-// are ⌈taps/BN⌉·⌈outC/BM⌉ for each, blocks in all. Where groups are single samples, whole, and squares is
-// not null, it also stores the sum of squares of each block's part: squares[sample·blocks
-// + block]. deep says that one tile of that kind holds outC×taps.
-struct WeightTask {
-  float *dw;
-  const float *x, *dy;
-  const Tap *taps;
-  const Pixel *pixels;
-  double *squares;
-  Geom g;
-  int n, group, parts, vector_dy, deep, first, blocks;
-};
-
-// weight_tile makes block `block` of the task.
-template <class T> __device__ void weight_tile(const WeightTask &t, int block, T &tile) {
-  __shared__ double scratch[1][32];
-  const Geom &g = t.g;
-  const int across = ceil_div(g.taps, T::BN), blocks = across * ceil_div(g.outC, T::BM);
-  const int place = block % blocks, z = block / blocks;
-  const int plane = g.outH * g.outW, m0 = place / across * T::BM, n0 = place % across * T::BN;
-  const int i0 = z / t.parts * t.group, i1 = min(t.n, i0 + t.group);
-  const int step = ceil_div(ceil_div(plane, t.parts), T::BK) * T::BK;
-  const int p1 = min(plane, (z % t.parts + 1) * step), p0 = min(p1, z % t.parts * step);
-  float acc[T::TM][T::TN];
-  clear(acc);
-  for (int i = i0; i < i1; i++) {
-    Rows<true> la = {t.dy + (u64)i * g.outC * plane, m0, g.outC, plane, t.vector_dy != 0};
-    Unfolded lb = {t.x + (u64)i * g.inC * g.inH * g.inW, t.taps, t.pixels, n0, g.taps, g.inH, g.inW};
-    tile.multiply(acc, la, lb, p0, p1);
-  }
-  tile.stage(acc, 0);
-  float *out = t.dw + (u64)z * g.outC * g.taps;
-  double sum = 0;
-  for (int e = threadIdx.x; e < T::BM * T::BN; e += T::SIZE) {
-    const int o = m0 + e / T::BN, column = n0 + e % T::BN;
-    if (o >= g.outC || column >= g.taps) continue;
-    const float v = tile.at(e / T::BN, e % T::BN);
-    out[(u64)o * g.taps + column] = v;
-    sum += (double)v * v;
-  }
-  if (!t.squares) return;
-  sum = block_sum(sum, scratch);
-  if (threadIdx.x == 0) t.squares[block] = sum;
-}
-
-// RowTask is sums of rows: out[r] = Σ_c x[r,c]; they are blocks from first on, a row for
-// each warp.
-struct RowTask {
-  float *out;
-  const float *x;
-  int rows, cols, first, unused;
-};
-
-union Tiles {
-  Wide wide;
-  Deep deep;
-};
-
-// sample_tasks does gradients of convolutions' weights by groups of samples, and then sums
-// of rows, such as those of a sample's planes: what other sums are made of afterwards.
-// Grid: the blocks of all tasks, of Wide::SIZE threads.
-KERNEL __launch_bounds__(Wide::SIZE) sample_tasks(const WeightTask *weights, int weight_count, const RowTask *rows, int row_count) {
-  begin();
-  __shared__ Tiles tiles;
-  const int block = blockIdx.x;
-  int i = 0;
-  if (weight_count > 0 && (row_count == 0 || block < rows[0].first)) {
-    while (i + 1 < weight_count && block >= weights[i + 1].first) i++;
-    const WeightTask &t = weights[i];
-    if (t.deep) weight_tile(t, block - t.first, tiles.deep);
-    else weight_tile(t, block - t.first, tiles.wide);
-    return;
-  }
-  while (i + 1 < row_count && block >= rows[i + 1].first) i++;
-  const RowTask t = rows[i];
-  const int r = (block - t.first) * (Wide::SIZE / 32) + (int)(threadIdx.x >> 5), lane = threadIdx.x & 31;
-  if (r >= t.rows) return;
-  const float *x = t.x + (u64)r * t.cols;
-  double sum = 0;
-  for (int c = lane; c < t.cols; c += 32) sum += x[c];
-  sum = warp_sum(sum);
-  if (lane == 0) t.out[r] = (float)sum;
 }
 
 #undef GEOM
