@@ -9,6 +9,7 @@
 // the gradient x is dy, padded by K − 1 less what the convolution is, and the windows are
 // w[c,m,·,·] turned by half a turn.
 #include "batch.cuh"
+#include "planes.cuh"
 
 // Direct is the convolution and how it is divided. A block makes 16 channels of a stretch
 // of so many quads, four pixels that are neighbours in a row: some of one sample, or all of
@@ -36,19 +37,21 @@ struct alignas(16) Room {
 };
 
 // Planar is x as an array, and a second one, whose channels follow, or null; Sampled is that
-// of a batch in the data set. Their Element is one of a sample's plane, in all channels.
+// of a batch in the data set. Their Element is one of a sample's plane, in all channels; those of
+// WIDTH side by side begin at multiples of as many.
 struct Planar {
   const float *x, *second;
   int C, H, W;
   struct Element {
     const float *x, *second; // of channel 0; and of channel C, less C planes
     int C, plane;
-    __device__ float at(int c) const { return (c < C ? x : second)[c * plane]; }
+    template <int WIDTH> __device__ Side<WIDTH> at(int c) const { return side<WIDTH>((c < C ? x : second) + c * plane); }
   };
   __device__ Element element(int sample, int h, int k) const {
     const int place = (sample * C * H + h) * W + k;
     return {x + place, second + place - C * H * W, C, H * W};
   }
+  __device__ bool fours() const { return W % 4 == 0 && aligned(x) && aligned(second); }
 };
 struct Sampled {
   const Batch &batch;
@@ -57,10 +60,34 @@ struct Sampled {
     const unsigned char *x;
     const float *table;
     int plane;
-    __device__ float at(int c) const { return table[c * 256 + x[c * plane]]; }
+    template <int WIDTH> __device__ Side<WIDTH> at(int c) const {
+      Side<WIDTH> v;
+#pragma unroll
+      for (int j = 0; j < WIDTH; j++) v.v[j] = table[c * 256 + x[c * plane + j]];
+      return v;
+    }
   };
   __device__ Element element(int sample, int h, int k) const {
     return {batch.pixels + (u64)batch.index(sample) * batch.size + h * W + k, batch.table, H * W};
+  }
+  __device__ bool fours() const { return W % 4 == 0; }
+};
+
+// Chunk is what load_planes is to load of x: rows of samples, from channel c0 on.
+template <class X> struct Chunk {
+  const X &x;
+  const Direct &g;
+  int sample0, row0, c0;
+  struct Element {
+    bool there;
+    typename X::Element of;
+    int c0;
+    template <int WIDTH> __device__ Side<WIDTH> at(int c) const { return of.template at<WIDTH>(c0 + c); }
+  };
+  __device__ Element element(int row, int place) const {
+    const int s = sample0 + row / g.rows, h = row0 + row % g.rows - g.padH, k = place - g.padW;
+    const bool there = s < g.n && (u32)h < (u32)g.H && (u32)k < (u32)g.W;
+    return {there, x.element(there ? s : 0, there ? h : 0, there ? k : 0), c0};
   }
 };
 
@@ -83,21 +110,17 @@ __device__ void direct(int block, const Direct &g, float *out, const X &x, const
   const int group = unit / g.quads * 4, local = (quad0 + unit % g.quads) / all, quad = (quad0 + unit % g.quads) % all;
   const int sample = sample0 + local, row = quad / across, column = quad % across * 4;
   const bool inside = local < g.together && sample < g.n;
-  const int elements = g.together * g.rows * g.stride, sharers = max(1, (int)blockDim.x / elements), share = sharers > 1 ? threadIdx.x / elements : 0;
+  const int plane_size = g.together * g.rows * g.stride;
+  const bool fours = x.fours() && g.padW % 4 == 0;
   const int windows = 32 / (K * K), mine = (threadIdx.x & 31) / (K * K), at = (threadIdx.x & 31) % (K * K), place = g.turned ? K * K - 1 - at : at;
   float acc[4][4];
   clear(acc);
   for (int c0 = 0; c0 < g.total; c0 += g.chunk) {
     const int count = min(g.chunk, g.total - c0);
     __syncthreads();
-    // An element is that of one thread for all channels, or of as many as there are threads for.
-    for (int e = sharers > 1 ? threadIdx.x % elements : threadIdx.x; e < elements && share < sharers; e += blockDim.x) {
-      const int line = e / g.stride, s = sample0 + line / g.rows, h = row0 + line % g.rows - g.padH, k = e % g.stride - g.padW;
-      const bool there = s < g.n && (u32)h < (u32)g.H && (u32)k < (u32)g.W;
-      const auto element = x.element(there ? s : 0, there ? h : 0, there ? k : 0);
-#pragma unroll 4
-      for (int c = share; c < count; c += sharers) room.x[c * elements + e] = there ? element.at(c0 + c) : 0.f;
-    }
+    const Chunk<X> part_of_x = {x, g, sample0, row0, c0};
+    if (fours) load_planes<4>(room.x, plane_size, g.stride, g.together * g.rows, count, part_of_x);
+    else load_planes<1>(room.x, plane_size, g.stride, g.together * g.rows, count, part_of_x);
     // A warp takes the places of one window, or as many windows as it has threads for.
 #pragma unroll 4
     for (int i = (threadIdx.x >> 5) * windows + mine; i < 16 * count && mine < windows; i += (blockDim.x >> 5) * windows) {

@@ -4,6 +4,7 @@
 //
 // by groups of samples, and sums over planes; what adds them up is in tasks.cu.
 #include "conv.cuh"
+#include "planes.cuh"
 
 // Unfolded loads B of the product for dw of one sample, (outH·outW) × taps: x
 // under the column's tap of window k.
@@ -97,18 +98,29 @@ struct alignas(16) Shelf {
   float at[SIZE];
 };
 
-// load_planes loads elements k − pad, k < line, of each of so many rows from row0 on of count planes
-// of H×W, which begin at from, to planes that are apart; zeros where there are none. All
-// threads call it.
-__device__ inline void load_planes(float *to, int apart, int line, int rows, const float *from, int count, int H, int W, int row0, int pad) {
-  const int elements = rows * line, sharers = max(1, (int)blockDim.x / elements), share = sharers > 1 ? threadIdx.x / elements : 0;
-  for (int e = sharers > 1 ? threadIdx.x % elements : threadIdx.x; e < elements && share < sharers; e += blockDim.x) {
-    const int h = row0 + e / line, k = e % line - pad;
+// PlanesOf is planes of H×W which begin at from, the first of their rows being row0 and of those
+// element −pad. They can be loaded by fours where fours is true.
+struct PlanesOf {
+  const float *from;
+  int H, W, row0, pad;
+  struct Element {
+    bool there;
+    const float *p;
+    int plane;
+    template <int WIDTH> __device__ Side<WIDTH> at(int c) const { return side<WIDTH>(p + c * plane); }
+  };
+  __device__ Element element(int row, int place) const {
+    const int h = row0 + row, k = place - pad;
     const bool there = (u32)h < (u32)H && (u32)k < (u32)W;
-    const float *p = from + (there ? h * W + k : 0);
-#pragma unroll 4
-    for (int c = share; c < count; c += sharers) to[c * apart + e] = there ? p[c * H * W] : 0.f;
+    return {there, from + (there ? h * W + k : 0), H * W};
   }
+  __device__ bool fours() const { return W % 4 == 0 && pad % 4 == 0 && aligned(from); }
+};
+
+// load loads rows of count such planes.
+__device__ inline void load(float *to, int apart, int line, int rows, int count, const PlanesOf &x) {
+  if (x.fours()) load_planes<4>(to, apart, line, rows, count, x);
+  else load_planes<1>(to, apart, line, rows, count, x);
 }
 
 // direct_weights makes block `block` of a task of stride 1 whose windows are K×K, from shared
@@ -133,8 +145,8 @@ template <int K> __device__ void direct_weights(const WeightTask &t, int block, 
     for (int p0 = from; p0 < end; p0 += d.rows) {
       const int rows = min(d.rows, end - p0);
       __syncthreads();
-      load_planes(dy, d.apart, d.line, rows, t.dy + ((u64)i * g.outC + m0) * g.outH * g.outW, outs, g.outH, g.outW, p0, 0);
-      load_planes(x, x_apart, d.x_line, rows + K - 1, t.x + ((u64)i * g.inC + c0) * g.inH * g.inW, ins, g.inH, g.inW, p0 - g.padH, g.padW);
+      load(dy, d.apart, d.line, rows, outs, {t.dy + ((u64)i * g.outC + m0) * g.outH * g.outW, g.outH, g.outW, p0, 0});
+      load(x, x_apart, d.x_line, rows + K - 1, ins, {t.x + ((u64)i * g.inC + c0) * g.inH * g.inW, g.inH, g.inW, p0 - g.padH, g.padW});
       __syncthreads();
       for (int p = slice; active && p < rows; p += d.slices) {
         const float *line = x + c * x_apart + (p + r) * d.x_line, *up = dy + quad * d.apart + p * d.line;
