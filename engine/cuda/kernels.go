@@ -13,7 +13,7 @@ type kernelSet struct {
 	convForward, convInput                                                            driver.Kernel
 	maxPool, maxPool2, poolScatter, poolScatter2, poolGather, avgPool, avgPoolAdjoint driver.Kernel
 	unary, binary, scale, fill, addBias, transpose, result                            driver.Kernel
-	columnSums, sampleTasks, tasks, reduce, repeat                                    driver.Kernel
+	columnSums, sampleTasks, sampleTiles, tasks, reduce, repeat                       driver.Kernel
 	loss, denseLoss, softmaxRows, lossGrad, lossHess, denseHess, softmax              driver.Kernel
 	dotTasks, gram, addMeans, scaleRows, square                                       driver.Kernel
 	vectorSums, partSums, axpy, signs, update                                         driver.Kernel
@@ -35,7 +35,7 @@ func loadKernels(module *driver.Module) (k kernelSet, err error) {
 		"avg_pool": &k.avgPool, "avg_pool_adjoint": &k.avgPoolAdjoint,
 		"unary": &k.unary, "binary": &k.binary, "scale": &k.scale, "fill": &k.fill, "add_bias": &k.addBias,
 		"transpose": &k.transpose, "result": &k.result,
-		"column_sums": &k.columnSums, "sample_tasks": &k.sampleTasks, "tasks": &k.tasks, "reduce": &k.reduce, "repeat": &k.repeat,
+		"column_sums": &k.columnSums, "sample_tasks": &k.sampleTasks, "sample_tiles": &k.sampleTiles, "tasks": &k.tasks, "reduce": &k.reduce, "repeat": &k.repeat,
 		"loss": &k.loss, "dense_loss": &k.denseLoss, "softmax_rows": &k.softmaxRows, "loss_grad": &k.lossGrad, "loss_hess": &k.lossHess, "dense_hess": &k.denseHess, "softmax": &k.softmax,
 		"dot_tasks": &k.dotTasks, "gram": &k.gram, "add_means": &k.addMeans,
 		"scale_rows": &k.scaleRows, "square": &k.square,

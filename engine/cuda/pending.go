@@ -108,26 +108,41 @@ func (m *Machine) flushWith(by optimizerArgs, row rowArgs, last driver.Pointer) 
 	p.blocks, p.samples = 0, 0
 }
 
-// flushSamples queues what the rest of what was put off may be sums of.
+// flushSamples queues what the rest of what was put off may be sums of. Gradients that are made
+// in tiles have a kernel of their own, which takes the rows too where there are no others.
 func (m *Machine) flushSamples() {
-	p, grid := &m.pending, 0
-	for k := range p.weights {
-		t := &p.weights[k]
-		t.first = int32(grid)
-		grid += int(t.blocks)
+	p := &m.pending
+	tiled := slices.DeleteFunc(slices.Clone(p.weights), func(t weightTask) bool { return t.division.size > 0 })
+	direct := slices.DeleteFunc(p.weights, func(t weightTask) bool { return t.division.size == 0 })
+	rows := p.rows
+	if len(tiled) > 0 {
+		if len(direct) > 0 {
+			m.launchSamples(m.kernels.sampleTiles, tiled, nil)
+		} else {
+			m.launchSamples(m.kernels.sampleTiles, tiled, rows)
+			rows = nil
+		}
 	}
-	for k := range p.rows {
-		t := &p.rows[k]
-		t.first = int32(grid)
-		grid += blocks(int(t.rows), wideThreads/32)
-	}
-	if grid > 0 {
-		m.launch("gradients of convolutions' weights, sums over planes", m.kernels.sampleTasks, driver.Grid{
-			Blocks: driver.Dim{X: grid}, Threads: driver.Dim{X: wideThreads},
-		}, driver.Ptr(fixed(m, &p.weightTables, p.weights)), driver.Int(len(p.weights)),
-			driver.Ptr(fixed(m, &p.rowTables, p.rows)), driver.Int(len(p.rows)))
+	if len(direct)+len(rows) > 0 {
+		m.launchSamples(m.kernels.sampleTasks, direct, rows)
 	}
 	p.weights, p.rows = p.weights[:0], p.rows[:0]
+}
+
+// launchSamples queues a kernel for weights' gradients and sums of rows, which it numbers.
+func (m *Machine) launchSamples(k driver.Kernel, weights []weightTask, rows []rowTask) {
+	grid := 0
+	for k := range weights {
+		weights[k].first = int32(grid)
+		grid += int(weights[k].blocks)
+	}
+	for k := range rows {
+		rows[k].first = int32(grid)
+		grid += blocks(int(rows[k].rows), wideThreads/32)
+	}
+	m.launch("gradients of convolutions' weights, sums over planes", k, driver.Grid{Blocks: driver.Dim{X: grid}, Threads: driver.Dim{X: wideThreads}},
+		driver.Ptr(fixed(m, &m.pending.weightTables, weights)), driver.Int(len(weights)),
+		driver.Ptr(fixed(m, &m.pending.rowTables, rows)), driver.Int(len(rows)))
 }
 
 // columnsTogether is how many sums of columns one block makes.

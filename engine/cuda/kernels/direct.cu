@@ -112,7 +112,10 @@ __device__ void direct(int block, const Direct &g, float *out, const X &x, const
   const bool inside = local < g.together && sample < g.n;
   const int plane_size = g.together * g.rows * g.stride;
   const bool fours = x.fours() && g.padW % 4 == 0;
-  const int windows = 32 / (K * K), mine = (threadIdx.x & 31) / (K * K), at = (threadIdx.x & 31) % (K * K), place = g.turned ? K * K - 1 - at : at;
+  const int windows = 32 / (K * K), lane = threadIdx.x & 31, at = lane % (K * K), place = g.turned ? K * K - 1 - at : at;
+  const int lanes = (blockDim.x >> 5) * windows, sharers = max(1, lanes / 16);
+  const int mine = lane < windows * K * K ? (threadIdx.x >> 5) * windows + lane / (K * K) : 16 * sharers; // or none
+  const int share = sharers > 1 ? mine / 16 : 0;
   float acc[4][4];
   clear(acc);
   for (int c0 = 0; c0 < g.total; c0 += g.chunk) {
@@ -121,12 +124,14 @@ __device__ void direct(int block, const Direct &g, float *out, const X &x, const
     const Chunk<X> part_of_x = {x, g, sample0, row0, c0};
     if (fours) load_planes<4>(room.x, plane_size, g.stride, g.together * g.rows, count, part_of_x);
     else load_planes<1>(room.x, plane_size, g.stride, g.together * g.rows, count, part_of_x);
-    // A warp takes the places of one window, or as many windows as it has threads for.
+    // A warp takes the places of one window, or of as many windows as it has threads for, in all
+    // channels of the chunk, or in as many of these as there are warps for.
+    for (int m = sharers > 1 ? mine % 16 : mine; m < 16 && share < sharers; m += lanes) {
+      const bool there = m0 + m < g.M;
+      const float *first = w + (there ? (m0 + m) * g.window_m + place : 0), *then = second + (first - w) - g.C * g.window_c;
 #pragma unroll 4
-    for (int i = (threadIdx.x >> 5) * windows + mine; i < 16 * count && mine < windows; i += (blockDim.x >> 5) * windows) {
-      const int m = i % 16, c = c0 + i / 16;
-      const float *from = (c < g.C ? w : second - g.C * g.window_c) + (m0 + m) * g.window_m + c * g.window_c + place;
-      room.windows[(i / 16 * K * K + at) * Room::LD + m] = m0 + m < g.M ? *from : 0.f;
+      for (int c = share; c < count; c += sharers)
+        room.windows[(c * K * K + at) * Room::LD + m] = there ? (c0 + c < g.C ? first : then)[(c0 + c) * g.window_c] : 0.f;
     }
     __syncthreads();
     for (int c = part; inside && c < count; c += g.parts) {

@@ -205,29 +205,11 @@ struct RowTask {
 union Tiles {
   Wide wide;
   Deep deep;
-  Shelf planes;
 };
 
-// sample_tasks does gradients of convolutions' weights by groups of samples, and then sums
-// of rows, such as those of a sample's planes: what other sums are made of afterwards.
-// Grid: the blocks of all tasks, of Wide::SIZE threads.
-KERNEL __launch_bounds__(Wide::SIZE) sample_tasks(const WeightTask *weights, int weight_count, const RowTask *rows, int row_count) {
-  begin();
-  __shared__ Tiles tiles;
-  const int block = blockIdx.x;
-  int i = 0;
-  if (weight_count > 0 && (row_count == 0 || block < rows[0].first)) {
-    while (i + 1 < weight_count && block >= weights[i + 1].first) i++;
-    const WeightTask &t = weights[i];
-    if (t.d.size == 3) direct_weights<3>(t, block - t.first, tiles.planes);
-    else if (t.d.size == 5) direct_weights<5>(t, block - t.first, tiles.planes);
-    else if (t.deep) weight_tile(t, block - t.first, tiles.deep);
-    else weight_tile(t, block - t.first, tiles.wide);
-    return;
-  }
-  while (i + 1 < row_count && block >= rows[i + 1].first) i++;
-  const RowTask t = rows[i];
-  const int r = (block - t.first) * (Wide::SIZE / 32) + (int)(threadIdx.x >> 5), lane = threadIdx.x & 31;
+// sum_rows is a block's rows of sums.
+__device__ inline void sum_rows(const RowTask &t, int block) {
+  const int r = block * (Wide::SIZE / 32) + (int)(threadIdx.x >> 5), lane = threadIdx.x & 31;
   if (r >= t.rows) return;
   const float *x = t.x + (u64)r * t.cols;
   double sum = 0;
@@ -235,3 +217,38 @@ KERNEL __launch_bounds__(Wide::SIZE) sample_tasks(const WeightTask *weights, int
   sum = warp_sum(sum);
   if (lane == 0) t.out[r] = (float)sum;
 }
+
+// sample_tasks does gradients of convolutions' weights by groups of samples, all of them from shared
+// memory, and then sums of rows, such as those of a sample's planes: what other sums are
+// made of afterwards. sample_tiles does those gradients that are products of unfolded matrices; it
+// is another kernel, as it needs many more registers. Grid: the blocks of all tasks, of
+// Wide::SIZE threads.
+#define SAMPLE_TASKS(name, make)                                                                                             \
+  KERNEL __launch_bounds__(Wide::SIZE) name(const WeightTask *weights, int weight_count, const RowTask *rows, int row_count) { \
+    begin();                                                                                                                 \
+    const int block = blockIdx.x;                                                                                            \
+    int i = 0;                                                                                                               \
+    if (weight_count > 0 && (row_count == 0 || block < rows[0].first)) {                                                     \
+      while (i + 1 < weight_count && block >= weights[i + 1].first) i++;                                                     \
+      make(weights[i], block - weights[i].first);                                                                            \
+      return;                                                                                                                \
+    }                                                                                                                        \
+    while (i + 1 < row_count && block >= rows[i + 1].first) i++;                                                             \
+    sum_rows(rows[i], block - rows[i].first);                                                                                \
+  }
+
+__device__ inline void direct_task(const WeightTask &t, int block) {
+  __shared__ Shelf shelf;
+  if (t.d.size == 3) direct_weights<3>(t, block, shelf);
+  else direct_weights<5>(t, block, shelf);
+}
+__device__ inline void tile_task(const WeightTask &t, int block) {
+  __shared__ Tiles tiles;
+  if (t.deep) weight_tile(t, block, tiles.deep);
+  else weight_tile(t, block, tiles.wide);
+}
+
+SAMPLE_TASKS(sample_tasks, direct_task)
+SAMPLE_TASKS(sample_tiles, tile_task)
+
+#undef SAMPLE_TASKS
