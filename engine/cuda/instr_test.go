@@ -303,6 +303,45 @@ func TestDirectConvolutionsInEveryDivision(t *testing.T) {
 	}
 }
 
+// However the work of weights' gradients from shared memory is divided, the result is the same.
+func TestWeightsFromSharedMemoryInEveryDivision(t *testing.T) {
+	seen := map[string]bool{}
+	for _, k := range []int{3, 5} {
+		for _, c := range []struct{ inC, outC, h, w, pad int }{
+			{1, 3, 23, 70, 0}, {1, 16, 28, 28, 0}, {2, 5, 9, 13, 1}, {10, 18, 8, 8, 2}, {17, 2, 6, 5, 0}, {3, 70, 9, 12, 4}, {30, 33, 16, 16, 0},
+		} {
+			g := program.ConvGeom{InC: c.inC, InH: c.h, InW: c.w, OutC: c.outC, OutH: c.h + 2*c.pad - k + 1, OutW: c.w + 2*c.pad - k + 1,
+				KH: k, KW: k, StrideH: 1, StrideW: 1, PadH: c.pad, PadW: c.pad, DilH: 1, DilW: 1}
+			shape := &geometry{ConvGeom: g}
+			d := shape.divideWeights()
+			if d.size != int32(k) {
+				t.Fatalf("%+v is not done from shared memory", g)
+			}
+			for what, is := range map[string]bool{
+				"several quads' blocks": 4*int(d.quads) < g.OutC, "several channels' blocks": int(d.channels) < g.InC, "slices": d.slices > 1,
+				"rows in parts": int(d.rows) < g.OutH, "a last part of fewer rows": g.OutH%int(d.rows) != 0, "by fours": g.InW%4 == 0 && g.PadW%4 == 0,
+				"parts of samples": shape.weightParts() > 1, "quads that are not full": g.OutC%4 != 0,
+			} {
+				seen[what] = seen[what] || is
+			}
+			for _, multiprocessors := range []int{1, 132} {
+				const n = 5
+				op := convOperands(g)[program.ConvWeight]
+				b := newBuilder()
+				in := &program.Conv{Dir: program.ConvWeight, Geom: g, Out: b.temp(op[0]), A: b.input(op[1]), B: b.input(op[2]), Norms: program.None, Epilogue: program.NoEpilogue}
+				checkForwardOf(t, b.result(in.Out, in), n, Options{Capacity: n, Multiprocessors: multiprocessors}, tolerance, nil)
+			}
+		}
+	}
+	for _, what := range []string{
+		"several quads' blocks", "several channels' blocks", "slices", "rows in parts", "a last part of fewer rows", "by fours", "parts of samples", "quads that are not full",
+	} {
+		if !seen[what] {
+			t.Error("no case has", what)
+		}
+	}
+}
+
 // poolGeometries are pools with overlap, gaps, padding and windows that don't fit
 // at the border.
 func poolGeometries() []program.PoolGeom {

@@ -33,13 +33,13 @@ KERNEL max_pool(float *out, int *index, const float *x, int size, POOL) {
 }
 
 #define TILE                                                                                      \
-  begin();                                                                                        \
   const int i = blockIdx.x * blockDim.x + threadIdx.x;                                            \
   if (i >= size) return;                                                                          \
   const int q = i % outW, r = i / outW % outH, inW = 2 * outW, at = 2 * (r * inW + q), first = i / (outW * outH) * (2 * outH * inW) + at
 
 // max_pool_2 is max_pool for windows that tile planes of 2·outH×2·outW.
 KERNEL max_pool_2(float *out, int *index, const float *x, int size, int outH, int outW) {
+  begin();
   TILE;
   const float2 a = *(const float2 *)(x + first), b = *(const float2 *)(x + first + inW);
   const float v[4] = {a.x, a.y, b.x, b.y};
@@ -55,6 +55,7 @@ KERNEL max_pool_2(float *out, int *index, const float *x, int size, int outH, in
 
 // pool_scatter_2 is pool_scatter for such windows; size is that of x.
 KERNEL pool_scatter_2(float *out, const float *x, const int *index, const float *mask, int mask_func, int size, int outH, int outW) {
+  begin();
   TILE;
   const float v = mask ? x[i] * slope(mask_func, mask[i]) : x[i];
   const int best = index[i] - at;
