@@ -17,7 +17,7 @@ SANITIZE = SGFLOW_LIBCUDA=libcuda.so.1 compute-sanitizer --error-exitcode 1 --re
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: run build test test-slow test-guide test-verdicts test-slurm bench-sweep test-race lint cross fuzz bench test-cuda bench-cuda bench-peers bench-peers-cuda bin/peers-product bin/gpu bench-estimators agreement generate check-cuda-header screenshots clean
+.PHONY: run build test test-slow test-guide test-verdicts test-slurm bench-sweep test-race lint cross fuzz bench test-cuda bench-cuda bench-peers bench-peers-cuda bin/peers-product bin/gpu bench-estimators agreement generate check-cuda-header check-ptx screenshots clean
 
 run: build ## train the MLP preset on the embedded MNIST, measuring everything
 	./bin/sgflow train
@@ -111,6 +111,13 @@ check-cuda-header: ## compare the project's cuda.h with NVIDIA's in CUDA_INCLUDE
 	$(if $(CUDA_INCLUDE),,python3 -m pip install --quiet --no-deps --target bin/_cuda nvidia-cuda-runtime-cu11==11.8.89)
 	cd engine/cuda/shim && go run ./gen -compare | gcc -fsyntax-only -Werror -Wno-deprecated-declarations -x c -I $(or $(CUDA_INCLUDE),$(CURDIR)/bin/_cuda/nvidia/cuda_runtime/include) -
 	CGO_ENABLED=1 CGO_CFLAGS="-O2 -g -I$(or $(CUDA_INCLUDE),$(CURDIR)/bin/_cuda/nvidia/cuda_runtime/include)" go build $(CUDA_TAGS) -o /dev/null ./cmd/sgflow
+
+check-ptx: ## the compiler within the drivers, as PTXAS (of 12.9, fetched), takes the embedded PTX for all kinds of GPU
+	$(if $(PTXAS),,python3 -m pip install --quiet --no-deps --target bin/_ptxas nvidia-cuda-nvcc-cu12==12.9.86)
+	set -e; for pair in 75:75 80:80 80:86 80:89 80:90 80:100 80:120; do \
+		gunzip -c engine/cuda/kernels/images/compute_$${pair%:*}.ptx.gz > bin/check.ptx; \
+		$(or $(PTXAS),bin/_ptxas/nvidia/cuda_nvcc/bin/ptxas) -arch sm_$${pair#*:} bin/check.ptx -o bin/check.cubin; \
+	done; rm bin/check.ptx bin/check.cubin
 
 screenshots: ## the report's page as Chromium shows and prints it, under bin/_artifacts
 	mkdir -p bin
