@@ -42,8 +42,9 @@
 // There a launch costs more than what it does. So a product has its bias, its
 // activation and its mask as epilogue; a last dense layer of few classes, the loss, what
 // is classified rightly, the gradient at the logits and what goes back through the layer
-// are one launch; and the gradients of the weights and biases of dense layers are put off
-// to the end and made by one launch, with all norms of samples' gradients.
+// are one launch, and so are their derivatives in a Hessian-vector product; and the gradients
+// of the weights and biases of dense layers are put off to the end and made by one launch,
+// with all norms of samples' gradients.
 //
 // Training that measures no more than noise stays on the device (Start, Finish): the
 // data set is there as bytes, a batch is gathered by a kernel, one graph is several whole
