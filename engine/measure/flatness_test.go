@@ -327,3 +327,41 @@ func TestStepAllocatesNothing(t *testing.T) {
 		})
 	}
 }
+
+// Checkpoints of old have two numbers of the followed eigenvalue, as its vector was a unit
+// vector; what goes on from one is what goes on from three.
+func TestFollowingGoesOnFromOldCheckpoints(t *testing.T) {
+	selected, err := ParseSelection("lambda_max")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func(old bool) record.Step {
+		o := objective[float64](t, nets["mlp"], pool)
+		m := NewMonitor(o, Config{Select: selected})
+		var out record.Step
+		for k := range 4 { // on one batch, so that the vector lasts
+			if err := m.Step(k, samples(8), &out); err != nil {
+				t.Fatal(err)
+			}
+		}
+		flags := m.m.numbers["lambda_max.state"]
+		if len(flags) != 3 || flags[lasts] != 1 || flags[normSq] < 1 {
+			t.Fatalf("the state is %v", flags)
+		}
+		// The vector as it was kept then.
+		o.Session().Scale(1/math.Sqrt(flags[normSq]), m.m.vectors[lambdaMaxVector])
+		if flags[normSq] = 1; old {
+			m.m.numbers["lambda_max.state"] = flags[:2:2]
+		}
+		if err := m.Step(4, samples(8), &out); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	a, b := next(false), next(true)
+	for _, key := range []string{"lambda_max", "lambda_max_residual"} {
+		if x, y := value(t, key, a.Flatness.Get(key)), value(t, key, b.Flatness.Get(key)); x != y {
+			t.Errorf("%s is %v, after an old checkpoint %v", key, x, y)
+		}
+	}
+}
