@@ -126,7 +126,7 @@ __device__ inline void load(float *to, int apart, int line, int rows, int count,
 // direct_weights makes block `block` of a task of stride 1 whose windows are K×K, from shared
 // memory. A thread has four channels of y, one of x and one row of the windows: with four numbers
 // of each of those channels, side by side, and eight of x it has 16·K multiplications.
-template <int K> __device__ void direct_weights(const WeightTask &t, int block, Shelf &room) {
+template <int K> __device__ void direct_weights(const WeightTask &t, int block, Shelf &shelf) {
   __shared__ double scratch[1][32];
   const Geom &g = t.g;
   const Division &d = t.d;
@@ -139,7 +139,7 @@ template <int K> __device__ void direct_weights(const WeightTask &t, int block, 
   const int r = unit % K, quad = unit / K % d.quads, c = unit / (K * d.quads);
   const bool active = slice < d.slices && quad < outs && c < ins;
   const int x_apart = (d.rows + K - 1) * d.x_line;
-  float *dy = room.at, *x = room.at + 4 * d.quads * d.apart;
+  float *dy = shelf.at, *x = shelf.at + 4 * d.quads * d.apart;
   float acc[4][K] = {};
   for (int i = i0; i < i1; i++)
     for (int p0 = from; p0 < end; p0 += d.rows) {
@@ -168,14 +168,14 @@ template <int K> __device__ void direct_weights(const WeightTask &t, int block, 
   __syncthreads();
   if (slice > 0 && active) {
 #pragma unroll
-    for (int k = 0; k < 4 * K; k++) room.at[((slice - 1) * 4 * K + k) * units + unit] = acc[k / K][k % K];
+    for (int k = 0; k < 4 * K; k++) shelf.at[((slice - 1) * 4 * K + k) * units + unit] = acc[k / K][k % K];
   }
   __syncthreads();
   double sum = 0;
   if (slice == 0 && active) {
     for (int s = 1; s < d.slices; s++) {
 #pragma unroll
-      for (int k = 0; k < 4 * K; k++) acc[k / K][k % K] += room.at[((s - 1) * 4 * K + k) * units + unit];
+      for (int k = 0; k < 4 * K; k++) acc[k / K][k % K] += shelf.at[((s - 1) * 4 * K + k) * units + unit];
     }
     float *out = t.dw + (u64)z * g.outC * g.taps + (u64)m0 * g.taps + (c0 + c) * K * K + r * K;
 #pragma unroll
