@@ -141,6 +141,8 @@ template <int K> __device__ void direct_weights(const WeightTask &t, int block, 
   const int x_apart = (d.rows + K - 1) * d.x_line;
   float *dy = shelf.at, *x = shelf.at + 4 * d.quads * d.apart;
   float acc[4][K] = {};
+  // The planes of channels that there are not are zero, so that none is asked about in the loop.
+  for (int e = threadIdx.x; e < (4 * d.quads - outs) * d.apart; e += blockDim.x) dy[outs * d.apart + e] = 0;
   for (int i = i0; i < i1; i++)
     for (int p0 = from; p0 < end; p0 += d.rows) {
       const int rows = min(d.rows, end - p0);
@@ -156,7 +158,6 @@ template <int K> __device__ void direct_weights(const WeightTask &t, int block, 
           const float v[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
 #pragma unroll
           for (int j = 0; j < 4; j++) {
-            if (quad + j * d.quads >= outs) continue;
             const float4 f = *(const float4 *)(up + j * d.quads * d.apart + q);
 #pragma unroll
             for (int s = 0; s < K; s++) acc[j][s] = fmaf(f.x, v[s], fmaf(f.y, v[s + 1], fmaf(f.z, v[s + 2], fmaf(f.w, v[s + 3], acc[j][s]))));
