@@ -3,7 +3,7 @@
 package kernel
 
 func tilesF32AVX512() tileSet {
-	s := tileSet{lanes: 16, rows: 14, vecs: 2, inPlace: 256, transpose: transposeF32AVX512, copyRows: copyRowsF32AVX512}
+	s := tileSet{lanes: 16, rows: 14, vecs: 2, inPlace: maxDepth, transpose: transposeF32AVX512, copyRows: copyRowsF32AVX512}
 	s.byRows[1] = [maxTileRows + 1]tileFunc{
 		1:  tileRows1x1F32AVX512,
 		2:  tileRows2x1F32AVX512,
@@ -137,7 +137,7 @@ func vectorsF32AVX512(v *vectorSet[float32]) {
 }
 
 func tilesF64AVX512() tileSet {
-	s := tileSet{lanes: 8, rows: 14, vecs: 2, inPlace: 256, transpose: transposeF64AVX512, copyRows: copyRowsF64AVX512}
+	s := tileSet{lanes: 8, rows: 14, vecs: 2, inPlace: maxDepth, transpose: transposeF64AVX512, copyRows: copyRowsF64AVX512}
 	s.byRows[1] = [maxTileRows + 1]tileFunc{
 		1:  tileRows1x1F64AVX512,
 		2:  tileRows2x1F64AVX512,

@@ -68,7 +68,8 @@ type tileSet struct {
 	vecs  int // preferred vectors a row
 
 	// inPlace is the longest sum for which operands that crowd the first-level cache
-	// are read where they are: narrow tiles do little between one line and the next.
+	// are read where they are: narrow tiles do little between one line and the next, wide
+	// ones so much that a copy costs more than it saves.
 	inPlace int
 
 	// byRows[v][m] and byCols[v][m] make blocks of m rows and v vectors a row.

@@ -28,11 +28,11 @@ func table(path, out string) error {
 // writeTable lists the kernels of one element type.
 func (s *isa) writeTable(b *bytes.Buffer) {
 	fmt.Fprintf(b, "\nfunc tiles%s() tileSet {\n", s.suffix)
-	inPlace := 8
+	inPlace := "8"
 	if s.masked {
-		inPlace = 256
+		inPlace = "maxDepth"
 	}
-	fmt.Fprintf(b, "s := tileSet{lanes: %d, rows: %d, vecs: 2, inPlace: %d, transpose: transpose%s, copyRows: copyRows%[4]s}\n",
+	fmt.Fprintf(b, "s := tileSet{lanes: %d, rows: %d, vecs: 2, inPlace: %s, transpose: transpose%s, copyRows: copyRows%[4]s}\n",
 		s.lanes(), s.rows, inPlace, s.suffix)
 	for _, form := range []string{"Rows", "Cols"} {
 		for vecs := range tileVecs(form == "Cols") {
