@@ -311,7 +311,8 @@ func (m *Machine) Reject(out, x, a []float32, aa, least float64, dst *float64) {
 
 // Ritz projects a matrix on the span of x and y as ritz.Gram's Solve does, given their products hx
 // and hy with it and yy = ‖y‖², and moves u: u = w + τr with w = αx + βy and r = α·hx + β·hy − λw.
-// ‖r‖², uᵀw with what u was, and the plane are stored in step by the next Wait. All have the same length; u may be x. yᵀhy is summed anew.
+// ‖r‖², uᵀw with what u was, and the plane are stored in step by the next Wait. All have the
+// same length; u may be x. yᵀhy is summed anew.
 func (m *Machine) Ritz(u, x, hx, y, hy []float32, yy float64, _ *float64, least float64, step *ritz.Step) {
 	in, size := [4]driver.Pointer{}, driver.Int(len(u))
 	for k, v := range [4][]float32{x, hx, y, hy} {

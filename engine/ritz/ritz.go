@@ -90,5 +90,5 @@ type Step struct {
 }
 
 // NextNormSq returns ‖w + τ(Hw − λw)‖², as w is a unit vector and its residual at right
-// angles to it.
+// angles to it, up to 2τ times what rounding makes of their product.
 func (s *Step) NextNormSq() float64 { return 1 + s.Rate*s.Rate*s.ResidualSq }

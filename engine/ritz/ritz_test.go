@@ -44,20 +44,19 @@ func (h *matrix) gram(x, y [3]float64) Gram {
 // each thousandth of a turn. The residual is at right angles to the span.
 func TestSolveIsTheLargestOfTheSpan(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		number := rapid.Float64Range(-3, 3)
+		number, size := rapid.Float64Range(-3, 3), rapid.Float64Range(0.2, 3)
 		var h matrix
-		var x, y [3]float64
 		for i := range 3 {
-			x[i], y[i] = number.Draw(r, "x"), number.Draw(r, "y")
 			for j := range i + 1 {
 				h[i][j] = number.Draw(r, "h")
 				h[j][i] = h[i][j]
 			}
 		}
+		// h is any matrix, so the axes may be those of x and of the plane.
+		sin, cos := math.Sincos(rapid.Float64Range(0.15, math.Pi-0.15).Draw(r, "angle"))
+		long := size.Draw(r, "‖y‖")
+		x, y := [3]float64{size.Draw(r, "‖x‖")}, [3]float64{long * cos, long * sin}
 		g := h.gram(x, y)
-		if g.XX < 1e-2 || g.YY < 1e-2 || g.XX*g.YY-g.XY*g.XY < 1e-2*g.XX*g.YY {
-			r.Skip()
-		}
 		p := g.Solve(1e-300)
 		var w [3]float64
 		for i := range w {
@@ -91,7 +90,11 @@ func TestSolveIsTheLargestOfTheSpan(t *testing.T) {
 		for i := range next {
 			next[i] = w[i] + p.Rate*hw[i]
 		}
-		if n := dot(next, next); math.Abs(n-step.NextNormSq()) > 1e-7*n {
+		const rounding = 1e-12 // of wᵀr, which would be 0
+		if across := dot(w, hw); math.Abs(across) > rounding {
+			r.Fatalf("wᵀr is %v", across)
+		}
+		if n := dot(next, next); math.Abs(n-step.NextNormSq()) > 1e-9*n+2*p.Rate*rounding {
 			r.Fatalf("the next vector's squared norm %v, NextNormSq %v", n, step.NextNormSq())
 		}
 	})
