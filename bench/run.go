@@ -82,6 +82,11 @@ type timing struct {
 
 // steps takes steps for the given time, at least min, and appends their times.
 func (t *timing) steps(ctx context.Context, d time.Duration, min int) error {
+	if t.trainer.Stride() > 1 { // it went on during the turns of others
+		if _, err := t.trainer.Step(); err != nil {
+			return err
+		}
+	}
 	for start := time.Now(); min > 0 || time.Since(start) < d; min-- {
 		if err := ctx.Err(); err != nil {
 			return err

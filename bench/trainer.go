@@ -28,7 +28,9 @@ type Trainer interface {
 	// updates, and returns the mean loss of the last one's batch before its
 	// update. The error is measure.ErrDiverged, wrapped, or the device's.
 	Step() (loss float64, err error)
-	// Stride is 1, and more where a device takes steps by itself.
+	// Stride is 1, and more where a device takes steps by itself. It then goes on
+	// between calls with those of the next: the first call after a pause tells nothing
+	// of their time.
 	Stride() int
 	// Work returns the multiply-adds of the last step's products and
 	// convolutions.
@@ -164,13 +166,16 @@ func (t *trainer[T]) Close() { t.session.Close() }
 // stride is how many steps a resident trainer takes at once.
 const stride = 100
 
-// resident takes steps on a device that needs nothing from the host for them.
+// resident takes steps on a device that needs nothing from the host for them. As in
+// training, the next ones are queued before the results of some are looked at, so that
+// the device does not wait for the host.
 type resident[T engine.Float] struct {
 	session *engine.Session[T]
 	monitor *measure.Monitor[T]
 	batches batches
 
 	at      int
+	ahead   bool    // steps are queued
 	indices []int32 // of all steps
 	rates   []float64
 	results engine.Results
@@ -179,11 +184,11 @@ type resident[T engine.Float] struct {
 }
 
 func (t *resident[T]) Step() (float64, error) {
-	t.indices, t.rates = t.indices[:0], t.rates[:0]
-	for len(t.rates) < stride {
-		t.indices, t.rates = append(t.indices, t.batches.next()...), append(t.rates, LearningRate)
+	if !t.ahead {
+		t.ahead = true
+		t.queue()
 	}
-	t.session.Start(engine.Steps[T]{Batch: t.batches.sampler.MaxBatch(), Indices: t.indices, Rates: t.rates, Noise: t.monitor.Noisy(), Last: t.monitor.LastGrad()})
+	t.queue()
 	t.session.Finish(&t.results)
 	if err := t.session.Err(); err != nil {
 		return 0, err
@@ -196,6 +201,15 @@ func (t *resident[T]) Step() (float64, error) {
 	}
 	t.at += t.results.Steps
 	return t.line.Loss, nil
+}
+
+// queue gives the device the next steps.
+func (t *resident[T]) queue() {
+	t.indices, t.rates = t.indices[:0], t.rates[:0]
+	for len(t.rates) < stride {
+		t.indices, t.rates = append(t.indices, t.batches.next()...), append(t.rates, LearningRate)
+	}
+	t.session.Start(engine.Steps[T]{Batch: t.batches.sampler.MaxBatch(), Indices: t.indices, Rates: t.rates, Noise: t.monitor.Noisy(), Last: t.monitor.LastGrad()})
 }
 
 func (t *resident[T]) Stride() int { return stride }

@@ -115,6 +115,11 @@ func times(s Steps, d time.Duration) (ms []float64, steps int, err error) {
 	if t, ok := s.(strider); ok {
 		stride = t.Stride()
 	}
+	if stride > 1 {
+		if _, err := s.Step(); err != nil { // some of it may have been done before it was asked for
+			return nil, 0, err
+		}
+	}
 	for start := time.Now(); len(ms) == 0 || time.Since(start) < d; {
 		from, n := time.Now(), 0
 		for ; n == 0 || time.Since(from) < blockTime; n += stride {

@@ -57,6 +57,9 @@
 //	export SGFLOW_EMULATOR_MULTIPROCESSORS=132 SGFLOW_EMULATOR_PROFILE=profile
 //	sgflow train --device cuda --batch 64 --steps 8 --measure none
 //
+// With SGFLOW_EMULATOR_EMPTY set, kernels do nothing and memory is zero: what is left of a
+// program's time is the host's.
+//
 // # PTX that it knows
 //
 // What NVRTC makes of kernels like sgflow's: grids and blocks of all dimensions, static

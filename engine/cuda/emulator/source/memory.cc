@@ -93,7 +93,7 @@ uintptr_t allocate(size_t bytes, Kind kind) {
 	if (mprotect(memory, (pages - 1) * page, PROT_READ | PROT_WRITE)) return 0;
 	allocations[start] = {bytes, pages, kind};
 	if (kind != Kind::pinned) used += bytes;
-	if (kind == Kind::device) memset(memory, 0xcb, bytes);
+	if (kind == Kind::device && !getenv("SGFLOW_EMULATOR_EMPTY")) memset(memory, 0xcb, bytes);
 	memset(shadow(start), kind == Kind::device ? unwritten : written, bytes);
 	return start;
 }
