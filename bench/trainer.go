@@ -86,7 +86,7 @@ func newTrainer[T engine.Float](p *problem.Opened, c Case) (Trainer, error) {
 	monitor := measure.NewMonitor(problem.NewObjective(p, s, p.Train), measure.Config{
 		Select: selection, Seed: Seed, Plain: true, Converge: selection.Converged(),
 	})
-	if monitor.Ahead() && problem.SetData(p, s) && (!monitor.Noisy() || s.NoisySteps()) {
+	if monitor.Ahead() && problem.SetData(p, s) && (!monitor.Noisy() || s.NoisySteps(c.Batch)) {
 		return &resident[T]{session: s, monitor: monitor, batches: batches{sampler: sampler}, line: record.Step{LR: LearningRate}}, nil
 	}
 	return &trainer[T]{

@@ -60,6 +60,7 @@ type device[T Float] interface {
 	Counts() driver.Counts
 	NewVector(n int) []T
 	Wait()
+	LossTo(loss, correct *float64)
 	DotTo(dst *float64, a, b []T)
 	Copy(dst, src []T)
 }

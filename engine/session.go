@@ -110,6 +110,15 @@ func (s *Session[T]) Loss() float64 { return s.machine.Loss() }
 // rightly; −1 where the program knows no logits.
 func (s *Session[T]) Correct() int { return s.machine.Correct() }
 
+// LossTo stores what Loss and Correct return in loss and correct by the next Wait.
+func (s *Session[T]) LossTo(loss, correct *float64) {
+	if d, ok := s.machine.(device[T]); ok {
+		d.LossTo(loss, correct)
+		return
+	}
+	*loss, *correct = s.machine.Loss(), float64(s.machine.Correct())
+}
+
 // Logits returns the logits of the last run's n samples, n×classes.
 func (s *Session[T]) Logits(n int) []T { return s.machine.Logits(n) }
 

@@ -2,14 +2,20 @@ package engine
 
 import "sgflow/engine/optim"
 
-// Data is a set of samples of bytes, such as images and their classes.
+// Data is what samples a session has at hand: bytes, such as images, and their classes.
+// They are numbered from the first of the first set to the last of the last.
 type Data[T Float] struct {
-	Pixels  []uint8 // samples×size, row-major
-	Labels  []int32 // samples, each below Classes
+	Sets    []Samples
 	Classes int
 	// Values are what each value of a byte becomes, by channel: channels×256. The
 	// channels share a sample evenly.
 	Values []T
+}
+
+// Samples are some samples of Data, such as those of a training or a test set.
+type Samples struct {
+	Pixels []uint8 // samples×size, row-major
+	Labels []int32 // samples, each below Classes
 }
 
 // Steps are training steps that need nothing from the host on their way.
@@ -45,41 +51,49 @@ const MostSteps = 128
 
 // stepper is a backend that trains by itself.
 type stepper[T Float] interface {
-	SetData(pixels []uint8, labels []int32, values []T, classes int) bool
-	Gather(indices []int32)
-	NoisySteps() bool
+	SetData(pixels [][]uint8, labels [][]int32, values []T, classes int) bool
+	Gather(first int, indices []int32)
+	NoisySteps(batch int) bool
 	Start(batch int, indices []int32, rates []float64, by optim.Optimizer[T], noise bool, last []T)
 	Finish(losses []float64, correct []int, dots, normSqs, norms []float64) int
 }
 
-// SetData gives the session the data set that Start takes its batches from, and
+// SetData gives the session the data that Start takes its batches from, and
 // returns whether it can train by itself on it: a GPU does where the program has
 // two inputs, samples and one-hot targets, that fit the data, and a loss of package
-// op's. The data is copied, unless it is that of the last call.
+// op's. The data is copied, unless its first set is that of the last call.
 func (s *Session[T]) SetData(d Data[T]) bool {
 	m, ok := s.machine.(stepper[T])
-	if !ok || len(d.Pixels) == 0 {
+	if !ok || len(d.Sets) == 0 || len(d.Sets[0].Pixels) == 0 {
 		return false
 	}
-	if s.data == &d.Pixels[0] {
+	if s.data == &d.Sets[0].Pixels[0] {
 		return true
 	}
-	if !m.SetData(d.Pixels, d.Labels, d.Values, d.Classes) {
+	var pixels [][]uint8
+	var labels [][]int32
+	for _, set := range d.Sets {
+		pixels, labels = append(pixels, set.Pixels), append(labels, set.Labels)
+	}
+	if !m.SetData(pixels, labels, d.Values, d.Classes) {
 		return false
 	}
-	s.data = &d.Pixels[0]
+	s.data = &d.Sets[0].Pixels[0]
 	return true
 }
 
-// Gather makes samples of the data the first of the inputs, as filling them does, but with
-// no part of the host in it. It needs SetData; indices are at most Capacity.
-func (s *Session[T]) Gather(indices []int32) { s.machine.(stepper[T]).Gather(indices) }
+// Gather makes the samples first+i of the data, for each i of indices, the first of the
+// inputs, as filling them does, but with no part of the host in it. It needs SetData;
+// indices are at most Capacity.
+func (s *Session[T]) Gather(first int, indices []int32) {
+	s.machine.(stepper[T]).Gather(first, indices)
+}
 
-// NoisySteps reports whether Steps may ask for noise: where the program has a rule
-// for every sample norm and the device has room for them. It needs SetData.
-func (s *Session[T]) NoisySteps() bool {
+// NoisySteps reports whether Steps of that batch size may ask for noise: where the program
+// has a rule for every sample norm and the device has room for them. It needs SetData.
+func (s *Session[T]) NoisySteps(batch int) bool {
 	m, ok := s.machine.(stepper[T])
-	return ok && m.NoisySteps()
+	return ok && m.NoisySteps(batch)
 }
 
 // Start queues training steps: each gathers its batch, computes loss and gradient

@@ -43,7 +43,7 @@ func benchMachine(b *testing.B, spec string, batch int) *Machine {
 	for i := range values {
 		values[i] = float32(i) / 255
 	}
-	if !m.SetData(pixels, labels, values, 10) {
+	if !m.SetData([][]uint8{pixels}, [][]int32{labels}, values, 10) {
 		b.Fatal("MNIST does not fit")
 	}
 	m.Start(batch, make([]int32, batch), []float64{0}, optim.Optimizer[float32]{}, false, nil) // fills the inputs
@@ -73,7 +73,7 @@ func BenchmarkStep(b *testing.B) {
 		last := m.NewVector(m.program.NumParams)
 		for _, noise := range []bool{false, true} {
 			b.Run(map[bool]string{false: "plain", true: "noise"}[noise], func(b *testing.B) {
-				if noise && !m.NoisySteps() {
+				if noise && !m.NoisySteps(batch) {
 					b.Fatal("steps with noise do not stay on the device")
 				}
 				start := func(n int) {

@@ -53,7 +53,7 @@ func TestTenThousandSteps(t *testing.T) {
 		runs = 1
 	}
 	m := newMachine(t, preset(t, "mlp:784-6-10"), 4, 0)
-	if !m.SetData(make([]uint8, 50*784), make([]int32, 50), make([]float32, 256), 10) {
+	if !m.SetData([][]uint8{make([]uint8, 50*784)}, [][]int32{make([]int32, 50)}, make([]float32, 256), 10) {
 		t.Fatal("MNIST does not fit")
 	}
 	indices, rates := make([]int32, 4*mostSteps), make([]float64, mostSteps)

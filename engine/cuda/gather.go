@@ -13,11 +13,11 @@ type gathered struct {
 }
 
 // mostGathered is how many batches may be gathered without a Wait between them.
-const mostGathered = 8
+const mostGathered = 32
 
-// Gather makes the samples indices of the data set of SetData the first of the inputs: what
-// filling them does, but queued.
-func (m *Machine) Gather(indices []int32) {
+// Gather makes the samples first+i of the data of SetData, for each i of indices, the first
+// of the inputs: what filling them does, but queued.
+func (m *Machine) Gather(first int, indices []int32) {
 	s, g, n := &m.steps, &m.gathered, len(indices)
 	m.checkBatch(n)
 	if m.err != nil {
@@ -36,7 +36,9 @@ func (m *Machine) Gather(indices []int32) {
 	}
 	at := g.used * m.capacity
 	g.used++
-	copy(g.host[at:], indices)
+	for k, i := range indices {
+		g.host[at+k] = int32(first) + i
+	}
 	device := g.device + driver.Pointer(at*4)
 	m.copy("indices of a batch", device, hostAddress(g.host[at:]), n*4)
 	m.queueGather(m.batchArgs(n, device, 0), n)

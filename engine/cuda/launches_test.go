@@ -45,7 +45,7 @@ func TestLaunchesOfAStep(t *testing.T) {
 		"cnn": {step: 10, noisy: 10, gradient: 11, noise: 11, product: 10},
 	} {
 		m := newMachine(t, preset(t, spec), n, 132) // as an H100
-		if !m.SetData(make([]uint8, n*784), make([]int32, n), make([]float32, 256), 10) {
+		if !m.SetData([][]uint8{make([]uint8, n*784)}, [][]int32{make([]int32, n)}, make([]float32, 256), 10) {
 			t.Fatal("MNIST does not fit")
 		}
 		for _, c := range []struct {

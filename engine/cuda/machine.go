@@ -363,6 +363,23 @@ func (m *Machine) Loss() float64 {
 	return m.number(m.program.Loss)
 }
 
+// LossTo stores what Loss and Correct return in loss and correct by the next Wait.
+func (m *Machine) LossTo(loss, correct *float64) {
+	*loss, *correct = 0, -1
+	m.numberTo(loss, m.program.Loss)
+	m.numberTo(correct, m.program.Correct)
+}
+
+// numberTo stores a result of the last run, if the program has it, in dst by the next Wait.
+func (m *Machine) numberTo(dst *float64, id program.BufferID) {
+	if id == program.None {
+		return
+	}
+	at := m.reserve(1)
+	m.copy("a result", m.result(at), m.buffers.doubles+driver.Pointer(m.buffers.doubleAt[id]*double), double)
+	m.expect(dst, at)
+}
+
 // Correct returns the number of samples of the last run that were classified
 // rightly, −1 where the program does not count them.
 func (m *Machine) Correct() int {

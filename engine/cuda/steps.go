@@ -69,7 +69,7 @@ type end struct {
 // ring is where steps leave their results, a row each: all scalars; of steps with
 // noise also all norms, n for each parameter, and the sums over the gradient's parts.
 type ring struct {
-	row    int            // numbers that the largest step leaves
+	row    int            // numbers that a step leaves, at most
 	device driver.Pointer // slots·mostSteps rows, which the steps of all Starts fill one after the other
 	host   []float64      // see slot
 }
@@ -86,19 +86,28 @@ type started struct {
 // which it has more, a step takes far longer than the host's part in it.
 const mostRing = 64 << 20
 
-// SetData copies the data set to the device: samples of bytes with their labels,
-// and what each value of a byte becomes, channels×256. It returns false where the
-// program's inputs are not such samples and their one-hot classes, or its loss is no
-// instruction of its own, which counts the steps.
-func (m *Machine) SetData(pixels []uint8, labels []int32, values []float32, classes int) bool {
+// SetData copies the data to the device: sets of samples of bytes with their labels,
+// and what each value of a byte becomes, channels×256. Samples are numbered through all
+// sets. It returns false where the program's inputs are not such samples and their one-hot
+// classes, or its loss is no instruction of its own, which counts the steps.
+func (m *Machine) SetData(pixels [][]uint8, labels [][]int32, values []float32, classes int) bool {
 	p, s := m.program, &m.steps
-	n, channels := len(labels), len(values)/256
-	if n == 0 || channels == 0 || len(pixels)%n != 0 || len(pixels)/n%channels != 0 || len(p.Inputs) != 2 || p.Loss == program.None {
+	channels := len(values) / 256
+	if channels == 0 || len(p.Inputs) != 2 || p.Loss == program.None {
 		return false
 	}
-	size := len(pixels) / n
 	x, y := p.Buffer(p.Inputs[0]), p.Buffer(p.Inputs[1])
-	if !x.Batched || !y.Batched || x.Width() != size || y.Width() != classes || classes > size {
+	size, n := x.Width(), 0
+	if !x.Batched || !y.Batched || size%channels != 0 || y.Width() != classes || classes > size {
+		return false
+	}
+	for k := range labels {
+		if len(pixels[k]) != len(labels[k])*size {
+			return false
+		}
+		n += len(labels[k])
+	}
+	if n == 0 {
 		return false
 	}
 	if m.err != nil {
@@ -125,7 +134,7 @@ func (m *Machine) meanLoss() *loss {
 }
 
 // makeSteps allocates and uploads.
-func (m *Machine) makeSteps(pixels []uint8, labels []int32, values []float32) (err error) {
+func (m *Machine) makeSteps(pixels [][]uint8, labels [][]int32, values []float32) (err error) {
 	s := &m.steps
 	device := func(what string, bytes int) (p driver.Pointer) {
 		if err == nil {
@@ -133,15 +142,23 @@ func (m *Machine) makeSteps(pixels []uint8, labels []int32, values []float32) (e
 		}
 		return p
 	}
-	s.pixels, s.labels, s.values = device("data set", len(pixels)), device("labels", len(labels)*4), device("values of bytes", len(values)*real)
+	s.pixels, s.labels, s.values = device("data set", s.samples*s.size), device("labels", s.samples*4), device("values of bytes", len(values)*real)
 	s.indices, s.numbers = device("indices of batches", slots*mostSteps*m.capacity*4), device("learning rates", slots*mostSteps*optimizerNumbers*double)
 	s.counter = device("counter of steps", 4)
 	if err != nil {
 		return err
 	}
+	at := 0
+	for k := range labels {
+		if err := driver.Upload(m.ctx, "data set", s.pixels+driver.Pointer(at*s.size), pixels[k]); err != nil {
+			return err
+		}
+		if err := driver.Upload(m.ctx, "labels", s.labels+driver.Pointer(at*4), labels[k]); err != nil {
+			return err
+		}
+		at += len(labels[k])
+	}
 	for _, f := range []func() error{
-		func() error { return driver.Upload(m.ctx, "data set", s.pixels, pixels) },
-		func() error { return driver.Upload(m.ctx, "labels", s.labels, labels) },
 		func() error { return driver.Upload(m.ctx, "values of bytes", s.values, values) },
 		func() (err error) {
 			s.host.indices, err = pinned[int32](m, "indices of batches", slots*mostSteps*m.capacity)
@@ -179,8 +196,8 @@ func (m *Machine) reserveRing(r *ring, row int) {
 }
 
 // slot is where a slot's Start has its results on the host: room for the largest
-// batch, so that the results of the next Start, which may arrive while these are read,
-// lie elsewhere whatever both batches are.
+// batch so far, so that the results of the next Start, which may arrive while these are
+// read, lie elsewhere whatever both batches are.
 func (r *ring) slot(k int) []float64 { return r.host[k*mostSteps*r.row:][:mostSteps*r.row] }
 
 // rowOfStep is where a step of n samples leaves its results in r.
@@ -198,9 +215,9 @@ func (r *rowArgs) size() int { return r.count + r.planes*r.n + r.sums }
 // normPlanes is how many arrays of norms there are behind the scalars.
 func (m *Machine) normPlanes() int { return (m.buffers.doubleCount - m.buffers.scalars) / m.capacity }
 
-// NoisySteps reports whether Start can be asked for noise: where every parameter has
-// a rule for the norms of samples' gradients, and there is room for them.
-func (m *Machine) NoisySteps() bool {
+// NoisySteps reports whether Start can be asked for noise at that batch size: where every
+// parameter has a rule for the norms of samples' gradients, and there is room for them.
+func (m *Machine) NoisySteps(batch int) bool {
 	if m.program.BatchCoupled || m.err != nil {
 		return false
 	}
@@ -209,7 +226,7 @@ func (m *Machine) NoisySteps() bool {
 			return false
 		}
 	}
-	row := m.rowOfStep(&ring{}, m.capacity, true, m.endOf(m.capacity, true))
+	row := m.rowOfStep(&ring{}, batch, true, m.endOf(batch, true))
 	return slots*mostSteps*row.size()*double <= mostRing
 }
 
@@ -295,7 +312,7 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Op
 		panic(badVector)
 	case by.First != nil && (len(by.First) != m.program.NumParams || len(by.Second) != m.program.NumParams):
 		panic(badVector)
-	case noise && !m.NoisySteps():
+	case noise && !m.NoisySteps(batch):
 		panic(noNoise)
 	case last != nil && (!noise || len(last) != m.program.NumParams):
 		panic(badVector)
@@ -308,8 +325,8 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Op
 	if noise {
 		t.ring = &s.noisy
 	}
-	largest := m.rowOfStep(t.ring, m.capacity, noise, t.end)
-	m.reserveRing(t.ring, largest.size())
+	row := m.rowOfStep(t.ring, batch, noise, t.end)
+	m.reserveRing(t.ring, row.size())
 	begun := started{count: count, batch: batch, noise: noise, end: t.end}
 	if m.err == nil {
 		begun.results = t.ring.slot(slot)
@@ -353,7 +370,6 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Op
 			}
 		})
 	}
-	row := m.rowOfStep(t.ring, batch, noise, t.end)
 	m.copy("results of steps", hostAddress(begun.results), t.ring.device+driver.Pointer(first*row.size()*double), count*row.size()*double)
 	if m.err == nil {
 		m.check(m.stream.Record(s.events[slot]))

@@ -16,13 +16,18 @@ import (
 // bytesOf is a data set of random bytes that fits the network.
 func bytesOf(w network, samples int) engine.Data[float32] {
 	stream := rng.New(rng.Labels, 1, 2)
-	d := engine.Data[float32]{Classes: w.classes}
+	var all engine.Samples
 	for range samples * w.input.Size() {
-		d.Pixels = append(d.Pixels, uint8(stream.Uint32n(256)))
+		all.Pixels = append(all.Pixels, uint8(stream.Uint32n(256)))
 	}
 	for range samples {
-		d.Labels = append(d.Labels, int32(stream.Uint32n(uint32(w.classes))))
+		all.Labels = append(all.Labels, int32(stream.Uint32n(uint32(w.classes))))
 	}
+	first := samples / 2
+	pixels := first * w.input.Size()
+	d := engine.Data[float32]{Classes: w.classes, Sets: []engine.Samples{
+		{Pixels: all.Pixels[:pixels], Labels: all.Labels[:first]}, {Pixels: all.Pixels[pixels:], Labels: all.Labels[first:]},
+	}}
 	for c := range w.input.C {
 		for v := range 256 {
 			d.Values = append(d.Values, float32(v)/255-0.1*float32(c))
@@ -37,10 +42,14 @@ func load(s *engine.Session[float32], w network, d engine.Data[float32], indices
 	plane := size / w.input.C
 	clear(s.Input(1))
 	for r, i := range indices {
-		for k := range size {
-			s.Input(0)[r*size+k] = d.Values[k/plane*256+int(d.Pixels[int(i)*size+k])]
+		set := d.Sets[0]
+		if first := int32(len(set.Labels)); i >= first {
+			set, i = d.Sets[1], i-first
 		}
-		s.Input(1)[r*w.classes+int(d.Labels[i])] = 1
+		for k := range size {
+			s.Input(0)[r*size+k] = d.Values[k/plane*256+int(set.Pixels[int(i)*size+k])]
+		}
+		s.Input(1)[r*w.classes+int(set.Labels[i])] = 1
 	}
 }
 
@@ -59,7 +68,7 @@ func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 			case c.Momentum > 0:
 				va, vb = a.NewVector(size), b.NewVector(size)
 			}
-			if !a.SetData(d) || !a.NoisySteps() {
+			if !a.SetData(d) || !a.NoisySteps(7) {
 				t.Fatal("the data does not fit")
 			}
 			var last, wantLast []float32
@@ -139,13 +148,13 @@ func TestStepsOnTheDeviceAreThoseTakenOneByOne(t *testing.T) {
 	}
 }
 
-// What two Starts leave lies apart, whatever their batches, although the later one's
+// What Starts leave lies apart, whatever their batches, although a later one's
 // steps may all be over before the earlier one's results are read.
 func TestResultsOfAStartOutliveTheNextOnes(t *testing.T) {
 	t.Setenv("SGFLOW_EMULATOR_EAGER", "1")
 	const samples, most = 40, 7
 	w := networks[0]
-	d, runs := bytesOf(w, samples), []struct{ batch, steps int }{{most, 128}, {2, 30}}
+	d, runs := bytesOf(w, samples), []struct{ batch, steps int }{{2, 128}, {most, 128}, {3, 30}, {2, 40}}
 	var want []engine.Results
 	for _, ahead := range []bool{false, true} {
 		s := session[float32](t, w, w.program(t), most, gpu(t))
@@ -160,18 +169,24 @@ func TestResultsOfAStartOutliveTheNextOnes(t *testing.T) {
 			}
 			s.Start(o)
 		}
-		for k, run := range runs {
-			start(run.batch, run.steps)
-			if !ahead {
-				want = append(want, engine.Results{})
-				s.Finish(&want[k])
-			}
-		}
-		for k := 0; ahead && k < len(runs); k++ {
+		finish := func(k int) {
 			var got engine.Results
 			if s.Finish(&got); !reflect.DeepEqual(got, want[k]) {
 				t.Errorf("run %d: results differ from those of runs that were waited for one by one", k)
 			}
+		}
+		for k, run := range runs {
+			start(run.batch, run.steps)
+			switch {
+			case !ahead:
+				want = append(want, engine.Results{})
+				s.Finish(&want[k])
+			case k > 0:
+				finish(k - 1)
+			}
+		}
+		if ahead {
+			finish(len(runs) - 1)
 		}
 	}
 }
@@ -185,7 +200,7 @@ func TestDataThatDoesNotFitIsRefused(t *testing.T) {
 		t.Error("data of fewer classes than the targets have is accepted")
 	}
 	d = bytesOf(w, 5)
-	d.Pixels = d.Pixels[:len(d.Pixels)-5]
+	d.Sets[1].Pixels = d.Sets[1].Pixels[:len(d.Sets[1].Pixels)-5]
 	if s.SetData(d) {
 		t.Error("samples of another size than the input's are accepted")
 	}

@@ -4,7 +4,9 @@ package cuda_test
 
 import (
 	"context"
+	"math"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"sgflow/engine/cuda/driver"
@@ -12,6 +14,7 @@ import (
 	"sgflow/engine/landscape"
 	"sgflow/engine/measure"
 	"sgflow/engine/optim"
+	"sgflow/engine/problem"
 	"sgflow/engine/record"
 	"sgflow/engine/train"
 )
@@ -35,7 +38,7 @@ func TestWaitsOfAStep(t *testing.T) {
 		if !s.SetData(bytesOf(w, 2*steps*batch)) {
 			t.Fatal("the data does not fit")
 		}
-		m := measure.NewMonitor(measure.NewObjective(s, s.Gather), measure.Config{Select: selected(t, c.what), Plain: true})
+		m := measure.NewMonitor(measure.NewObjective(s, func(indices []int32) { s.Gather(0, indices) }), measure.Config{Select: selected(t, c.what), Plain: true})
 		var before driver.Counts
 		for k := range 2 * steps {
 			if k == steps {
@@ -65,6 +68,36 @@ func TestWaitsOfAStep(t *testing.T) {
 		if want := c.most; got != (driver.Counts{Waits: steps * want.Waits, Launches: steps * want.Launches, Copies: steps * want.Copies, Graphs: steps * want.Graphs}) {
 			t.Errorf("%s: %d steps ask for %+v, one for %+v before", name, steps, got, want)
 		}
+	}
+}
+
+// The loss of many samples, here of the second set of the data, is that of its chunks, and
+// is waited for once.
+func TestEvaluationWaitsOnce(t *testing.T) {
+	const capacity, samples = 3, 40
+	w := networks[1]
+	d := bytesOf(w, samples)
+	s := session[float32](t, w, w.program(t), capacity, gpu(t))
+	if !s.SetData(d) {
+		t.Fatal("the data does not fit")
+	}
+	first := len(d.Sets[0].Labels)
+	indices := problem.Sequence(0, len(d.Sets[1].Labels))
+	wantLoss, wantCorrect := 0.0, 0
+	for chunk := range slices.Chunk(problem.Sequence(first, samples), capacity) {
+		load(s, w, d, chunk)
+		s.Forward(len(chunk))
+		wantLoss += s.Loss() * float64(len(chunk)) / float64(len(indices))
+		wantCorrect += s.Correct()
+	}
+	o := measure.NewObjective(s, func(indices []int32) { s.Gather(first, indices) })
+	before := s.Counts().Waits
+	loss, correct := o.Forward(indices)
+	if math.Abs(loss-wantLoss) > 1e-12*wantLoss || correct != wantCorrect {
+		t.Errorf("loss %v and %d right, chunk by chunk %v and %d", loss, correct, wantLoss, wantCorrect)
+	}
+	if waits := s.Counts().Waits - before; waits != 1 {
+		t.Errorf("it waits %d times", waits)
 	}
 }
 

@@ -1,6 +1,10 @@
 package measure
 
-import "sgflow/engine"
+import (
+	"slices"
+
+	"sgflow/engine"
+)
 
 // Objective is the mean loss L(θ) = (1/n) Σ ℓᵢ(θ) over a set of samples that
 // is chosen anew at every call, on one session. Sets larger than the session's
@@ -19,6 +23,8 @@ type Objective[T engine.Float] struct {
 	sums     []float64 // running sums over chunks, float64
 	loss     float64   // of such a set
 	correct  int       // of such a set
+	losses   []float64 // of the chunks of Forward
+	corrects []float64 // in each of them
 	partial  []T       // one chunk's product
 	parts    []float64 // of noise, by parameter
 	norms    [][]float64
@@ -53,12 +59,19 @@ func (o *Objective[T]) Session() *engine.Session[T] { return o.s }
 // Gradient's samples are still those that Product and SampleNorms speak of.
 func (o *Objective[T]) Forward(indices []int32) (loss float64, correct int) {
 	o.loaded = false
-	for at := 0; at < len(indices); at += o.s.Capacity() {
-		chunk := indices[at:min(at+o.s.Capacity(), len(indices))]
+	chunks := slices.Collect(slices.Chunk(indices, o.s.Capacity()))
+	o.losses, o.corrects = grow(o.losses, len(chunks)), grow(o.corrects, len(chunks))
+	for k, chunk := range chunks {
 		o.fill(chunk)
 		o.s.Forward(len(chunk))
-		loss += o.s.Loss() * float64(len(chunk))
-		correct += o.s.Correct()
+		o.s.LossTo(&o.losses[k], &o.corrects[k])
+	}
+	o.s.Wait()
+	for k, chunk := range chunks {
+		loss += o.losses[k] * float64(len(chunk))
+		if finite(o.corrects[k]) { // the device has not failed
+			correct += int(o.corrects[k])
+		}
 	}
 	return loss / float64(len(indices)), correct
 }

@@ -118,10 +118,11 @@ func (p *Opened) Compile(curvature bool) error {
 	return request.Wrap(err)
 }
 
-// A session runs at least leastCapacity samples at once, so that test sets go
-// through quickly, and as many of the largest set as memory allows.
+// A session runs at least leastCapacity samples at once, on a device leastOnDevice, so that
+// test sets go through quickly, and as many of the largest set as memory allows.
 const (
 	leastCapacity = 256
+	leastOnDevice = 1024
 	sessionBytes  = 1 << 30 // for the arrays of a batch, about
 )
 
@@ -135,9 +136,12 @@ func NewSession[T engine.Float](p *Opened, largest int) (*engine.Session[T], err
 		}
 	}
 	const element = 8 // bytes at most
-	room := max(sessionBytes/(sample*element), 1)
+	room, least := max(sessionBytes/(sample*element), 1), leastCapacity
+	if p.Device.CUDA != nil {
+		least = leastOnDevice
+	}
 	s, err := engine.NewSession[T](p.Program, engine.Config{
-		Batch: min(max(largest, leastCapacity), room), Threads: p.Problem.Threads, CUDA: p.Device.CUDA, TF32: p.Problem.Precision == TF32,
+		Batch: min(max(largest, least), room), Threads: p.Problem.Threads, CUDA: p.Device.CUDA, TF32: p.Problem.Precision == TF32,
 	})
 	return s, request.Wrap(err)
 }
@@ -212,10 +216,10 @@ func NewObjective[T engine.Float](p *Opened, s *engine.Session[T], split *data.S
 }
 
 // filler returns the function that writes samples of split to the inputs of s: a device
-// that holds the training set takes them from there.
+// that holds them takes them from there.
 func filler[T engine.Float](p *Opened, s *engine.Session[T], split *data.Split) func(indices []int32) {
-	if split == p.Train && SetData(p, s) {
-		return s.Gather
+	if first, ok := map[*data.Split]int{p.Train: 0, p.Set.Test: p.Train.N}[split]; ok && SetData(p, s) {
+		return func(indices []int32) { s.Gather(first, indices) }
 	}
 	size, classes := split.Size(), p.Set.Classes
 	var chosen []int32

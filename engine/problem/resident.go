@@ -5,13 +5,14 @@ import (
 	"sgflow/engine"
 )
 
-// SetData gives the session the training set, so that a device takes steps by
-// itself (engine.Session.Start), and returns whether it can: a GPU does where
-// samples are bytes.
+// SetData gives the session the training set and then the test set, so that a device
+// takes steps by itself (engine.Session.Start) and has the samples of both at hand, and
+// returns whether it can: a GPU does where samples are bytes.
 func SetData[T engine.Float](p *Opened, s *engine.Session[T]) bool {
-	split := p.Train
-	return split.Pixels != nil && s.SetData(engine.Data[T]{
-		Pixels: split.Pixels, Labels: split.Labels, Classes: p.Set.Classes, Values: byteValues[T](split.C, p.Scale),
+	train, test := p.Train, p.Set.Test
+	return train.Pixels != nil && test.Pixels != nil && s.SetData(engine.Data[T]{
+		Sets:    []engine.Samples{{Pixels: train.Pixels, Labels: train.Labels}, {Pixels: test.Pixels, Labels: test.Labels}},
+		Classes: p.Set.Classes, Values: byteValues[T](train.C, p.Scale),
 	})
 }
 

@@ -42,7 +42,7 @@ func newAhead[T engine.Float](t *trainer[T]) *ahead[T] {
 	if t.c.stepwise() || !t.monitor.Ahead() || t.keep.Any() || t.sampler.MaxBatch() > t.session.Capacity() || !problem.SetData(t.p, t.session) {
 		return nil
 	}
-	if t.monitor.Noisy() && !t.session.NoisySteps() {
+	if t.monitor.Noisy() && !t.session.NoisySteps(t.sampler.MaxBatch()) {
 		return nil
 	}
 	return &ahead[T]{}

@@ -328,6 +328,9 @@ func (t *trainer[T]) endEpoch() error {
 	s.Steps, s.Epochs = t.at, t.line.Epoch+1
 	s.TrainLoss, s.TrainAccuracy = record.Some(p.Loss/n), record.Some(float64(p.Correct)/n)
 	loss, correct := t.test.Forward(t.tests)
+	if err := t.session.Err(); err != nil {
+		return t.failed(fmt.Errorf("test of epoch %d: %w", t.line.Epoch, err))
+	}
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
 		return t.diverged(fmt.Errorf("the test loss is %g", loss))
 	}
