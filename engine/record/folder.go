@@ -34,6 +34,7 @@ type Folder struct {
 	steps   *logFile
 	epochs  *logFile
 	events  *logFile // nil until the first record gives a time to name it by
+	held    bool     // by Hold
 	encoder lineEncoder
 	event   eventEncoder
 }
@@ -126,13 +127,44 @@ func (f *Folder) Step(s *Step, wall time.Time) error {
 	if err != nil {
 		return fmt.Errorf("record: log %w", err)
 	}
-	if err := f.steps.append(line); err != nil {
-		return fmt.Errorf("record: log step %d: %s: %w", s.Step, f.steps.path, cause(err))
+	f.steps.append(line)
+	err = f.appendEvent(f.event.step(s, wall), wall)
+	if err == nil && !f.held {
+		err = f.flush()
 	}
-	if err := f.appendEvent(f.event.step(s, wall), wall); err != nil {
+	if err != nil {
 		return fmt.Errorf("record: log step %d: %w", s.Step, err)
 	}
 	return nil
+}
+
+// Hold makes Step keep what it logs until the next Flush: for steps whose numbers come many
+// at a time, for which a write each would take longer than the rest.
+func (f *Folder) Hold() { f.held = true }
+
+// Flush writes what was kept since Hold, and ends that.
+func (f *Folder) Flush() error {
+	f.held = false
+	if err := f.flush(); err != nil {
+		return fmt.Errorf("record: log steps: %w", err)
+	}
+	return nil
+}
+
+// flush writes what was appended to the logs. Where one fails, those after it are left
+// without what was meant for them.
+func (f *Folder) flush() (err error) {
+	for _, l := range []*logFile{f.steps, f.epochs, f.events} {
+		if l == nil {
+			continue
+		}
+		if err != nil {
+			l.kept = l.kept[:0]
+		} else if failed := l.flush(); failed != nil {
+			err = fmt.Errorf("%s: %w", l.path, cause(failed))
+		}
+	}
+	return err
 }
 
 // Epoch logs e, as Step does a step, to epochs.jsonl and TensorBoard.
@@ -141,16 +173,17 @@ func (f *Folder) Epoch(e *Epoch, wall time.Time) error {
 	if err != nil {
 		return fmt.Errorf("record: log %w", err)
 	}
-	if err := f.epochs.append(line); err != nil {
-		return fmt.Errorf("record: log epoch %d: %s: %w", e.Epoch, f.epochs.path, cause(err))
+	f.epochs.append(line)
+	if err = f.appendEvent(f.event.epoch(e, wall), wall); err == nil {
+		err = f.flush()
 	}
-	if err := f.appendEvent(f.event.epoch(e, wall), wall); err != nil {
+	if err != nil {
 		return fmt.Errorf("record: log epoch %d: %w", e.Epoch, err)
 	}
 	return nil
 }
 
-// appendEvent writes an event, to a new file if there is none yet.
+// appendEvent appends an event, to a new file if there is none yet.
 func (f *Folder) appendEvent(event []byte, wall time.Time) error {
 	if f.events == nil {
 		path := filepath.Join(f.dir, fmt.Sprintf("%s%d.sgflow", eventsPrefix, wall.Unix()))
@@ -159,15 +192,10 @@ func (f *Folder) appendEvent(event []byte, wall time.Time) error {
 			return err
 		}
 		var header eventEncoder
-		if err := events.append(header.version(wall)); err != nil {
-			events.close()
-			return fmt.Errorf("%s: %w", path, cause(err))
-		}
+		events.append(header.version(wall))
 		f.events = events
 	}
-	if err := f.events.append(event); err != nil {
-		return fmt.Errorf("%s: %w", f.events.path, cause(err))
-	}
+	f.events.append(event)
 	return nil
 }
 
@@ -181,6 +209,9 @@ func cause(err error) error {
 
 // sync makes durable what was logged.
 func (f *Folder) sync() error {
+	if err := f.flush(); err != nil {
+		return fmt.Errorf("record: sync: %w", err)
+	}
 	for _, l := range []*logFile{f.steps, f.epochs} {
 		if err := l.file.Sync(); err != nil {
 			return fmt.Errorf("record: sync: %w", err)

@@ -211,6 +211,72 @@ func TestAFullDiskLeavesWholeLines(t *testing.T) {
 	}
 }
 
+func TestStepsThatAreHeldAreWrittenTogether(t *testing.T) {
+	ends := map[string]func(f *Folder) error{
+		"Flush": (*Folder).Flush,
+		"Epoch": func(f *Folder) error { return f.Epoch(&Epoch{}, wall) },
+		"sync":  (*Folder).sync,
+		"Close": (*Folder).Close,
+	}
+	for name, end := range ends {
+		f := mustCreate(t, t.TempDir())
+		lines := func() int {
+			text, err := os.ReadFile(f.steps.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.Count(string(text), fullLine)
+		}
+		events := func() int {
+			text, err := os.ReadFile(f.events.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(parseEvents(t, text))
+		}
+		f.Hold()
+		for range 3 {
+			if err := f.Step(fullStep(), wall); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := lines(); n != 0 {
+			t.Errorf("%s: %d lines are written although they are held", name, n)
+		}
+		if err := end(f); err != nil {
+			t.Fatal(err)
+		}
+		if n, m := lines(), events(); n != 3 || m < 4 { // with the file's version
+			t.Errorf("%s: %d lines and %d events, want 3 and 4 or more", name, n, m)
+		}
+	}
+}
+
+func TestAFullDiskTakesNoneOfTheStepsThatAreHeld(t *testing.T) {
+	f := mustCreate(t, t.TempDir())
+	if err := f.Step(fullStep(), wall); err != nil {
+		t.Fatal(err)
+	}
+	f.steps.w = &fullDisk{f.steps.file, len(fullLine) + 30}
+	f.Hold()
+	for range 3 {
+		if err := f.Step(fullStep(), wall); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Flush(); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), f.steps.path) {
+		t.Errorf("%v", err)
+	}
+	if err := f.Flush(); err != nil {
+		t.Errorf("when all is given up: %v", err)
+	}
+	text, _ := os.ReadFile(f.steps.path)
+	events, _ := os.ReadFile(f.events.path)
+	if n := len(parseEvents(t, events)); string(text) != fullLine || n != 2 {
+		t.Errorf("the file is %q, and there are %d events", text, n)
+	}
+}
+
 func TestAPartialLineThatCannotBeCutEndsTheLog(t *testing.T) {
 	dir := t.TempDir()
 	f := mustCreate(t, dir)

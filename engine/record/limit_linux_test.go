@@ -69,7 +69,8 @@ func limited(dir string) {
 		var log *logFile
 		log, err = openLog(filepath.Join(dir, "steps.jsonl"))
 		for err == nil {
-			err = log.append([]byte(fullLine))
+			log.append([]byte(fullLine))
+			err = log.flush()
 		}
 	}
 	os.Stderr.WriteString(err.Error() + "\n")

@@ -6,15 +6,16 @@ import (
 	"os"
 )
 
-// logFile is an append-only file of records. Each record is one write, so a
-// killed process loses at most the record at hand; a record that the disk
-// had no room for is cut off again.
+// logFile is an append-only file of records. What is appended between two flushes is one
+// write, so a killed process loses at most the records at hand; those that the disk had no
+// room for are cut off again.
 type logFile struct {
 	path     string
 	file     *os.File
 	w        io.Writer              // file, but for tests
 	truncate func(size int64) error // cuts the file, but for tests
 	size     int64                  // bytes of whole records
+	kept     []byte                 // records for the next flush
 	err      error                  // set where a partial record could not be cut
 }
 
@@ -39,15 +40,23 @@ func openLog(path string) (*logFile, error) {
 	}, nil
 }
 
-// append writes one record. Where it fails the file holds the records before
-// it and no part of this one; where even that fails, so does every append
-// that follows.
-func (l *logFile) append(record []byte) error {
+// append adds a record to those for the next flush.
+func (l *logFile) append(record []byte) { l.kept = append(l.kept, record...) }
+
+// flush writes what was appended. Where it fails the file holds
+// the records before and no part of these; where even that fails, so does every flush that
+// follows.
+func (l *logFile) flush() error {
+	if len(l.kept) == 0 {
+		return nil
+	}
+	records := l.kept
+	l.kept = l.kept[:0]
 	if l.err != nil {
 		return l.err
 	}
-	n, err := l.w.Write(record)
-	if err == nil && n < len(record) {
+	n, err := l.w.Write(records)
+	if err == nil && n < len(records) {
 		err = io.ErrShortWrite
 	}
 	if err == nil {
@@ -63,12 +72,15 @@ func (l *logFile) append(record []byte) error {
 	return err
 }
 
-// close syncs and closes the file. It may be called on nil and twice.
+// close flushes, syncs and closes the file. It may be called on nil and twice.
 func (l *logFile) close() error {
 	if l == nil || l.file == nil {
 		return nil
 	}
-	err := l.file.Sync()
+	err := l.flush()
+	if syncErr := l.file.Sync(); err == nil {
+		err = syncErr
+	}
 	if closeErr := l.file.Close(); err == nil {
 		err = closeErr
 	}

@@ -104,6 +104,7 @@ func (t *trainer[T]) take(ctx context.Context) error {
 		t.session.Finish(&a.results)
 		a.used = 0
 		a.starts--
+		t.folder.Hold()
 		if err := t.session.Err(); err != nil {
 			return t.failed(fmt.Errorf("steps from %d on: %w", t.at, err))
 		}
@@ -119,4 +120,18 @@ func (t *trainer[T]) take(ctx context.Context) error {
 	}
 	t.line.MS.Set("step", math.Round(a.ms*1e3)/1e3)
 	return nil
+}
+
+// logTaken logs the step that was taken. Those that were waited for together are written
+// together.
+func (t *trainer[T]) logTaken() error {
+	a := t.ahead
+	later := float64(a.results.Steps-a.used) * a.ms
+	err := t.log(a.since.Add(-time.Duration(later * 1e6)))
+	if err == nil && a.used == a.results.Steps {
+		if err = t.folder.Flush(); err != nil {
+			err = t.failed(err)
+		}
+	}
+	return err
 }

@@ -245,7 +245,7 @@ func (t *trainer[T]) advance(ctx context.Context) error {
 		if err := t.take(ctx); err != nil {
 			return err
 		}
-		return t.log(time.Now())
+		return t.logTaken()
 	}
 	began := time.Now()
 	place := t.progress.Place
