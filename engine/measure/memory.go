@@ -18,10 +18,11 @@ type memory[T engine.Float] struct {
 	make    func(n int) []T // a vector of zeros
 	vectors map[string][]T
 	numbers map[string][]float64
+	sizes   map[string]int // what bytes has found out, until lengths change
 }
 
 func newMemory[T engine.Float](make func(n int) []T) memory[T] {
-	return memory[T]{make, map[string][]T{}, map[string][]float64{}}
+	return memory[T]{make, map[string][]T{}, map[string][]float64{}, map[string]int{}}
 }
 
 // vector returns the vector of that name and n elements. A fresh one holds
@@ -33,13 +34,19 @@ func (m *memory[T]) vector(name string, n int) (v []T, fresh bool) {
 	}
 	v = m.make(n)
 	m.vectors[name] = v
+	clear(m.sizes)
 	return v, true
 }
 
 // list returns the numbers of that name; remember stores them.
 func (m *memory[T]) list(name string) []float64 { return m.numbers[name] }
 
-func (m *memory[T]) remember(name string, x []float64) { m.numbers[name] = x }
+func (m *memory[T]) remember(name string, x []float64) {
+	if len(x) != len(m.numbers[name]) {
+		clear(m.sizes)
+	}
+	m.numbers[name] = x
+}
 
 // number returns the single number of that name, 0 before it was set.
 func (m *memory[T]) number(name string) float64 {
@@ -54,18 +61,23 @@ func (m *memory[T]) setNumber(name string, x float64) {
 		old[0] = x
 		return
 	}
-	m.numbers[name] = []float64{x}
+	m.remember(name, []float64{x})
 }
 
 // forget drops all that is remembered under the name.
 func (m *memory[T]) forget(name string) {
 	delete(m.vectors, name)
 	delete(m.numbers, name)
+	clear(m.sizes)
 }
 
 // bytes returns the size of what is remembered under names that begin with
 // the prefix.
-func (m *memory[T]) bytes(prefix string) (n int) {
+func (m *memory[T]) bytes(prefix string) int {
+	if n, ok := m.sizes[prefix]; ok {
+		return n
+	}
+	n := 0
 	var x T
 	for name, v := range m.vectors {
 		if belongs(name, prefix) {
@@ -77,6 +89,7 @@ func (m *memory[T]) bytes(prefix string) (n int) {
 			n += len(v) * 8
 		}
 	}
+	m.sizes[prefix] = n
 	return n
 }
 
@@ -131,7 +144,7 @@ func (m *memory[T]) restore(c *record.Checkpoint, text json.RawMessage) error {
 		copy(v, record.Values[T](t))
 	}
 	for name, x := range s.Numbers {
-		m.numbers[name] = x
+		m.remember(name, x)
 	}
 	return nil
 }

@@ -256,6 +256,7 @@ func (m *Monitor[T]) measureFlatness(out *record.Step, start time.Time) error {
 // times each, with what queue took.
 func (m *Monitor[T]) measure(list []*Quantity, updated bool, group *record.Numbers, out *record.Step) error {
 	m.p.out = group
+	start := time.Now()
 	for _, q := range list {
 		r := q.measure
 		if updated {
@@ -264,7 +265,6 @@ func (m *Monitor[T]) measure(list []*Quantity, updated bool, group *record.Numbe
 		if r.isZero() {
 			continue
 		}
-		start := time.Now()
 		if err := run(r, &m.p); err != nil {
 			return fmt.Errorf("measure: %s: %w", q.Name, err)
 		}
@@ -272,7 +272,9 @@ func (m *Monitor[T]) measure(list []*Quantity, updated bool, group *record.Numbe
 			return fmt.Errorf("%w: loss %g, %s %g", ErrDiverged, m.p.loss, m.p.bad.Name, m.p.bad.X)
 		}
 		cost := m.spent[q]
-		took := time.Since(start) + cost.queued
+		now := time.Now()
+		took := now.Sub(start) + cost.queued
+		start = now
 		cost.queued = 0
 		cost.time += took
 		if updated && !q.measure.isZero() { // its second part
