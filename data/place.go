@@ -52,12 +52,19 @@ func (s *Sampler) From(p Place, step, size int, dst []int32) (indices []int32) {
 			dst[i] = int32(stream.Uint32n(uint32(s.n)))
 		}
 	case Shuffle:
-		if p.Epoch != s.epoch {
-			stream := rng.New(rng.Batches, s.seed, uint64(p.Epoch))
-			rng.Permutation(s.perm, &stream)
-			s.epoch = p.Epoch
-		}
+		s.Prepare(p.Epoch)
 		dst = dst[:copy(dst, s.perm[p.Seen:])]
 	}
 	return dst
+}
+
+// Prepare makes the permutation of an epoch, so that its first batch takes no longer than
+// others: for who has the time before.
+func (s *Sampler) Prepare(epoch int) {
+	if s.kind != Shuffle || epoch == s.epoch {
+		return
+	}
+	stream := rng.New(rng.Batches, s.seed, uint64(epoch))
+	rng.Permutation(s.perm, &stream)
+	s.epoch = epoch
 }

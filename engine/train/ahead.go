@@ -68,8 +68,8 @@ func (t *trainer[T]) limit() int {
 // queue gives the session steps to go on with: nothing where it is time to stop or
 // to save, unless it must.
 func (t *trainer[T]) queue(ctx context.Context, must bool) {
-	a := t.ahead
-	for limit := t.limit(); a.starts < 2 && a.queued < limit; must = false {
+	a, limit := t.ahead, t.limit()
+	for ; a.starts < 2 && a.queued < limit; must = false {
 		if !must && (ctx.Err() != nil || t.saveDue(false)) {
 			return
 		}
@@ -90,6 +90,9 @@ func (t *trainer[T]) queue(ctx context.Context, must bool) {
 			Noise: t.monitor.Noisy(), Last: t.monitor.LastGrad(),
 		})
 		a.starts++
+	}
+	if a.queued == limit && limit < t.steps {
+		t.sampler.Prepare(t.sampler.Epoch(limit)) // while the device is busy
 	}
 }
 
