@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"sgflow/engine/cuda/driver"
 	"sgflow/engine/optim"
 	"sgflow/engine/ritz"
@@ -32,8 +34,8 @@ type backend[T Float] interface {
 	NormSq(x []T) float64
 	ExchangeParts(dots, normSqs []float64, old, x []T)
 	Axpy(alpha float64, x, y []T)
-	Reject(out, x, a []T, aa, least float64, dot *float64)
-	Ritz(u, x, hx, y, hy []T, yy float64, yHy *float64, least float64, step *ritz.Step)
+	Reject(out, x, a, instead []T, aa *float64, least float64, dot *float64)
+	Ritz(u, x, hx, y, hy []T, yy, yHy *float64, least float64, step *ritz.Step)
 	Scale(alpha float64, x []T)
 	Signs(x []T, stream rng.Stream)
 
@@ -60,6 +62,7 @@ type device[T Float] interface {
 	Counts() driver.Counts
 	NewVector(n int) []T
 	Wait()
+	Lap(took *time.Duration)
 	LossTo(loss, correct *float64)
 	DotTo(dst *float64, a, b []T)
 	Copy(dst, src []T)

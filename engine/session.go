@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"time"
 
 	"sgflow/engine/cpu"
 	"sgflow/engine/cuda/driver"
@@ -28,7 +29,8 @@ type Session[T Float] struct {
 	program *program.Program
 	machine backend[T]
 	started []started
-	data    *uint8 // the first pixel of the data that the device holds
+	data    *uint8    // the first pixel of the data that the device holds
+	lapped  time.Time // when Lap was last called
 }
 
 // NewSession plans and allocates everything a run needs. All parameters are

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"sgflow/engine/ritz"
 	"sgflow/engine/rng"
 )
@@ -31,6 +33,21 @@ func (s *Session[T]) Wait() {
 	if d, ok := s.machine.(device[T]); ok {
 		d.Wait()
 	}
+}
+
+// Lap stores in took, by the next Wait, how long what s was asked for since the Lap before
+// takes: on a GPU there, whatever the host does meanwhile. With nil it only begins; there is
+// one such between a Wait and the first Lap that tells.
+func (s *Session[T]) Lap(took *time.Duration) {
+	if d, ok := s.machine.(device[T]); ok {
+		d.Lap(took)
+		return
+	}
+	now := time.Now()
+	if took != nil {
+		*took = now.Sub(s.lapped)
+	}
+	s.lapped = now
 }
 
 // Dot returns Σ aᵢbᵢ, accumulated in float64 in a fixed order.
@@ -80,21 +97,22 @@ func (s *Session[T]) Axpy(alpha float64, x, y []T) { s.machine.Axpy(alpha, x, y)
 //
 //	out = (x − (aᵀx/aa)·a)/‖x‖
 //
-// with the positive aa = ‖a‖², or 0 where ‖x‖² is below least. It stores aᵀx, as Dot returns
-// it, in dot by the next Wait. out may be x.
-func (s *Session[T]) Reject(out, x, a []T, aa, least float64, dot *float64) {
-	s.machine.Reject(out, x, a, aa, least, dot)
+// with aa = ‖a‖², or 0 where ‖x‖² is below least, or instead where aa is. It stores aᵀx, as Dot
+// returns it, in dot by the next Wait. out may be x. What aa points to is ‖a‖² where that is
+// known by now, as on the processor; a GPU, where it may not be, sums it itself.
+func (s *Session[T]) Reject(out, x, a, instead []T, aa *float64, least float64, dot *float64) {
+	s.machine.Reject(out, x, a, instead, aa, least, dot)
 }
 
 // Ritz projects a symmetric matrix H on the span of x and y (see package ritz), given their
-// products hx and hy with it, yy = ‖y‖² and yHy, where a call before has stored yᵀHy or will
-// store it. With the unit vector w = αx + βy of the span with the largest λ = wᵀHw, and
+// products hx and hy with it, and ‖y‖² and yᵀHy by yy and yHy, of which holds what is said
+// of Reject's aa. With the unit vector w = αx + βy of the span with the largest λ = wᵀHw, and
 // r = Hw − λw = α·hx + β·hy − λw, it replaces u by the direction that is to be tried at the next H,
 //
 //	u = w + τr
 //
 // By the next Wait step holds the solution, ‖r‖² and uᵀw with what u was, sums being those
 // of Dot up to rounding. A vector whose squared norm is below least counts as none; u may be x.
-func (s *Session[T]) Ritz(u, x, hx, y, hy []T, yy float64, yHy *float64, least float64, step *ritz.Step) {
+func (s *Session[T]) Ritz(u, x, hx, y, hy []T, yy, yHy *float64, least float64, step *ritz.Step) {
 	s.machine.Ritz(u, x, hx, y, hy, yy, yHy, least, step)
 }

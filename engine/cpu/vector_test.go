@@ -99,7 +99,7 @@ func testCombined[T Float](t *testing.T) {
 				if slices.Equal(into, x) {
 					from = into
 				}
-				m.Ritz(into, from, hx, y, hy, yy, &yHy, least, &step)
+				m.Ritz(into, from, hx, y, hy, &yy, &yHy, least, &step)
 				if !slices.Equal(into, next) || step.Plane != p {
 					t.Errorf("Ritz of %d elements is not that of its parts", n)
 				}
@@ -108,17 +108,22 @@ func testCombined[T Float](t *testing.T) {
 			}
 		}
 
-		const aa = 1.7
+		aa := 1.7
 		want, norm := slices.Clone(x), math.Sqrt(m.NormSq(x))
 		m.Scale(1/norm, want)
 		m.Axpy(-m.Dot(y, x)/aa/norm, y, want)
 		r := make([]T, n)
 		var dot float64
-		m.Reject(r, x, y, aa, 1e-9, &dot)
+		m.Reject(r, x, y, u, &aa, 1e-9, &dot)
 		if !slices.Equal(r, want) || dot != m.Dot(y, x) {
 			t.Errorf("Reject of %d elements is not that of its parts", n)
 		}
-		m.Reject(x, x, y, aa, 2*norm*norm, &dot)
+		m.Reject(r, x, y, u, &aa, 1.8, &dot)
+		if !slices.Equal(r, u) || dot != m.Dot(y, x) {
+			t.Errorf("Reject of %d elements takes nothing instead, where a is too short", n)
+		}
+		aa = 3 * norm * norm
+		m.Reject(x, x, y, u, &aa, 2*norm*norm, &dot)
 		if m.NormSq(x) != 0 {
 			t.Errorf("Reject of %d elements does not drop what is too short", n)
 		}

@@ -63,6 +63,7 @@ type Machine struct {
 	dry        bool // a rehearsal: nothing is queued
 	staging    [7]staging
 	vectors    vectors
+	laps       laps
 
 	// unwritten parts of ḡ and H·v: no instruction writes them, so they are zero.
 	gradGaps, productGaps []program.Interval
@@ -220,6 +221,7 @@ func (m *Machine) close() error {
 		keep(g.Close())
 	}
 	errs = append(errs, m.steps.close()...)
+	errs = append(errs, m.laps.close()...)
 	keep(m.memory.free())
 	if m.stream != nil {
 		keep(m.stream.Close())

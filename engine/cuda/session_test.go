@@ -415,16 +415,17 @@ func TestRitz(t *testing.T) {
 			} {
 				what := fmt.Sprintf("%s, %d elements", c.what, n)
 				v, r := vectors()
-				yy := b.NormSq(r[y])
 				if c.what == "x alone" {
-					yy = any / 2
+					a.Scale(1e-9, v[y])
+					b.Scale(1e-9, r[y])
 				}
+				yy := b.NormSq(r[y])
 				var got, want ritz.Step
 				var yHy, wantYHY float64
 				a.DotTo(&yHy, v[y], v[hy])
 				b.DotTo(&wantYHY, r[y], r[hy])
-				a.Ritz(v[c.u], v[c.x], v[c.hx], v[y], v[hy], yy, &yHy, c.least, &got)
-				b.Ritz(r[c.u], r[c.x], r[c.hx], r[y], r[hy], yy, &wantYHY, c.least, &want)
+				a.Ritz(v[c.u], v[c.x], v[c.hx], v[y], v[hy], nil, &yHy, c.least, &got)
+				b.Ritz(r[c.u], r[c.x], r[c.hx], r[y], r[hy], &yy, &wantYHY, c.least, &want)
 				a.Wait()
 				within(t, what+": u", v[c.u], r[c.u], 1e-5)
 				scale := math.Abs(want.Value) + min(math.Abs(want.Other), 1e9)
@@ -439,12 +440,13 @@ func TestRitz(t *testing.T) {
 					}
 				}
 			}
-			for _, least := range []float64{any, 2 * b.NormSq(r[x])} {
+			for _, least := range []float64{any, between, 2 * b.NormSq(r[y])} { // x is too short, or both are
 				for _, out := range []int{u, x} {
 					v, r := vectors()
+					yy := b.NormSq(r[y])
 					var dot, want float64
-					a.Reject(v[out], v[x], v[y], b.NormSq(r[y]), least, &dot)
-					b.Reject(r[out], r[x], r[y], b.NormSq(r[y]), least, &want)
+					a.Reject(v[out], v[x], v[y], v[hx], nil, least, &dot)
+					b.Reject(r[out], r[x], r[y], r[hx], &yy, least, &want)
 					a.Wait()
 					within(t, "Reject", v[out], r[out], 1e-6)
 					if math.Abs(dot-want) > 1e-9*float64(n) {

@@ -128,7 +128,7 @@ const (
 	partBlocks  = 64
 	sumBlock    = 1024
 	vectorPairs = 4
-	mostScalars = 5
+	mostScalars = 6
 	mostNumbers = 64
 )
 
@@ -168,6 +168,7 @@ func (m *Machine) deliver() {
 	}
 	clear(v.numbers)
 	v.numbers, v.used = v.numbers[:0], 0
+	m.laps.deliver(m)
 }
 
 // expect makes the next Wait store result at in dst.
@@ -293,27 +294,28 @@ func (m *Machine) Axpy(alpha float64, x, y []float32) {
 	m.done()
 }
 
-// Reject computes out = (x − (aᵀx/aa)·a)/‖x‖, or 0 where ‖x‖² is below least; aᵀx is stored in
-// dst by the next Wait. All have the same length; out may be x.
-func (m *Machine) Reject(out, x, a []float32, aa, least float64, dst *float64) {
-	if len(x) != len(out) || len(a) != len(out) {
+// Reject computes out = (x − (aᵀx/‖a‖²)·a)/‖x‖, or 0 where ‖x‖² is below least, or instead where
+// ‖a‖² is; aᵀx is stored in dst by the next Wait. All have the same length; out may be x. ‖a‖²
+// is summed anew.
+func (m *Machine) Reject(out, x, a, instead []float32, _ *float64, least float64, dst *float64) {
+	if len(x) != len(out) || len(a) != len(out) || len(instead) != len(out) {
 		panic(badLengths)
 	}
-	px, pa, sums := m.see(0, x), m.see(1, a), m.vectors.scalars
-	p := m.overwrite(2, out)
-	m.launchSums([]dot{{x: pa, y: px, size: len(x)}, {x: px, y: px, size: len(x)}}, sums)
+	px, pa, pi, sums := m.see(0, x), m.see(1, a), m.see(2, instead), m.vectors.scalars
+	p := m.overwrite(3, out)
+	m.launchSums([]dot{{x: pa, y: px, size: len(x)}, {x: px, y: px, size: len(x)}, {x: pa, y: pa, size: len(x)}}, sums)
 	at := m.reserve(1)
-	m.launch("(x − (aᵀx/aa)·a)/‖x‖", m.kernels.reject, elements(len(x)), driver.Ptr(p), driver.Ptr(px), driver.Ptr(pa), driver.Float64(aa),
+	m.launch("(x − (aᵀx/‖a‖²)·a)/‖x‖", m.kernels.reject, elements(len(x)), driver.Ptr(p), driver.Ptr(px), driver.Ptr(pa), driver.Ptr(pi),
 		driver.Float64(least), driver.Ptr(sums), driver.Int(len(x)), driver.Ptr(m.result(at)))
 	m.expect(dst, at)
 	m.done()
 }
 
 // Ritz projects a matrix on the span of x and y as ritz.Gram's Solve does, given their products hx
-// and hy with it and yy = ‖y‖², and moves u: u = w + τr with w = αx + βy and r = α·hx + β·hy − λw.
-// ‖r‖², uᵀw with what u was, and the plane are stored in step by the next Wait. All have the
-// same length; u may be x. yᵀhy is summed anew.
-func (m *Machine) Ritz(u, x, hx, y, hy []float32, yy float64, _ *float64, least float64, step *ritz.Step) {
+// and hy with it, and moves u: u = w + τr with w = αx + βy and r = α·hx + β·hy − λw. ‖r‖², uᵀw with
+// what u was, and the plane are stored in step by the next Wait. All have the same length; u
+// may be x. ‖y‖² and yᵀhy are summed anew.
+func (m *Machine) Ritz(u, x, hx, y, hy []float32, _, _ *float64, least float64, step *ritz.Step) {
 	in, size := [4]driver.Pointer{}, driver.Int(len(u))
 	for k, v := range [4][]float32{x, hx, y, hy} {
 		if len(v) != len(u) {
@@ -324,7 +326,7 @@ func (m *Machine) Ritz(u, x, hx, y, hy []float32, yy float64, _ *float64, least 
 	p := m.change(4, u)
 	grid, plane, at := sumGrid(len(u), 1), m.vectors.scalars, m.reserve(7)
 	m.launch("projection on two vectors", m.kernels.ritzSolve, grid, driver.Ptr(in[0]), driver.Ptr(in[1]), driver.Ptr(in[2]), driver.Ptr(in[3]), size,
-		driver.Float64(yy), driver.Float64(least), driver.Ptr(m.vectors.parts), driver.Ptr(plane), driver.Ptr(m.result(at)), driver.Ptr(m.arrived))
+		driver.Float64(least), driver.Ptr(m.vectors.parts), driver.Ptr(plane), driver.Ptr(m.result(at)), driver.Ptr(m.arrived))
 	m.launch("residual", m.kernels.ritzFollow, grid, driver.Ptr(p), driver.Ptr(in[0]), driver.Ptr(in[1]), driver.Ptr(in[2]), driver.Ptr(in[3]),
 		driver.Ptr(plane), size, driver.Ptr(m.vectors.parts), driver.Ptr(m.result(at+5)), driver.Ptr(m.arrived))
 	for k, dst := range []*float64{&step.Value, &step.Other, &step.Alpha, &step.Beta, &step.Rate, &step.ResidualSq, &step.Overlap} {

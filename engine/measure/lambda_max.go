@@ -26,13 +26,13 @@ func queueLambdaMax[T engine.Float](p *Point[T]) error {
 	if p.c.converge() {
 		return nil
 	}
-	hg := p.queueProduct()
-	e, gg := &p.top, p.gradNormSq()
+	e := &p.top
 	e.resume(p)
-	if gg < leastNormSq[T]() && e.flags[warm] == 0 {
+	if e.flags[warm] == 0 && p.gradNormSq() < leastNormSq[T]() {
 		randomDirection(p, e.u)
 		e.flags[warm], e.flags[normSq] = 1, 1
 	}
+	gg, hg := p.queueNormSq(), p.queueProduct()
 	e.begin(p.o, p.o.Grad(), hg, gg, &p.gHg)
 	p.hasGHg, p.owed = true, true
 	return nil

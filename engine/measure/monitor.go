@@ -113,7 +113,7 @@ type Monitor[T engine.Float] struct {
 type spent struct {
 	times  int           // how often it was measured
 	time   time.Duration // in all
-	queued time.Duration // what is not yet counted: of its queue
+	queued time.Duration // of its queue, by the next wait
 }
 
 // NewMonitor returns a monitor of the steps taken with o.
@@ -146,39 +146,39 @@ func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
 	subset := due && m.c.Subset != nil
 	if m.p.aside = subset; subset {
 		start := time.Now()
-		if _, err := m.at(m.c.Subset, m.flatNeeds, nil); err != nil {
+		if err := m.at(m.c.Subset, m.flatNeeds, m.flatness); err != nil {
 			return err
 		}
-		if err := m.measureFlatness(out, start); err != nil {
+		if err := m.measureFlatness(out); err != nil {
 			return err
 		}
+		out.MS.Set("flatness", milliseconds(start)) // its gradient is for flatness alone
 	}
 	m.p.aside = false
-	want := m.needs
+	want, flatness := m.needs, []*Quantity(nil)
 	if due && !subset {
-		want |= m.flatNeeds
+		want, flatness = want|m.flatNeeds, m.flatness
 	}
 	if m.c.Norms {
 		want |= SampleNorms
 	}
-	queued, err := m.at(indices, want, m.noise)
-	if err != nil {
+	if err := m.at(indices, want, m.noise, flatness); err != nil {
 		return err
 	}
 	out.Samples, out.Loss = len(indices), m.p.loss
 	out.Accuracy = opt(float64(m.p.correct)/float64(len(indices)), m.p.correct >= 0)
-	start := time.Now().Add(-queued)
-	if err := m.measure(m.noise, false, &out.Noise, out); err != nil {
+	took, err := m.measure(m.noise, false, &out.Noise, out)
+	if err != nil {
 		return err
 	}
 	if len(m.noise) > 0 {
-		out.MS.Set("noise", milliseconds(start))
+		out.MS.Set("noise", inMilliseconds(took))
 	}
 	if m.needs&SampleNorms != 0 && m.p.hasNoise && m.o.normsOK {
 		out.Layers = recordLayers(m.o.s, m.p.layers, out.Layers)
 	}
 	if due && !subset {
-		if err := m.measureFlatness(out, time.Now()); err != nil {
+		if err := m.measureFlatness(out); err != nil {
 			return err
 		}
 	}
@@ -200,61 +200,64 @@ func (m *Monitor[T]) Updated(out *record.Step) error {
 	if len(m.updated) == 0 {
 		return nil
 	}
-	return m.measure(m.updated, true, &out.Noise, out)
+	_, err := m.measure(m.updated, true, &out.Noise, out)
+	return err
 }
 
-// at evaluates the samples and begins a point there, with the queue of a list that is
-// measured next, which took so long.
-func (m *Monitor[T]) at(indices []int32, want Need, next []*Quantity) (queued time.Duration, err error) {
+// at evaluates the samples and begins a point there, with the queues of the lists that are
+// measured next, so that one wait is for all.
+func (m *Monitor[T]) at(indices []int32, want Need, next ...[]*Quantity) error {
 	m.o.queueGradient(indices, want&SampleNorms != 0)
 	m.p.begin(len(indices))
-	start := time.Now()
-	if err := m.queue(next); err != nil {
-		return 0, err
+	for _, list := range next {
+		if err := m.queue(list); err != nil {
+			return err
+		}
 	}
-	queued = time.Since(start)
 	loss, correct := m.o.gradient()
 	if !finite(loss) {
-		return 0, fmt.Errorf("%w: loss %g", ErrDiverged, loss)
+		return fmt.Errorf("%w: loss %g", ErrDiverged, loss)
 	}
 	m.p.found(loss, correct)
-	return queued, nil
+	return nil
 }
 
 // queue runs the list's rules of that name.
 func (m *Monitor[T]) queue(list []*Quantity) error {
+	begun := false
 	for _, q := range list {
 		if q.queue.isZero() {
 			continue
 		}
-		start := time.Now()
+		if !begun {
+			m.o.s.Lap(nil)
+			begun = true
+		}
 		if err := run(q.queue, &m.p); err != nil {
 			return fmt.Errorf("measure: %s: %w", q.Name, err)
 		}
-		m.spent[q].queued = time.Since(start)
+		m.o.s.Lap(&m.spent[q].queued)
 	}
 	return nil
 }
 
 // measureFlatness measures the flatness of the samples of the objective's last
-// Gradient; the time counts from start.
-func (m *Monitor[T]) measureFlatness(out *record.Step, start time.Time) error {
-	if err := m.queue(m.flatness); err != nil {
-		return err
-	}
-	if err := m.measure(m.flatness, false, &out.Flatness, out); err != nil {
+// Gradient.
+func (m *Monitor[T]) measureFlatness(out *record.Step) error {
+	took, err := m.measure(m.flatness, false, &out.Flatness, out)
+	if err != nil {
 		return err
 	}
 	if m.flatNeeds&Products != 0 {
 		out.Flatness.Set("hv", float64(m.o.Products()))
 	}
-	out.MS.Set("flatness", milliseconds(start))
+	out.MS.Set("flatness", inMilliseconds(took))
 	return nil
 }
 
 // measure runs the rules of quantities for before the update or after it, and
-// times each, with what queue took.
-func (m *Monitor[T]) measure(list []*Quantity, updated bool, group *record.Numbers, out *record.Step) error {
+// times each, with what queue took, and all.
+func (m *Monitor[T]) measure(list []*Quantity, updated bool, group *record.Numbers, out *record.Step) (all time.Duration, err error) {
 	m.p.out = group
 	start := time.Now()
 	for _, q := range list {
@@ -266,10 +269,10 @@ func (m *Monitor[T]) measure(list []*Quantity, updated bool, group *record.Numbe
 			continue
 		}
 		if err := run(r, &m.p); err != nil {
-			return fmt.Errorf("measure: %s: %w", q.Name, err)
+			return 0, fmt.Errorf("measure: %s: %w", q.Name, err)
 		}
 		if !m.p.ok {
-			return fmt.Errorf("%w: loss %g, %s %g", ErrDiverged, m.p.loss, m.p.bad.Name, m.p.bad.X)
+			return 0, fmt.Errorf("%w: loss %g, %s %g", ErrDiverged, m.p.loss, m.p.bad.Name, m.p.bad.X)
 		}
 		cost := m.spent[q]
 		now := time.Now()
@@ -277,6 +280,7 @@ func (m *Monitor[T]) measure(list []*Quantity, updated bool, group *record.Numbe
 		start = now
 		cost.queued = 0
 		cost.time += took
+		all += took
 		if updated && !q.measure.isZero() { // its second part
 			before, _ := out.MS.Get(q.Name).Get()
 			out.MS.Set(q.Name, before+inMilliseconds(took))
@@ -288,7 +292,7 @@ func (m *Monitor[T]) measure(list []*Quantity, updated bool, group *record.Numbe
 			out.Bytes = append(out.Bytes, record.Number{Name: q.Name, X: float64(n)})
 		}
 	}
-	return nil
+	return all, nil
 }
 
 func milliseconds(start time.Time) float64 { return inMilliseconds(time.Since(start)) }

@@ -66,6 +66,14 @@ func (o *Objective[T]) queueNoise(last []T) {
 	o.s.ExchangeParts(o.parts[:params], o.parts[params:], last, o.s.Grad())
 }
 
+// normSqOfParts is ‖ḡ‖² after queueNoise was waited for.
+func (o *Objective[T]) normSqOfParts() (sum float64) {
+	for _, x := range o.parts[len(o.parts)/2:] {
+		sum += x
+	}
+	return sum
+}
+
 // noise is Noise after queueNoise was waited for; it also returns Σ lastᵢḡᵢ with what last
 // was.
 func (o *Objective[T]) noise(layers []GradientNoise) (total GradientNoise, byParam []GradientNoise, dot float64) {

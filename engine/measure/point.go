@@ -42,7 +42,9 @@ type Point[T engine.Float] struct {
 	hasDots   bool
 	losses    []float64
 	hasLosses bool
-	hg        []T // H·ḡ
+	gg        float64 // ‖ḡ‖²
+	hasGG     bool    // it is queued
+	hg        []T     // H·ḡ
 	gHg       float64
 	hasHG     bool // H·ḡ is queued
 	hasGHg    bool // and ḡᵀHḡ
@@ -84,7 +86,7 @@ type Step struct {
 func (p *Point[T]) begin(n int) {
 	p.n = n
 	p.hasNoise, p.summed, p.hasTotal, p.hasDots, p.hasLosses = false, false, false, false, false
-	p.hasHG, p.hasGHg = false, false
+	p.hasGG, p.hasHG, p.hasGHg = false, false, false
 	p.hasMoment, p.hasTrace, p.probed = false, false, false
 	p.curvature.begin()
 	p.ok = true
@@ -218,12 +220,26 @@ func (p *Point[T]) GradientProduct() (hg []T, gHg float64) {
 	return hg, p.gHg
 }
 
+// queueNormSq sees to it that ‖ḡ‖² is known by the next Wait, and returns where it is if the
+// session needs no wait.
+func (p *Point[T]) queueNormSq() *float64 {
+	switch {
+	case p.hasNoise:
+		p.gg = p.noise.NormSq
+	case p.summed:
+		p.gg = p.o.normSqOfParts()
+	case !p.hasGG:
+		p.o.s.DotTo(&p.gg, p.o.Grad(), p.o.Grad())
+		p.hasGG, p.owed = true, true
+	}
+	return &p.gg
+}
+
 // gradNormSq returns ‖ḡ‖².
 func (p *Point[T]) gradNormSq() float64 {
-	if p.hasNoise {
-		return p.noise.NormSq
-	}
-	return p.o.s.NormSq(p.o.Grad())
+	p.queueNormSq()
+	p.collect()
+	return *p.queueNormSq()
 }
 
 // window adds x to the values remembered under the name, of which it keeps the

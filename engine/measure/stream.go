@@ -69,14 +69,14 @@ func flag(on bool) float64 {
 // estimate is a Ritz pair's value and residual.
 type estimate struct{ value, residual float64 }
 
-// begin takes the gradient, its product hg = H·ḡ and gg = ‖ḡ‖², and queues the step, and
-// gHg = ḡᵀHḡ. ḡ has a direction, or u is warm.
-func (e *eigenStream[T]) begin(o *Objective[T], g, hg []T, gg float64, gHg *float64) {
+// begin takes the gradient, its product hg = H·ḡ and gg, where ‖ḡ‖² is by the next Wait, and
+// queues the step, and gHg = ḡᵀHḡ. ḡ has a direction, or u is warm.
+func (e *eigenStream[T]) begin(o *Objective[T], g, hg []T, gg, gHg *float64) {
 	s, least := o.Session(), leastNormSq[T]()
 	x := e.u
-	if gg >= least && (e.flags[warm] == 0 || e.flags[lasts] == 0) {
+	if e.flags[lasts] == 0 {
 		x = e.d
-		s.Reject(x, hg, g, gg, least, gHg)
+		s.Reject(x, hg, g, e.u, gg, least, gHg)
 	} else {
 		s.DotTo(gHg, g, hg)
 	}

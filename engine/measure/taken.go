@@ -76,7 +76,7 @@ func (m *Monitor[T]) Take(r *Taken, out *record.Step) error {
 	m.p.found(r.Loss, r.Correct)
 	m.p.noise, m.p.layers, m.p.lastDot = m.o.noiseOf(m.p.layers[:0], r.Samples, r.Dots, r.NormSqs)
 	m.p.hasNoise = true
-	if err := m.measure(m.noise, false, &out.Noise, out); err != nil {
+	if _, err := m.measure(m.noise, false, &out.Noise, out); err != nil {
 		return err
 	}
 	out.MS.Set("noise", milliseconds(start))

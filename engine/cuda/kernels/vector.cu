@@ -29,16 +29,17 @@ KERNEL vector_sums(int distance, const float *x0, const float *y0, const float *
   }
 }
 
-// reject computes out = (x − (aᵀx/aa)·a)/‖x‖, given aᵀx and ‖x‖² in sums, the first of which it
-// copies to number; out = 0 where ‖x‖² is below least. out may be x.
-KERNEL reject(float *out, const float *x, const float *a, double aa, double least, const double *sums, int size, double *number) {
+// reject computes out = (x − (aᵀx/‖a‖²)·a)/‖x‖, given aᵀx, ‖x‖² and ‖a‖² in sums, the first of
+// which it copies to number; out = 0 where ‖x‖² is below least, and instead where ‖a‖² is.
+// out may be x.
+KERNEL reject(float *out, const float *x, const float *a, const float *instead, double least, const double *sums, int size, double *number) {
   begin();
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   const bool none = sums[1] < least;
   const double scale = none ? 0 : 1 / sqrt(sums[1]);
-  const float alpha = (float)scale, beta = (float)(-sums[0] / aa * scale);
+  const float alpha = (float)scale, beta = (float)(-sums[0] / sums[2] * scale);
   if (i == 0) *number = sums[0];
-  if (i < size) out[i] = none ? 0.f : product(alpha, x[i]) + beta * a[i];
+  if (i < size) out[i] = sums[2] < least ? instead[i] : none ? 0.f : product(alpha, x[i]) + beta * a[i];
 }
 
 // Plane is ritz.Plane.
@@ -77,17 +78,17 @@ __device__ inline Plane solve(double xx, double xy, double yy, double xhx, doubl
 }
 
 // ritz_solve is the projection of a matrix on the span of x and y, whose products with it are
-// hx and hy; yy is ‖y‖². The plane is stored for ritz_follow, and in host_plane. partial has
-// RITZ_SUMS elements for each block.
-#define RITZ_SUMS 5
-KERNEL ritz_solve(const float *x, const float *hx, const float *y, const float *hy, int size, double yy, double least, double *partial,
-                  Plane *plane, Plane *host_plane, u32 *arrived) {
+// hx and hy. The plane is stored for ritz_follow, and in host_plane. partial has RITZ_SUMS
+// elements for each block.
+#define RITZ_SUMS 6
+KERNEL ritz_solve(const float *x, const float *hx, const float *y, const float *hy, int size, double least, double *partial, Plane *plane,
+                  Plane *host_plane, u32 *arrived) {
   begin();
   __shared__ double scratch[RITZ_SUMS][32];
-  double s[RITZ_SUMS] = {}; // ‖x‖², xᵀy, xᵀHx, xᵀHy, yᵀHy
+  double s[RITZ_SUMS] = {}; // ‖x‖², xᵀy, ‖y‖², xᵀHx, xᵀHy, yᵀHy
   for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
     const double a = x[i], ha = hx[i], b = y[i], hb = hy[i];
-    s[0] += a * a, s[1] += a * b, s[2] += a * ha, s[3] += a * hb, s[4] += b * hb;
+    s[0] += a * a, s[1] += a * b, s[2] += b * b, s[3] += a * ha, s[4] += a * hb, s[5] += b * hb;
   }
   block_sums(s, scratch);
   if (threadIdx.x == 0)
@@ -101,7 +102,7 @@ KERNEL ritz_solve(const float *x, const float *hx, const float *y, const float *
     for (int j = 0; j < RITZ_SUMS; j++) s[j] += fresh(partial + RITZ_SUMS * k + j);
   block_sums(s, scratch);
   if (threadIdx.x) return;
-  const Plane p = solve(s[0], s[1], yy, s[2], s[3], s[4], least);
+  const Plane p = solve(s[0], s[1], s[2], s[3], s[4], s[5], least);
   *plane = *host_plane = p;
 }
 
