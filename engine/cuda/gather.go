@@ -2,7 +2,10 @@
 
 package cuda
 
-import "sgflow/engine/cuda/driver"
+import (
+	"sgflow/engine/cuda/driver"
+	"sgflow/engine/program"
+)
 
 // gathered is what Gather needs: room for the indices of some batches that were not
 // waited for.
@@ -10,13 +13,15 @@ type gathered struct {
 	device driver.Pointer // mostGathered·capacity
 	host   []int32        // pinned, as many
 	used   int            // batches since the last Wait
+	n      int            // samples of the last of them, where that is not queued yet; else 0
 }
 
 // mostGathered is how many batches may be gathered without a Wait between them.
 const mostGathered = 32
 
 // Gather makes the samples first+i of the data of SetData, for each i of indices, the first
-// of the inputs: what filling them does, but queued.
+// of the inputs: what filling them does, but queued, by the run of these samples where
+// that comes next.
 func (m *Machine) Gather(first int, indices []int32) {
 	s, g, n := &m.steps, &m.gathered, len(indices)
 	m.checkBatch(n)
@@ -26,6 +31,7 @@ func (m *Machine) Gather(first int, indices []int32) {
 	if s.samples == 0 {
 		panic(noData)
 	}
+	m.flushGather()
 	if g.host == nil {
 		if m.check(g.bind(m)); m.err != nil {
 			return
@@ -39,9 +45,48 @@ func (m *Machine) Gather(first int, indices []int32) {
 	for k, i := range indices {
 		g.host[at+k] = int32(first) + i
 	}
+	g.n = n
+}
+
+// copyIndices queues the copy of the last batch's indices and returns what names the batch.
+func (m *Machine) copyIndices(n int) []driver.Arg {
+	g := &m.gathered
+	at := (g.used - 1) * m.capacity
 	device := g.device + driver.Pointer(at*4)
 	m.copy("indices of a batch", device, hostAddress(g.host[at:]), n*4)
-	m.queueGather(m.batchArgs(n, device, 0), n)
+	return m.batchArgs(n, device, 0)
+}
+
+// flushGather queues what Gather has left to the next run.
+func (m *Machine) flushGather() {
+	if n := m.gathered.n; n > 0 {
+		m.gathered.n = 0
+		m.queueGather(m.copyIndices(n), n)
+	}
+}
+
+// gathers reports whether a run of n samples is to begin with gathering them: what Gather was
+// last asked for, where that is the first batch since a Wait, as graphs know one place of
+// indices. Else it is queued now, if there is any.
+func (m *Machine) gathers(n int) bool {
+	g := &m.gathered
+	if g.n == n && g.used == 1 {
+		g.n = 0
+		return true
+	}
+	m.flushGather()
+	return false
+}
+
+// queueBatch queues the gathering of a batch, by the program's first instruction where that
+// can, and returns those that are left of the forward pass.
+func (m *Machine) queueBatch(batch []driver.Arg, n int) (rest []bound) {
+	forward := m.phases[program.Forward]
+	if first, ok := forward[0].(gathering); ok && first.runGathering(n, batch) {
+		return forward[1:]
+	}
+	m.queueGather(batch, n)
+	return forward
 }
 
 func (g *gathered) bind(m *Machine) (err error) {

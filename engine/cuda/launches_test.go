@@ -40,14 +40,15 @@ func preset(t testing.TB, spec string) *program.Program {
 // launches, copies and fills. The numbers are to be changed only downwards.
 func TestLaunchesOfAStep(t *testing.T) {
 	const n = 64
-	for spec, most := range map[string]struct{ step, noisy, gradient, noise, product int }{
-		"mlp": {step: 5, noisy: 5, gradient: 6, noise: 6, product: 5},
-		"cnn": {step: 10, noisy: 10, gradient: 11, noise: 11, product: 10},
+	for spec, most := range map[string]struct{ step, noisy, gradient, gathered, noise, product int }{
+		"mlp": {step: 5, noisy: 5, gradient: 6, gathered: 7, noise: 6, product: 5},
+		"cnn": {step: 10, noisy: 10, gradient: 11, gathered: 12, noise: 11, product: 10},
 	} {
 		m := newMachine(t, preset(t, spec), n, 132) // as an H100
 		if !m.SetData([][]uint8{make([]uint8, n*784)}, [][]int32{make([]int32, n)}, make([]float32, 256), 10) {
 			t.Fatal("MNIST does not fit")
 		}
+		m.Gather(0, make([]int32, n))
 		for _, c := range []struct {
 			name   string
 			noise  bool
@@ -56,8 +57,9 @@ func TestLaunchesOfAStep(t *testing.T) {
 		}{
 			{"a step", false, func() { m.queueStep(&step{n: n, end: m.endOf(n, false), ring: &ring{}}) }, most.step},
 			{"a step with noise", true, func() { m.queueStep(&step{n: n, noise: true, end: m.endOf(n, true), ring: &ring{}}) }, most.noisy},
-			{"a gradient", false, func() { m.queueGradient(n) }, most.gradient},
-			{"a gradient with norms", true, func() { m.queueGradient(n) }, most.noise},
+			{"a gradient", false, func() { m.queueGradient(n, false) }, most.gradient},
+			{"a gradient that gathers its batch", false, func() { m.queueGradient(n, true) }, most.gathered},
+			{"a gradient with norms", true, func() { m.queueGradient(n, false) }, most.noise},
 			{"a product with the Hessian", false, func() { m.queueProduct(n) }, most.product},
 		} {
 			m.noise, m.toGradient = c.noise, true

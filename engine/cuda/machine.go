@@ -93,6 +93,8 @@ type run struct {
 	n     int
 	noise bool
 	steps int // of training; 0 for what is none
+
+	gathers bool // it begins with gathering the batch
 }
 
 // mostGraphs is how many graphs a machine keeps; what runs at more batch sizes
@@ -278,6 +280,7 @@ func (m *Machine) fill(what string, dst driver.Pointer, n int) {
 // Wait returns when all that is queued is done, and the numbers that it leaves are
 // stored. It is free where nothing is queued.
 func (m *Machine) Wait() {
+	m.flushGather()
 	m.flushSums()
 	if m.busy {
 		m.busy = false
@@ -316,6 +319,15 @@ func (m *Machine) graph(key run, f func()) {
 	}
 	m.check(m.stream.LaunchGraph(key.what, g))
 	m.busy = true
+}
+
+// dropGraphs forgets all graphs.
+func (m *Machine) dropGraphs() {
+	m.Wait()
+	for _, g := range m.graphs {
+		m.check(g.Close())
+	}
+	clear(m.graphs)
 }
 
 // Capacity returns the largest batch size.
@@ -428,8 +440,9 @@ func (m *Machine) checkBatch(n int) {
 func (m *Machine) Forward(n int) {
 	m.begin(n)
 	m.toGradient = false
-	m.graph(run{what: "forward", n: n}, func() {
-		m.run(program.Forward, n)
+	gathers := m.gathers(n)
+	m.graph(run{what: "forward", n: n, gathers: gathers}, func() {
+		m.queueForward(n, gathers)
 		m.results()
 	})
 }
@@ -447,12 +460,22 @@ func (m *Machine) begin(n int) {
 func (m *Machine) Gradient(n int, noise bool) {
 	m.begin(n)
 	m.batch, m.noise, m.toGradient = n, noise, true
-	m.graph(run{what: "gradient", n: n, noise: noise}, func() { m.queueGradient(n) })
+	gathers := m.gathers(n)
+	m.graph(run{what: "gradient", n: n, noise: noise, gathers: gathers}, func() { m.queueGradient(n, gathers) })
+}
+
+// queueForward queues the forward pass, and before it the gathering of its batch if asked for.
+func (m *Machine) queueForward(n int, gathers bool) {
+	forward := m.phases[program.Forward]
+	if gathers {
+		forward = m.queueBatch(m.copyIndices(n), n)
+	}
+	m.runList(forward, n)
 }
 
 // queueGradient queues loss, gradient and, if asked for, norms.
-func (m *Machine) queueGradient(n int) {
-	m.run(program.Forward, n)
+func (m *Machine) queueGradient(n int, gathers bool) {
+	m.queueForward(n, gathers)
 	m.backward(m.phases[program.Gradient], n)
 }
 

@@ -116,6 +116,7 @@ func (m *Machine) SetData(pixels [][]uint8, labels [][]int32, values []float32, 
 	if s.loss = m.meanLoss(); s.loss == nil {
 		return false
 	}
+	m.dropGraphs() // of other data
 	s.samples, s.size, s.plane, s.classes = n, size, size/channels, classes
 	m.check(m.makeSteps(pixels, labels, values))
 	return true
@@ -319,6 +320,7 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Op
 	}
 	slot, first := s.next, s.next*mostSteps
 	s.next = (s.next + 1) % slots
+	m.flushGather()
 	m.loaded, m.batch, m.pulled = 0, 0, false
 	m.changed()
 	t := step{n: batch, noise: noise, end: m.endOf(batch, noise), ring: &s.plain, last: m.near(last)}
@@ -428,12 +430,7 @@ type gathering interface {
 func (m *Machine) queueStep(t *step) {
 	s, n := &m.steps, t.n
 	batch := m.batchArgs(n, s.indices, s.counter)
-	forward := m.phases[program.Forward]
-	if first, ok := forward[0].(gathering); ok && first.runGathering(n, batch) {
-		forward = forward[1:]
-	} else {
-		m.queueGather(batch, n)
-	}
+	forward := m.queueBatch(batch, n)
 	m.stepping = true
 	m.runList(forward, n)
 	m.stepping = false

@@ -40,7 +40,7 @@ func bytesOf(w network, samples int) engine.Data[float32] {
 func load(s *engine.Session[float32], w network, d engine.Data[float32], indices []int32) {
 	size := w.input.Size()
 	plane := size / w.input.C
-	clear(s.Input(1))
+	clear(s.Input(1)[:len(indices)*w.classes])
 	for r, i := range indices {
 		set := d.Sets[0]
 		if first := int32(len(set.Labels)); i >= first {

@@ -31,9 +31,9 @@ func TestWaitsOfAStep(t *testing.T) {
 		one  bool
 		most driver.Counts
 	}{
-		"all, one batch":    {"all", true, driver.Counts{Waits: 1, Launches: 8, Copies: 1, Graphs: 4}},
-		"all, many batches": {"all", false, driver.Counts{Waits: 1, Launches: 9, Copies: 1, Graphs: 4}},
-		"noise":             {"noise", false, driver.Counts{Waits: 1, Launches: 3, Copies: 1, Graphs: 1}},
+		"all, one batch":    {"all", true, driver.Counts{Waits: 1, Launches: 7, Graphs: 4}},
+		"all, many batches": {"all", false, driver.Counts{Waits: 1, Launches: 8, Graphs: 4}},
+		"noise":             {"noise", false, driver.Counts{Waits: 1, Launches: 2, Graphs: 1}},
 	} {
 		s := session[float32](t, w, w.program(t), batch, gpu(t))
 		if !s.SetData(bytesOf(w, 2*steps*batch)) {
