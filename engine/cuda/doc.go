@@ -26,8 +26,8 @@
 // Waiting for the device takes longer than most of what it is asked for, so everything is
 // queued, operations on vectors too. What waits:
 //
-//   - a method that returns numbers or stores them in a slice of float64, but for DotTo,
-//     Reject, Ritz and ExchangeParts, whose numbers the next Wait stores;
+//   - a method that returns numbers or stores them in a slice of float64, but for LossTo,
+//     DotTo, Reject, Ritz, ExchangeParts and Lap, whose numbers the next Wait stores;
 //   - one that writes to a slice that is not managed, and one that takes such a slice while
 //     something is queued;
 //   - Input, Logits, Norms and Split, which are for the host.
@@ -46,8 +46,8 @@
 // of the weights and biases of dense layers are put off to the end and made by one launch,
 // with all norms of samples' gradients.
 //
-// Training that measures no more than noise stays on the device (Start, Finish): the
-// data set is there as bytes, a batch is gathered by a kernel, one graph is several whole
+// Training that measures no more than noise stays on the device (Start, Finish): training
+// and test set are there as bytes, a batch is gathered by a kernel, one graph is several whole
 // steps, a counter in device memory tells them which, and losses, norms and sums over the
 // gradient come back in bulk while the next steps run. There the launch that makes the
 // gradient also makes the optimizer's step, element by element. A step of the MLP preset
@@ -55,8 +55,11 @@
 // set, and leaves the batch for the others on the way. On devices that can, a launch begins
 // while the one before it ends (driver.Module.Overlap).
 //
-// A step that measures everything of the sets noise and flatness needs the host twice: for
-// loss and noise, and for flatness, whose small eigenproblem the device solves (Ritz).
+// A step that measures everything of the sets noise and flatness waits once. The device
+// solves the small eigenproblem of flatness (Ritz) and judges what is too short to have a
+// direction (Reject), so that all can be queued before the loss is known; events tell what
+// flatness takes (Lap). Gather leaves its launches to the run of the samples, whose first
+// layer may read them in the data set. An evaluation of many chunks waits once too (LossTo).
 //
 // # Reproducibility
 //

@@ -16,8 +16,8 @@
 // checkpoint; as every encoding here is deterministic, the replay writes the
 // same lines again.
 //
-// What was logged stays readable whatever happens: a line is one write, a
-// failed write is cut back, and every other file is replaced atomically.
+// What was logged stays readable whatever happens: a write has whole lines, one or those of
+// steps that came together ([Folder.Hold]), a failed write is cut back, and every other file is replaced atomically.
 // Readers ([ReadSteps], [ReadEpochs], [ReadRun], [ReadSafetensors],
 // [LoadWeights]) check what they read and trust none of it.
 //
