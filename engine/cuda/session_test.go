@@ -5,6 +5,7 @@ package cuda_test
 import (
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"testing"
 
@@ -80,6 +81,13 @@ func gpu(t testing.TB) *driver.Device {
 		t.Fatal(err)
 	}
 	return &devices[0]
+}
+
+// needsManaged skips a test of what machines do with managed memory alone.
+func needsManaged(t *testing.T) {
+	if os.Getenv(cuda.MemoryVariable) == "pinned" {
+		t.Skip("vectors are in pinned memory, where products copy them")
+	}
 }
 
 // session returns a session on the device, or on the processor where that is nil,
@@ -515,6 +523,7 @@ func TestRunsAreBitIdentical(t *testing.T) {
 
 // A product of the same vectors again and again is bound to them: no copies, the same bits.
 func TestProductsOfTheSameVectorsAreDirect(t *testing.T) {
+	needsManaged(t)
 	for _, w := range []network{networks[1], networks[3], networks[5]} {
 		s := session[float32](t, w, w.program(t), 7, gpu(t))
 		size := len(s.Params())

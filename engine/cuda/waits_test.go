@@ -24,6 +24,7 @@ import (
 // it asks it for: where the top eigenvector lasts, all steps being of one batch, and where
 // each batch has its own. The numbers are to be changed only downwards.
 func TestWaitsOfAStep(t *testing.T) {
+	needsManaged(t)
 	const batch, steps = 6, 8
 	w := networks[1]
 	for name, c := range map[string]struct {

@@ -250,9 +250,17 @@ func TestTheInstructionIsNamedWhereEveryLaunchWaits(t *testing.T) {
 	}
 }
 
+// needsEmulator skips a test of what the emulator is asked to be.
+func needsEmulator(t *testing.T) {
+	if d := must[[]Device](t)(Devices()); !strings.Contains(d[0].Name, "emulator") {
+		t.Skip("the device is ", d[0].Name)
+	}
+}
+
 // Managed memory is closed to the host from a launch to the wait for it, where the
 // emulator guards it.
 func TestManagedMemoryIsGuarded(t *testing.T) {
+	needsEmulator(t)
 	c := open(t)
 	module := must[*Module](t)(c.Load("testdata", testImage(t)))
 	axpy := must[Kernel](t)(module.Kernel("axpy"))
@@ -281,6 +289,7 @@ func TestManagedMemoryIsGuarded(t *testing.T) {
 
 // Launches overlap those before them, and nothing else, on devices that can.
 func TestLaunchesOverlapLaunches(t *testing.T) {
+	needsEmulator(t)
 	for _, test := range []struct {
 		name, capability, driver, variable string
 		want                               bool
