@@ -197,35 +197,46 @@ func BenchmarkProduct(b *testing.B) {
 	})
 }
 
-// BenchmarkMatMul times single products by shape.
+// BenchmarkMatMul times single products by shape, in every tile, whole and split.
 func BenchmarkMatMul(b *testing.B) {
+	m := benchMachine(b, "mlp", 64)
 	for _, s := range []struct {
 		rows, cols, k  int
 		transA, transB bool
 	}{
-		{64, 512, 784, false, true}, {64, 256, 512, false, false}, {512, 784, 64, true, false},
-		{1024, 512, 784, false, true}, {512, 784, 1024, true, false}, {4096, 4096, 4096, false, true},
+		{64, 512, 784, false, true}, {64, 256, 512, false, true}, {64, 512, 256, false, false}, {512, 784, 64, true, false},
+		{1024, 512, 784, false, true}, {512, 784, 1024, true, false},
+		{4096, 512, 784, false, true}, {4096, 512, 256, false, false}, {512, 784, 4096, true, false}, {256, 512, 4096, true, false},
+		{4096, 4096, 4096, false, true},
 	} {
-		b.Run(fmt.Sprintf("%d×%d×%d,%t,%t", s.rows, s.cols, s.k, s.transA, s.transB), func(b *testing.B) {
-			m := benchMachine(b, "mlp", 64)
-			x, y, out := m.NewVector(s.rows*s.k), m.NewVector(s.k*s.cols), m.NewVector(s.rows*s.cols)
-			m.Signs(x, benchStream)
-			m.Signs(y, benchStream)
-			p := product{m: m, what: "benchmark", transA: s.transA, transB: s.transB}
-			const times = 20 // so that waiting does not count
-			products := func() {
-				for range times {
-					p.run(address(out), terms{address(x), address(y), s.k}, terms{}, s.rows, s.cols)
+		x, y, out := m.NewVector(s.rows*s.k), m.NewVector(s.k*s.cols), m.NewVector(s.rows*s.cols)
+		m.Signs(x, benchStream)
+		m.Signs(y, benchStream)
+		p := product{m: m, what: "benchmark", transA: s.transA, transB: s.transB}
+		for _, t := range append(slices.Clone(tiles[p.orientation()]), tensorTile) {
+			n := blocks(s.rows, t.rows) * blocks(s.cols, t.cols)
+			for _, splits := range []int{1, 4, 16} {
+				name := fmt.Sprintf("%d×%d×%d,%t,%t/%d×%d,cost=%v,splits=%d", s.rows, s.cols, s.k, s.transA, s.transB, t.rows, t.cols, t.cost, splits)
+				if splits > 1 && (n > 2*m.multiprocessors || n*splits*t.rows*t.cols*real > partialBytes(m.multiprocessors) || s.k/splits < leastTerms) {
+					continue
 				}
-				m.Wait()
+				b.Run(name, func(b *testing.B) {
+					const times = 20 // so that waiting does not count
+					products := func() {
+						for range times {
+							p.runTiled(t, splits, address(out), terms{address(x), address(y), s.k}, terms{}, s.rows, s.cols)
+						}
+						m.Wait()
+					}
+					products() // when the vectors' pages have come to the device
+					for b.Loop() {
+						products()
+					}
+					seconds := b.Elapsed().Seconds() / float64(b.N) / times
+					b.ReportMetric(2*float64(s.rows)*float64(s.cols)*float64(s.k)/seconds/1e12, "TFLOP/s")
+					b.ReportMetric(seconds*1e6, "µs/product")
+				})
 			}
-			products() // when the vectors' pages have come to the device
-			for b.Loop() {
-				products()
-			}
-			seconds := b.Elapsed().Seconds() / float64(b.N) / times
-			b.ReportMetric(2*float64(s.rows)*float64(s.cols)*float64(s.k)/seconds/1e12, "TFLOP/s")
-			b.ReportMetric(seconds*1e6, "µs/product")
-		})
+		}
 	}
 }

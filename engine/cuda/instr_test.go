@@ -34,24 +34,31 @@ func TestMatMulInEveryOrientationAndExtent(t *testing.T) {
 // that make tiling choose each tile, whole and split.
 func TestEveryTileWithAndWithoutSplits(t *testing.T) {
 	type choice struct {
-		rows, cols int
-		split      bool
+		orientation, rows, cols int
+		split                   bool
 	}
 	left := map[choice]bool{}
-	for _, tile := range tiles {
-		left[choice{tile.rows, tile.cols, false}], left[choice{tile.rows, tile.cols, true}] = true, true
+	for orientation := range tiles {
+		for _, tile := range tiles[orientation] {
+			left[choice{orientation, tile.rows, tile.cols, false}], left[choice{orientation, tile.rows, tile.cols, true}] = true, true
+		}
 	}
 	for _, c := range []struct{ rows, cols, k, multiprocessors int }{
-		{33, 30, 9, 1}, {33, 30, 140, 8}, {61, 63, 10, 1}, {62, 125, 260, 8}, {126, 62, 11, 1}, {127, 63, 260, 2},
-		{125, 126, 8, 1}, {127, 255, 300, 3}, {250, 131, 200, 5}, {128, 128, 200, 2}, {128, 64, 300, 2}, {64, 64, 260, 2},
+		{33, 30, 9, 2}, {33, 30, 140, 8}, {21, 19, 700, 8}, {62, 63, 40, 1}, {61, 125, 1500, 4}, {125, 126, 70, 1}, {250, 131, 1500, 8},
 	} {
 		m := Machine{multiprocessors: c.multiprocessors}
-		tile, splits := m.tiling(c.rows, c.cols, c.k)
-		delete(left, choice{tile.rows, tile.cols, splits > 1})
 		rows, cols, k := whole(c.rows), whole(c.cols), whole(c.k)
 		for mode := range 8 {
+			tile, splits := m.tiling(mode&3, c.rows, c.cols, c.k)
+			is := choice{mode & 3, tile.rows, tile.cols, splits > 1}
+			if mode < 4 && !left[is] {
+				continue // it is known
+			}
+			delete(left, is)
 			b := newBuilder()
-			in := &program.MatMul{M: rows, N: cols, K: k, TransA: mode&1 != 0, TransB: mode&2 != 0, Accumulate: mode&4 != 0, Epilogue: program.NoEpilogue}
+			in := &program.MatMul{
+				M: rows, N: cols, K: k, TransA: mode&transposedA != 0, TransB: mode&transposedB != 0, Accumulate: mode&4 != 0, Epilogue: program.NoEpilogue,
+			}
 			in.A, in.B = b.input(extent(rows, k)), b.input(extent(k, cols))
 			size := extent(rows, cols)
 			in.Out, in.Bias, in.Func = b.temp(size), b.input(cols), program.ReLU
@@ -133,7 +140,7 @@ func TestMatMulInTF32(t *testing.T) {
 	if testDevice(t).Capability < tensorCapability {
 		t.Skip("the device has no tensor cores for TF32")
 	}
-	for _, e := range [][3]program.Extent{{each(4), whole(70), whole(33)}, {whole(130), whole(68), each(1)}} {
+	for _, e := range [][3]program.Extent{{each(7), whole(125), whole(70)}, {whole(120), whole(124), each(4)}} {
 		for mode := range 8 {
 			b := newBuilder()
 			in := &program.MatMul{M: e[0], N: e[1], K: e[2], TransA: mode&1 != 0, TransB: mode&2 != 0, Accumulate: mode&4 != 0, Epilogue: program.NoEpilogue}

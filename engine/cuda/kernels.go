@@ -7,8 +7,8 @@ import "sgflow/engine/cuda/driver"
 // kernelSet is the kernels of a module; kernels/*.cu says what each computes. The
 // products are by orientation: 1 for B transposed, plus 2 for A.
 type kernelSet struct {
-	small, large, tall, huge, tensor [4]driver.Kernel
-	direct, gatherDirect             [2]driver.Kernel // by size of window, 3 and 5
+	small, medium, large, tensor [4]driver.Kernel
+	direct, gatherDirect         [2]driver.Kernel // by size of window, 3 and 5
 
 	convForward, convInput                                                            driver.Kernel
 	maxPool, maxPool2, poolScatter, poolScatter2, poolGather, avgPool, avgPoolAdjoint driver.Kernel
@@ -26,8 +26,7 @@ func loadKernels(module *driver.Module) (k kernelSet, err error) {
 	for name, kernel := range map[string]*driver.Kernel{
 		"matmul_nn_small": &k.small[0], "matmul_nt_small": &k.small[1], "matmul_tn_small": &k.small[2], "matmul_tt_small": &k.small[3],
 		"matmul_nn_large": &k.large[0], "matmul_nt_large": &k.large[1], "matmul_tn_large": &k.large[2], "matmul_tt_large": &k.large[3],
-		"matmul_nn_tall": &k.tall[0], "matmul_nt_tall": &k.tall[1], "matmul_tn_tall": &k.tall[2], "matmul_tt_tall": &k.tall[3],
-		"matmul_nn_huge": &k.huge[0], "matmul_nt_huge": &k.huge[1], "matmul_tn_huge": &k.huge[2], "matmul_tt_huge": &k.huge[3],
+		"matmul_nn_medium": &k.medium[0], "matmul_nt_medium": &k.medium[1], "matmul_tn_medium": &k.medium[2], "matmul_tt_medium": &k.medium[3],
 		"matmul_nn_tensor": &k.tensor[0], "matmul_nt_tensor": &k.tensor[1], "matmul_tn_tensor": &k.tensor[2], "matmul_tt_tensor": &k.tensor[3],
 		"direct_3": &k.direct[0], "direct_5": &k.direct[1], "gather_direct_3": &k.gatherDirect[0], "gather_direct_5": &k.gatherDirect[1],
 		"conv_forward": &k.convForward, "conv_input": &k.convInput,

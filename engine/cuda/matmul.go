@@ -19,47 +19,63 @@ type product struct {
 	epilogue       epilogue
 }
 
-// The small tile's rows or columns and threads, and the large one's, whose threads are
-// fewer on tensor cores.
+// smallThreads is how many threads a small tile of the gradients of weights has, and what
+// shares its launch.
 const (
-	smallTile, smallThreads = 32, 128
-	largeTile               = 64
-	tensorThreads           = 128
-	leastTerms              = 64 // of a part of a sum
+	smallThreads = 128
+	largeTile    = 128 // rows and columns
+	leastTerms   = 64  // of a part of a sum
 )
 
 // tile is the part of a result that a block makes.
 type tile struct {
 	rows, cols, threads int
-	cost                float64 // of a term, where the device's peak is 1
+	cost                float64 // cycles of a multiprocessor for a term
 	kernels             func(*kernelSet) *[4]driver.Kernel
 }
 
-// The costs are guesses by the loads from shared memory for each addition.
-var tiles = []tile{
-	{smallTile, smallTile, smallThreads, 3, func(k *kernelSet) *[4]driver.Kernel { return &k.small }},
-	{largeTile, largeTile, 256, 2, func(k *kernelSet) *[4]driver.Kernel { return &k.large }},
-	{128, 64, 256, 1.5, func(k *kernelSet) *[4]driver.Kernel { return &k.tall }},
-	{128, 128, 256, 1.25, func(k *kernelSet) *[4]driver.Kernel { return &k.huge }},
+func smallKernels(k *kernelSet) *[4]driver.Kernel  { return &k.small }
+func mediumKernels(k *kernelSet) *[4]driver.Kernel { return &k.medium }
+func largeKernels(k *kernelSet) *[4]driver.Kernel  { return &k.large }
+func tensorKernels(k *kernelSet) *[4]driver.Kernel { return &k.tensor }
+
+// tiles are those of each orientation; see kernels/tensor.cuh. The costs are by loads
+// from the second-level cache, 21 bytes a cycle, and for the large one by products on tensor
+// cores.
+var tiles = [4][]tile{
+	{{16, 32, 256, 9, smallKernels}, mediumTile, hugeTile},           // nn
+	{{16, 16, 256, 6, smallKernels}, mediumTile, hugeTile},           // nt
+	{{32, 32, smallThreads, 12, smallKernels}, mediumTile, hugeTile}, // tn
+	{{32, 16, 256, 9, smallKernels}, mediumTile, hugeTile},           // tt
 }
 
-// tiling returns the tile for a product rows×cols with sums of so many terms, and among
-// how many blocks each sum is split: one, or, where tiles are fewer than the
+var (
+	mediumTile = tile{64, 64, 256, 24, mediumKernels}
+	hugeTile   = tile{largeTile, largeTile, 512, 80, largeKernels}
+	tensorTile = tile{largeTile, largeTile, 512, 50, tensorKernels} // in TF32 itself
+)
+
+// Orientations of products: transposed says which factors are stored transposed.
+const transposedB, transposedA = 1, 2
+
+// tiling returns the tile for a product rows×cols of an orientation with sums of so many
+// terms, and among how many blocks each sum is split: one, or, where tiles are fewer than the
 // multiprocessors, as many as make two blocks for each of those. It is what leaves the
-// least for the busiest multiprocessor: 128 additions a cycle of its blocks' terms, and
-// 16 elements a cycle of results, of which a split tile is stored once and loaded by
-// one block once for each part.
-func (m *Machine) tiling(rows, cols, terms int) (best tile, splits int) {
+// least for the busiest multiprocessor: the cost of its blocks' terms, and 16 elements a cycle
+// of results, of which a split tile is stored once and loaded by one block once for each
+// part; where sums are split, the wait for that too.
+func (m *Machine) tiling(orientation, rows, cols, terms int) (best tile, splits int) {
+	const wait = 4000 // cycles
 	least := math.Inf(1)
-	for _, t := range tiles {
+	for _, t := range tiles[orientation] {
 		n := blocks(rows, t.rows) * blocks(cols, t.cols)
 		try := func(parts int) {
-			moved := 1
+			moved, waits := 1, 0.0
 			if parts > 1 {
-				moved = 2 + parts
+				moved, waits = 2+parts, wait
 			}
 			busiest, area := float64(blocks(n*parts, m.multiprocessors)), float64(t.rows*t.cols)
-			if c := area * (busiest*t.cost*float64(blocks(terms, parts))/128 + float64(moved)/16); c < least {
+			if c := busiest*t.cost*float64(blocks(terms, parts)) + area*float64(moved)/16 + waits; c < least {
 				best, splits, least = t, parts, c
 			}
 		}
@@ -92,20 +108,28 @@ func (r *product) vectors(f terms, rows, cols int) (a, b bool) {
 
 // run queues out = op(a)·op(b) of f, or of both, rows×cols.
 func (r *product) run(out driver.Pointer, f, second terms, rows, cols int) {
-	m := r.m
-	orientation := 0
+	t, splits := r.m.tiling(r.orientation(), rows, cols, f.k+second.k)
+	if r.m.tf32 && t.rows == largeTile {
+		t = tensorTile
+	}
+	r.runTiled(t, splits, out, f, second, rows, cols)
+}
+
+// orientation says which factors are stored transposed.
+func (r *product) orientation() (o int) {
 	if r.transA {
-		orientation += 2
+		o += transposedA
 	}
 	if r.transB {
-		orientation++
+		o += transposedB
 	}
-	t, splits := m.tiling(rows, cols, f.k+second.k)
-	kernel := t.kernels(&m.kernels)[orientation]
-	if m.tf32 && m.large(rows, cols) {
-		t, splits = tile{rows: largeTile, cols: largeTile, threads: tensorThreads}, 1
-		kernel = m.kernels.tensor[orientation]
-	}
+	return o
+}
+
+// runTiled is run with so many blocks for each of the tiles.
+func (r *product) runTiled(t tile, splits int, out driver.Pointer, f, second terms, rows, cols int) {
+	m := r.m
+	kernel := t.kernels(&m.kernels)[r.orientation()]
 	vectorA, vectorB := r.vectors(f, rows, cols)
 	vectorA2, vectorB2 := r.vectors(second, rows, cols)
 	e := &r.epilogue
@@ -116,11 +140,6 @@ func (r *product) run(out driver.Pointer, f, second terms, rows, cols int) {
 		flag(vectorA), flag(vectorB), flag(vectorA2), flag(vectorB2),
 		driver.Ptr(e.bias.p), driver.Int(int(e.f)), driver.Ptr(e.mask.p), driver.Int(int(e.df)),
 		driver.Ptr(m.partial), driver.Ptr(m.arrived))
-}
-
-// large reports whether large tiles of a result are enough to keep the device busy.
-func (m *Machine) large(rows, cols int) bool {
-	return blocks(rows, largeTile)*blocks(cols, largeTile) >= 2*m.multiprocessors
 }
 
 // partialBytes is the size of the workspace for split sums: two of the largest tiles for
@@ -142,7 +161,7 @@ func flag(on bool) driver.Arg {
 }
 
 // longestTask is the longest sum of a product that may be put off: the launch for many
-// does not split sums.
+// has small tiles and does not split sums. Nor may one that keeps the device busy by itself.
 const longestTask = 256
 
 type matMul struct {
@@ -208,7 +227,7 @@ func (r *matMul) run(n int) {
 	if s := r.second; s != nil {
 		second = terms{s.a.p, s.b.p, s.k.At(n)}
 	}
-	if r.later && f.k+second.k <= longestTask && !r.m.large(rows, cols) {
+	if r.later && f.k+second.k <= longestTask && blocks(rows, 64)*blocks(cols, 64) < 2*r.m.multiprocessors {
 		vectorA, vectorB := r.vectors(f, rows, cols)
 		vectorA2, vectorB2 := r.vectors(second, rows, cols)
 		r.m.addProduct(productTask{
@@ -227,13 +246,13 @@ func (r *matMul) runGathering(n int, batch []driver.Arg) bool {
 	if r.second != nil || r.a.p != m.buffers.at[m.program.Inputs[0]] || r.transA || !r.transB || r.rows != each(1) || r.cols.Batch || r.k.Batch {
 		return false
 	}
-	t, splits := m.tiling(n, cols, k)
-	if t.rows != smallTile {
+	t, splits := m.tiling(transposedB, n, cols, k)
+	if t.rows != tiles[transposedB][0].rows {
 		return false
 	}
 	e := &r.epilogue
 	m.launch(r.what, m.kernels.gatherMatMul, driver.Grid{
-		Blocks: driver.Dim{X: blocks(n, smallTile)*blocks(cols, smallTile)*splits + n}, Threads: driver.Dim{X: smallThreads},
+		Blocks: driver.Dim{X: blocks(n, t.rows)*blocks(cols, t.cols)*splits + n}, Threads: driver.Dim{X: t.threads},
 	}, append(batch, driver.Ptr(r.out.p), driver.Ptr(r.b.p), driver.Int(cols), flag(r.accumulate), flag(vector(r.b.p, k)),
 		driver.Ptr(e.bias.p), driver.Int(int(e.f)), driver.Ptr(e.mask.p), driver.Int(int(e.df)),
 		driver.Int(splits), driver.Ptr(m.partial), driver.Ptr(m.arrived))...)

@@ -64,8 +64,14 @@ func (m *Machine) addColumns(t columnTask) { m.pending.columns = append(m.pendin
 func (m *Machine) addProduct(t productTask) {
 	p := &m.pending
 	t.first = int32(p.blocks)
-	p.blocks += blocks(int(t.rows), smallTile) * blocks(int(t.cols), smallTile)
+	p.blocks += taskBlocks(t)
 	p.products = append(p.products, t)
+}
+
+// taskBlocks is how many blocks make the product.
+func taskBlocks(t productTask) int {
+	small := tiles[transposedA][0]
+	return blocks(int(t.rows), small.rows) * blocks(int(t.cols), small.cols)
 }
 
 // addNorms puts off norms of n samples. Tasks that store the same norms must not be put
@@ -152,7 +158,7 @@ const columnsTogether = 32
 // sum of columns will store, and in how many blocks, in the order of the blocks.
 func (p *pending) elements(f func(out driver.Pointer, n, blocksOf int)) {
 	for _, t := range p.products {
-		f(t.out, int(t.rows*t.cols), blocks(int(t.rows), smallTile)*blocks(int(t.cols), smallTile))
+		f(t.out, int(t.rows*t.cols), taskBlocks(t))
 	}
 	for _, t := range p.columns {
 		f(t.out, int(t.cols), blocks(int(t.cols), columnsTogether))

@@ -63,4 +63,16 @@ template <class T> struct Pixels {
       if (k + j < k1) f.v[j] = batch.table[(channel + (k + j >= next)) * 256 + b[j]];
     return f;
   }
+
+  // simple_load is for samples of whole words; see Rows.
+  __device__ bool simple() const { return batch.size % 4 == 0; }
+  __device__ Four simple_load(int i, int k, int k1) const {
+    Four f = {{0, 0, 0, 0}};
+    if (k >= k1) return f;
+    const u32 word = *(const u32 *)(batch.pixels + (u64)max(indices[i], 0) * batch.size + k);
+    const int channel = batch.plane == batch.size ? 0 : k / batch.plane, next = (channel + 1) * batch.plane;
+#pragma unroll
+    for (int j = 0; j < 4; j++) f.v[j] = batch.table[(channel + (k + j >= next)) * 256 + (word >> 8 * j & 255)];
+    return f;
+  }
 };

@@ -55,7 +55,8 @@ __device__ void multiply_pair(T &tile, float (&acc)[T::TM][T::TN], const Product
 template <class T, class Place>
 __device__ void finish(T &tile, const float (&acc)[T::TM][T::TN], float *out, int accumulate, const Epilogue &epilogue, Place place,
                        int splits, int split, float *partial, u32 *arrived) {
-  const int size = T::BM * T::BN, part_size = T::ROWS * T::BN, each = part_size / 4 / T::SIZE;
+  const int size = T::BM * T::BN, part_size = T::ROWS * T::BN, each = (part_size / 4 + T::SIZE - 1) / T::SIZE;
+  const bool all = part_size / 4 % T::SIZE == 0, has = all || threadIdx.x < part_size / 4; // a thread has fours of a part
 #pragma unroll
   for (int part = 0; part < T::PARTS; part++) {
     tile.stage(acc, part);
@@ -66,7 +67,7 @@ __device__ void finish(T &tile, const float (&acc)[T::TM][T::TN], float *out, in
       continue;
     }
 #pragma unroll
-    for (int i = 0; i < each; i++) {
+    for (int i = 0; i < each && has; i++) {
       const int e = (threadIdx.x + i * T::SIZE) * 4, r = e / T::BN, c = e % T::BN;
       __stcg((float4 *)(partial + (u64)split * size + part * part_size + e), tile.four(r, c)); // for others' multiprocessors
     }
@@ -77,16 +78,16 @@ __device__ void finish(T &tile, const float (&acc)[T::TM][T::TN], float *out, in
     float4 sum[each];
 #pragma unroll
     for (int i = 0; i < each; i++) sum[i] = {0, 0, 0, 0};
-#pragma unroll 2
+#pragma unroll 4
     for (int s = 0; s < splits; s++)
 #pragma unroll
-      for (int i = 0; i < each; i++) {
+      for (int i = 0; i < each && has; i++) {
         const float4 v = fresh((const float4 *)(partial + (u64)s * size + part * part_size) + threadIdx.x + i * T::SIZE);
         sum[i].x += v.x, sum[i].y += v.y, sum[i].z += v.z, sum[i].w += v.w;
       }
     __syncthreads();
 #pragma unroll
-    for (int i = 0; i < each; i++) {
+    for (int i = 0; i < each && has; i++) {
       const int e = (threadIdx.x + i * T::SIZE) * 4, r = e / T::BN, c = e % T::BN;
       tile.four(r, c) = sum[i];
     }

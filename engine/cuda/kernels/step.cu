@@ -13,11 +13,11 @@ KERNEL gather(BATCH_PARAMETERS) {
 
 // gather_matmul makes a batch and is matmul_nt_small with its samples as A. Grid: the
 // blocks of the product, tiles·splits of them, and then n.
-KERNEL __launch_bounds__(Small::SIZE)
+KERNEL __launch_bounds__(SmallOf<true, true>::T::SIZE)
     gather_matmul(BATCH_PARAMETERS, float *out, const float *b, int n, int accumulate, int vector_b, const float *bias, int func,
                   const float *mask, int mask_func, int splits, float *partial, u32 *arrived) {
   begin();
-  typedef Small T;
+  typedef SmallOf<true, true>::T T;
   __shared__ int rows[T::BM];
   const Batch batch = BATCH_OF;
   const int across = ceil_div(n, T::BN), tiles = across * ceil_div(batch.n, T::BM), block = blockIdx.x;

@@ -95,18 +95,18 @@ template <int WIDTH, int TIMES, class T> __device__ void finish_tile(T &tile, co
 
 // tasks does what does not depend on each other: products, sums of columns, and norms of
 // samples' gradients, a warp for each sample and task. Grid: the blocks of all products,
-// those of all sums, then norm_count·⌈n/4⌉, and where ring is not null one more; all of
-// Small::SIZE threads.
+// those of all sums, then norm_count·⌈n/4⌉, and where ring is not null one more; all of 128
+// threads.
 //
 // In a training step, for which theta is not null, the products and sums are those of all
 // of ḡ, which begins at grad; each element makes the optimizer's step (see Finish). Where
 // ring is not null the last block keeps the step's results; if that has sums, these are for each
 // block of products and sums of columns Σ lastⱼḡⱼ and Σ ḡⱼ² over its elements.
-KERNEL __launch_bounds__(Small::SIZE)
+KERNEL __launch_bounds__(SmallOf<false, false>::T::SIZE)
     tasks(const ProductTask *products, int product_count, const ColumnTask *columns, int column_count, const NormTask *norms,
           int norm_count, const float *grad, float *last, OPTIMIZER_PARAMETERS, ROW_PARAMETERS) {
   begin();
-  typedef Small T;
+  typedef SmallOf<false, false>::T T;
   __shared__ T tile;
   __shared__ double scratch[2][32];
   const Row row = ROW_OF;

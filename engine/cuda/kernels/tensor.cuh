@@ -1,85 +1,223 @@
-// The product of tile.cuh on tensor cores, in TF32: factors are rounded to 10 bits
-// of mantissa (PTX ISA, "mma.sync"; the exponent is float32's), sums are float32.
+// Products of stored matrices on tensor cores, with the accuracy of float32.
+//
+// Tensor cores multiply numbers with 10 bits of mantissa (TF32). A factor is the sum of two of
+// those, x = x₀ + x₁, but for its last bit or two, and
+//
+//   x·y ≈ x₁·y₀ + x₀·y₁ + x₀·y₀
+//
+// is three of their products, off by some 2⁻²² of x·y. They round sums toward zero, so a warp
+// adds up 16 terms there and adds these to the rest by itself, rounding to nearest (Ootomo and
+// Yokota 2022, arXiv:2203.03341, who found both).
 #pragma once
 #include "tile.cuh"
 
-// tf32 rounds to the nearest number with 10 bits of mantissa, ties away from zero.
-// What has no tensor cores for TF32 is not asked for these products.
-__device__ inline u32 tf32(float x) {
+// TENSOR_CORES tells whether there are any for TF32.
 #if __CUDA_ARCH__ >= 800
-  u32 r;
-  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(x));
-  return r;
+static const bool TENSOR_CORES = true;
 #else
-  __trap();
-  return 0;
+static const bool TENSOR_CORES = false;
 #endif
-}
+
+// tf32 rounds to the nearest number with 10 bits of mantissa, ties away from zero.
+__device__ inline u32 tf32(float x) { return (__float_as_uint(x) + 0x1000u) & 0xffffe000u; }
 
 // mma adds the product of a 16×8 matrix A and an 8×8 matrix B to c, 16×8, all spread
 // over the threads of a warp: with g = lane/4 and t = lane%4, a holds A[g,t],
 // A[g+8,t], A[g,t+4] and A[g+8,t+4], b B[t,g] and B[t+4,g], c C[g,2t], C[g,2t+1],
-// C[g+8,2t] and C[g+8,2t+1] (PTX ISA, "mma.m16n8k8" for .tf32).
+// C[g+8,2t] and C[g+8,2t+1] (PTX ISA, "mma.m16n8k8" for .tf32, which looks at 10 bits of
+// the factors' mantissas). Where there are no such tensor cores all 23 bits count.
 __device__ inline void mma(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
 #if __CUDA_ARCH__ >= 800
   asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+  const int lane = threadIdx.x & 31, g = lane / 4, t = lane % 4;
+#pragma unroll
+  for (int k = 0; k < 8; k++) {
+    const float upper = __uint_as_float(__shfl_sync(0xffffffffu, a[k / 4 * 2], 4 * g + k % 4));
+    const float lower = __uint_as_float(__shfl_sync(0xffffffffu, a[k / 4 * 2 + 1], 4 * g + k % 4));
+#pragma unroll
+    for (int j = 0; j < 2; j++) {
+      const float y = __uint_as_float(__shfl_sync(0xffffffffu, b[k / 4], 4 * (2 * t + j) + k % 4));
+      c[j] = fmaf(upper, y, c[j]);
+      c[2 + j] = fmaf(lower, y, c[2 + j]);
+    }
+  }
 #endif
 }
 
-// Tensor is 64×64 elements of a result, made by four warps of 32×32 each. Rows in
-// shared memory are padded by 8, so that a warp's loads of a fragment fall into
-// different banks.
-struct Tensor : Tile<64, 64, 16, 8, 4, 8> {
-  // origin is the warp's first row and column.
-  static __device__ int origin_row() { return threadIdx.x / 64 * 32; }
-  static __device__ int origin_column() { return threadIdx.x / 32 % 2 * 32; }
+// Parts is a factor as the sum of two.
+struct Parts {
+  u32 first, second;
+  __device__ void set(float x) {
+    first = TENSOR_CORES ? tf32(x) : __float_as_uint(x);
+    second = __float_as_uint(x - __uint_as_float(first)) + 0x1000u; // the bits that this rounds are not looked at
+  }
+};
 
-  // multiply adds the product over k0 ≤ k < k1 to acc: c of the warp's 2×4 products
-  // of 16×8, in order. All threads call it.
-  template <class A, class B>
-  __device__ void multiply(float (&acc)[TM][TN], A &la, B &lb, int k0, int k1) {
-    Four fa[FOURS_A], fb[FOURS_B];
-    const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4, m = origin_row() + g, n = origin_column() + g;
-    int half = 0;
-    __syncthreads();
-    load(la, lb, k0, k1, fa, fb);
-    store<A, B>(half, fa, fb);
-    __syncthreads();
-    for (int k = k0; k < k1; k += BK) {
-      if (k + BK < k1) load(la, lb, k + BK, k1, fa, fb);
+// WarpTile is BM×BN elements of a result, made by WM×WN·WK warps: of the WM×WN parts that
+// these are, each is made by WK warps, which take turns with 16 terms and are added up in order.
+// Factors go from where they are stored to the registers that multiply them, four by four
+// along the axis that is contiguous there, STAGES times 16 terms ahead of their use; no barrier
+// comes before the sums are known. ALONG_A and ALONG_B say whether that axis is k. EXACT is false
+// for products in TF32 itself.
+//
+// Of 16 terms thread t of a row's four has 4t to 4t + 3, those that it loads at once where they
+// lie side by side. The instruction multiplies eight at a time: of each thread two, the first
+// two, then the others. Fours across k are of four neighbours in each of four rows or columns
+// of the instruction's; so the instruction's rows are not those of the tile in order, but place
+// knows which.
+template <int BM_, int BN_, int WM, int WN, int WK, int STAGES, bool ALONG_A, bool ALONG_B, bool EXACT = true>
+struct alignas(16) WarpTile {
+  static const int BM = BM_, BN = BN_, BK = 16, SIZE = 32 * WM * WN * WK;
+  static const int MT = BM / WM / 16, NT = BN / WN / 8, TM = MT * NT, TN = 4; // products of 16×8 of a warp, and its elements of each
+  static const int FOURS_A = 2 * MT, FOURS_B = NT;
+  static_assert((ALONG_A || MT == 2) && (ALONG_B || NT == 4), "fours across k are of 32 rows or columns");
+
+  static __device__ int group() { return threadIdx.x % 32 / 4; }
+  static __device__ int fourth() { return threadIdx.x % 4; }
+  static __device__ int warp_row() { return threadIdx.x / 32 % (WM * WN) / WN; }
+  static __device__ int warp_column() { return threadIdx.x / 32 % WN; }
+  static __device__ int slice() { return threadIdx.x / 32 / (WM * WN); }
+
+  // ask loads the factors of the 16 terms from k on, zeros from k1 on.
+  template <bool SIMPLE, class A, class B>
+  static __device__ void ask(const A &la, const B &lb, int k, int k1, Four (&a)[FOURS_A], Four (&b)[FOURS_B]) {
+    const int m = warp_row() * (BM / WM), n = warp_column() * (BN / WN), first = k + 4 * fourth();
 #pragma unroll
-      for (int kk = 0; kk < BK; kk += 8) {
-        u32 x[2][4], y[4][2];
+    for (int v = 0; v < FOURS_A; v++) {
+      const int i = m + (ALONG_A ? 8 * v + group() : 4 * group()), kk = first + (ALONG_A ? 0 : v);
+      a[v] = SIMPLE ? la.simple_load(i, kk, k1) : la.load(i, kk, k1);
+    }
 #pragma unroll
-        for (int i = 0; i < 2; i++)
-#pragma unroll
-          for (int e = 0; e < 4; e++) x[i][e] = tf32(a[half][(kk + t + e / 2 * 4) * LDA + m + i * 16 + e % 2 * 8]);
-#pragma unroll
-        for (int j = 0; j < 4; j++)
-#pragma unroll
-          for (int e = 0; e < 2; e++) y[j][e] = tf32(b[half][(kk + t + e * 4) * LDB + n + j * 8]);
-#pragma unroll
-        for (int i = 0; i < 2; i++)
-#pragma unroll
-          for (int j = 0; j < 4; j++) mma(acc[i * 4 + j], x[i], y[j]);
-      }
-      half ^= 1;
-      if (k + BK < k1) store<A, B>(half, fa, fb);
-      __syncthreads();
+    for (int v = 0; v < FOURS_B; v++) {
+      const int i = n + (ALONG_B ? 8 * v + group() : 4 * group()), kk = first + (ALONG_B ? 0 : v);
+      b[v] = SIMPLE ? lb.simple_load(i, kk, k1) : lb.load(i, kk, k1);
     }
   }
 
-  // stage is Tile's for this order of the elements.
-  static const int PARTS = 1, ROWS = BM;
-  __device__ void stage(const float (&acc)[TM][TN], int) {
-    float *s = (float *)this;
-    const int m = origin_row() + threadIdx.x % 32 / 4, n = origin_column() + threadIdx.x % 4 * 2;
+  // add adds the product of 16 terms to acc.
+  static __device__ void add(float (&acc)[TM][TN], const Four (&a)[FOURS_A], const Four (&b)[FOURS_B]) {
+    float sum[TM][TN];
 #pragma unroll
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < TM; i++)
 #pragma unroll
-      for (int e = 0; e < 4; e++) s[(m + i / 4 * 16 + e / 2 * 8) * LDC + n + i % 4 * 8 + e % 2] = acc[i][e];
-    __syncthreads();
+      for (int e = 0; e < TN; e++) sum[i][e] = 0;
+#pragma unroll
+    for (int s = 0; s < 4; s += 2) {
+      u32 y[NT][2], y1[NT][2];
+#pragma unroll
+      for (int j = 0; j < NT; j++)
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+          Parts p;
+          p.set(ALONG_B ? b[j].v[s + e] : b[s + e].v[j]);
+          y[j][e] = p.first, y1[j][e] = p.second;
+        }
+#pragma unroll
+      for (int i = 0; i < MT; i++) {
+        u32 x[4], x1[4];
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+          Parts p;
+          p.set(ALONG_A ? a[2 * i + e % 2].v[s + e / 2] : a[s + e / 2].v[2 * i + e % 2]);
+          x[e] = p.first, x1[e] = p.second;
+        }
+        if (EXACT && TENSOR_CORES) {
+#pragma unroll
+          for (int j = 0; j < NT; j++) mma(sum[i * NT + j], x1, y[j]);
+#pragma unroll
+          for (int j = 0; j < NT; j++) mma(sum[i * NT + j], x, y1[j]);
+        }
+#pragma unroll
+        for (int j = 0; j < NT; j++) mma(sum[i * NT + j], x, y[j]);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < TM; i++)
+#pragma unroll
+      for (int e = 0; e < TN; e++) acc[i][e] += sum[i][e];
   }
+
+  // turns adds the warp's share of the terms k0 ≤ k < k1 to acc, AHEAD times 16 of them asked
+  // for before they are needed.
+  template <bool SIMPLE, int AHEAD, class A, class B>
+  static __device__ void turns(float (&acc)[TM][TN], const A &la, const B &lb, int k0, int k1) {
+    const int step = BK * WK;
+    int k = k0 + BK * slice();
+    Four a[AHEAD][FOURS_A], b[AHEAD][FOURS_B];
+#pragma unroll
+    for (int s = 0; s < AHEAD; s++)
+      if (k + s * step < k1) ask<SIMPLE>(la, lb, k + s * step, k1, a[s], b[s]);
+#pragma unroll 1
+    for (; k < k1; k += AHEAD * step)
+#pragma unroll
+      for (int s = 0; s < AHEAD; s++) {
+        const int now = k + s * step, next = now + AHEAD * step;
+        if (now >= k1) break;
+        add(acc, a[s], b[s]);
+        if (next < k1) ask<SIMPLE>(la, lb, next, k1, a[s], b[s]);
+      }
+  }
+
+  // multiply adds the product over k0 ≤ k < k1 to acc, where stage finds it. All threads call it.
+  template <class A, class B> __device__ void multiply(float (&acc)[TM][TN], const A &la, const B &lb, int k0, int k1) const {
+    static_assert(A::ALONG_K == ALONG_A && B::ALONG_K == ALONG_B, "loaders of the tile's orientation");
+    if (la.simple() && lb.simple()) turns<true, STAGES>(acc, la, lb, k0, k1);
+    else turns<false, 1>(acc, la, lb, k0, k1);
+  }
+
+  // stage is Tile's: a part is a row of warps.
+  static const int PARTS = WM, ROWS = BM / WM, LDC = BN + 4;
+  float c[WK * ROWS * LDC];
+  __device__ void stage(const float (&acc)[TM][TN], int part) {
+    if (part > 0) __syncthreads(); // the part before is done with
+    if (warp_row() == part) {
+      float *s = c + slice() * ROWS * LDC + warp_column() * (BN / WN);
+#pragma unroll
+      for (int i = 0; i < MT; i++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+          float *row = s + (ALONG_A ? 16 * i + 8 * h + group() : 4 * group() + 2 * i + h) * LDC;
+          if (ALONG_B) {
+#pragma unroll
+            for (int j = 0; j < NT; j++) *(float2 *)(row + 8 * j + 2 * fourth()) = float2{acc[i * NT + j][2 * h], acc[i * NT + j][2 * h + 1]};
+          } else {
+#pragma unroll
+            for (int e = 0; e < 2; e++) {
+              const float(*q)[TN] = acc + i * NT;
+              *(float4 *)(row + 8 * fourth() + 4 * e) = float4{q[0][2 * h + e], q[1][2 * h + e], q[NT > 2 ? 2 : 0][2 * h + e], q[NT > 3 ? 3 : 0][2 * h + e]};
+            }
+          }
+        }
+    }
+    __syncthreads();
+    if (WK > 1) {
+      for (int e = threadIdx.x * 4; e < ROWS * BN; e += SIZE * 4) {
+        float4 *v = &four(e / BN, e % BN), sum = *v;
+#pragma unroll
+        for (int w = 1; w < WK; w++) {
+          const float4 more = v[w * (ROWS * LDC / 4)];
+          sum.x += more.x, sum.y += more.y, sum.z += more.z, sum.w += more.w;
+        }
+        *v = sum;
+      }
+      __syncthreads();
+    }
+  }
+  __device__ float &at(int row, int column) { return c[row * LDC + column]; }
+  __device__ float4 &four(int row, int column) { return *(float4 *)&at(row, column); }
 };
+
+// Small tiles, of one warp's size and shared by the terms, are for results of few elements,
+// where the way there and back is what takes the time; they differ by orientation, as fours
+// across k are of 32 rows or columns.
+template <bool ALONG_A, bool ALONG_B> struct SmallOf;
+template <> struct SmallOf<true, true> { typedef WarpTile<16, 16, 1, 1, 8, 4, true, true> T; };
+template <> struct SmallOf<true, false> { typedef WarpTile<16, 32, 1, 1, 8, 2, true, false> T; };
+template <> struct SmallOf<false, true> { typedef WarpTile<32, 16, 1, 1, 8, 2, false, true> T; };
+template <> struct SmallOf<false, false> { typedef WarpTile<32, 32, 1, 1, 4, 1, false, false> T; };
+template <bool ALONG_A, bool ALONG_B> struct MediumOf { typedef WarpTile<64, 64, 2, 2, 2, 2, ALONG_A, ALONG_B> T; };
+template <bool ALONG_A, bool ALONG_B> struct LargeOf { typedef WarpTile<128, 128, 4, 4, 1, 1, ALONG_A, ALONG_B> T; };
+template <bool ALONG_A, bool ALONG_B> struct TensorOf { typedef WarpTile<128, 128, 4, 4, 1, 1, ALONG_A, ALONG_B, false> T; };

@@ -152,13 +152,6 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int SLICES =
   }
 };
 
-// Small is for few rows, where many blocks matter more than what each reads
-// twice; the others for more and more: with 8×8 elements a thread, four loads from
-// shared memory feed 64 additions.
-typedef Tile<32, 32, 32, 4, 2> Small; // 128 threads
-typedef Tile<64, 64, 16, 4, 4> Large; // 256 threads, as the two below
-typedef Tile<128, 64, 16, 8, 4> Tall;
-typedef Tile<128, 128, 16, 8, 8> Huge;
 typedef Tile<32, 64, 16, 4, 4> Wide;       // 128 threads: channels × pixels
 typedef Tile<16, 32, 64, 4, 4, 4, 4> Deep; // 128 threads: a few sums, of very many terms
 
@@ -198,6 +191,14 @@ template <bool ALONG_K_> struct Rows {
     const float4 q = *(const float4 *)(p + (ALONG_K ? i * ld + k : k * ld + i));
     return {{q.x, q.y, q.z, q.w}};
   }
+
+  // simple_load, which simple permits, is load that asks of k alone: rows or columns outside,
+  // whose elements nobody looks at, are others once more. Fours are inside or outside whole.
+  __device__ bool simple() const { return vector; }
+  __device__ Four simple_load(int i, int k, int k1) const {
+    if (k >= k1) return {{0, 0, 0, 0}};
+    return quick(min(i, count - (ALONG_K ? 1 : 4)), k);
+  }
 };
 
 template <bool ALONG_K> __device__ inline bool whole(const Rows<ALONG_K> &l, int width, int k_end, int k1) { return l.whole(width, k_end, k1); }
@@ -215,7 +216,7 @@ struct Epilogue {
 // is a trip to the second-level cache.
 template <int WIDTH, int TIMES, class T, class Place>
 __device__ inline void put_by(T &tile, float *out, int accumulate, const Epilogue &e, const Place &place) {
-  static_assert(T::ROWS * T::BN % (WIDTH * TIMES * T::SIZE) == 0, "whole groups of a thread's elements");
+  static_assert(TIMES == 1 || T::ROWS * T::BN % (WIDTH * TIMES * T::SIZE) == 0, "whole groups of a thread's elements");
 #pragma unroll 1
   for (int i0 = threadIdx.x * WIDTH; i0 < T::ROWS * T::BN; i0 += WIDTH * TIMES * T::SIZE) {
     int at[TIMES];
@@ -265,7 +266,7 @@ __device__ void put(T &tile, float *out, int accumulate, Epilogue e, const Place
     __syncthreads(); // fours are of others' elements
     accumulate = 0, e.bias = nullptr, e.func = IDENTITY;
   }
-  // With two fours at once the tiles of most elements a thread have no registers left.
-  if (place.fours() && aligned(out) && aligned(e.bias) && aligned(e.mask)) put_by<4, (T::TM * T::TN > 32 ? 1 : 2)>(tile, out, accumulate, e, place);
-  else put_by<1, 4>(tile, out, accumulate, e, place);
+  const int ones = T::ROWS * T::BN / T::SIZE, fours = ones / 4; // of a thread
+  if (place.fours() && aligned(out) && aligned(e.bias) && aligned(e.mask)) put_by<4, (fours < 2 ? 1 : 2)>(tile, out, accumulate, e, place);
+  else put_by<1, (ones < 4 ? 1 : 4)>(tile, out, accumulate, e, place);
 }
