@@ -81,7 +81,7 @@ bin/gpu: ## what bench/gpu needs on a machine with a GPU and no Go: small enough
 	$(CUDA_ENV) go test -c $(CUDA_TAGS) -trimpath -ldflags '-s -w' -o $@/cuda.test ./engine/cuda
 	$(CUDA_ENV) go build $(CUDA_TAGS) -trimpath -ldflags '-s -w' -o $@/peers-product ./bench/peers/product
 	$(CUDA_ENV) go build $(CUDA_TAGS) -trimpath -ldflags '-s -w' -o $@/sgflow ./cmd/sgflow
-	cd $@ && gzip -f cuda.test peers-product sgflow
+	cd $@ && xz -f -T0 cuda.test peers-product sgflow
 
 bench: ## kernels and steps of this machine
 	go test -run '^$$' -bench . ./engine/cpu/... ./bench/...

@@ -24,7 +24,7 @@ func TestTheScriptForAGPU(t *testing.T) {
 	tests := `#!/bin/sh
 case "$*" in
 *TestPresets*) echo presets ;;
-*Idle*) echo "overlap $SGFLOW_CUDA_OVERLAP" ;;
+*Idle*) echo steps ;;
 *) echo 'something is wrong' && exit 3 ;;
 esac
 `
@@ -56,12 +56,12 @@ esac
 		return string(text)
 	}
 
-	if code, text := gpu("--out", out, "first", "serial", "peers"); code != 0 || read("first.txt") != "presets\n" || read("serial.txt") != "overlap off\n" {
+	if code, text := gpu("--out", out, "first", "step", "peers"); code != 0 || read("first.txt") != "presets\n" || read("step.txt") != "steps\n" {
 		t.Errorf("exit code %d: %s", code, text)
 	}
 	for _, want := range []string{
 		`(?m)^first: exit code 0, \d+ s: presets$`,
-		`(?m)^serial: exit code 0, \d+ s: overlap off$`,
+		`(?m)^step: exit code 0, \d+ s: steps$`,
 		`(?m)^peers: left out, as there is no bin/gpu/peers-product$`,
 	} {
 		if text := read("summary"); !regexp.MustCompile(want).MatchString(text) {

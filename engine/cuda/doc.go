@@ -52,8 +52,7 @@
 // gradient come back in bulk while the next steps run. There the launch that makes the
 // gradient also makes the optimizer's step, element by element. A step of the MLP preset
 // is five launches, with noise or without, as the first layer reads its samples in the data
-// set, and leaves the batch for the others on the way. On devices that can, a launch begins
-// while the one before it ends (driver.Module.Overlap).
+// set, and leaves the batch for the others on the way.
 //
 // A step that measures everything of the sets noise and flatness waits once. The device
 // solves the small eigenproblem of flatness (Ritz) and judges what is too short to have a

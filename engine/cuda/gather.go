@@ -10,10 +10,9 @@ import (
 // gathered is what Gather needs: room for the indices of some batches that were not
 // waited for.
 type gathered struct {
-	device driver.Pointer // mostGathered·capacity
-	host   []int32        // pinned, as many
-	used   int            // batches since the last Wait
-	n      int            // samples of the last of them, where that is not queued yet; else 0
+	indices []int32 // mostGathered·capacity, pinned; kernels read them where they are
+	used    int     // batches since the last Wait
+	n       int     // samples of the last of them, where that is not queued yet; else 0
 }
 
 // mostGathered is how many batches may be gathered without a Wait between them.
@@ -32,8 +31,10 @@ func (m *Machine) Gather(first int, indices []int32) {
 		panic(noData)
 	}
 	m.flushGather()
-	if g.host == nil {
-		if m.check(g.bind(m)); m.err != nil {
+	if g.indices == nil {
+		var err error
+		if g.indices, err = pinned[int32](m, "indices of batches", mostGathered*m.capacity); err != nil {
+			m.check(err)
 			return
 		}
 	}
@@ -43,25 +44,22 @@ func (m *Machine) Gather(first int, indices []int32) {
 	at := g.used * m.capacity
 	g.used++
 	for k, i := range indices {
-		g.host[at+k] = int32(first) + i
+		g.indices[at+k] = int32(first) + i
 	}
 	g.n = n
 }
 
-// copyIndices queues the copy of the last batch's indices and returns what names the batch.
-func (m *Machine) copyIndices(n int) []driver.Arg {
+// lastBatch returns what names the last batch.
+func (m *Machine) lastBatch(n int) []driver.Arg {
 	g := &m.gathered
-	at := (g.used - 1) * m.capacity
-	device := g.device + driver.Pointer(at*4)
-	m.copy("indices of a batch", device, hostAddress(g.host[at:]), n*4)
-	return m.batchArgs(n, device, 0)
+	return m.batchArgs(n, hostAddress(g.indices[(g.used-1)*m.capacity:]), 0)
 }
 
 // flushGather queues what Gather has left to the next run.
 func (m *Machine) flushGather() {
 	if n := m.gathered.n; n > 0 {
 		m.gathered.n = 0
-		m.queueGather(m.copyIndices(n), n)
+		m.queueGather(m.lastBatch(n), n)
 	}
 }
 
@@ -87,14 +85,6 @@ func (m *Machine) queueBatch(batch []driver.Arg, n int) (rest []bound) {
 	}
 	m.queueGather(batch, n)
 	return forward
-}
-
-func (g *gathered) bind(m *Machine) (err error) {
-	if g.device, err = m.memory.device("indices of batches", mostGathered*m.capacity*4); err != nil {
-		return err
-	}
-	g.host, err = pinned[int32](m, "indices of batches", mostGathered*m.capacity)
-	return err
 }
 
 // queueGather queues the gathering of a batch.

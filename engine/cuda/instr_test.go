@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"math"
 	"testing"
 
 	"sgflow/engine/program"
@@ -44,7 +45,7 @@ func TestEveryTileWithAndWithoutSplits(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ rows, cols, k, multiprocessors int }{
-		{33, 30, 9, 2}, {33, 30, 140, 8}, {21, 19, 700, 8}, {62, 63, 40, 1}, {61, 125, 1500, 4}, {125, 126, 70, 1}, {250, 131, 1500, 8},
+		{33, 30, 9, 2}, {33, 30, 140, 8}, {21, 19, 700, 8}, {62, 63, 40, 1}, {61, 125, 1500, 4}, {125, 126, 70, 1}, {250, 131, 1500, 8}, {15, 13, 4000, 64},
 	} {
 		m := Machine{multiprocessors: c.multiprocessors}
 		rows, cols, k := whole(c.rows), whole(c.cols), whole(c.k)
@@ -130,6 +131,24 @@ func TestPairsOfConvolutions(t *testing.T) {
 			if m := newMachine(t, p, 1, 1); (m.phases[program.Forward][0] == nil) != joined {
 				t.Errorf("%+v, direction %d: one launch: %v, want %v", g, dir, !joined, joined)
 			}
+		}
+	}
+}
+
+// Long sums of positive terms, whose roundings on tensor cores would all go one way, are as
+// accurate as float32's.
+func TestMatMulOfLongSums(t *testing.T) {
+	rows, cols, k := whole(20), whole(19), whole(4000)
+	for mode := range 4 {
+		for _, multiprocessors := range []int{1, 64} {
+			b := newBuilder()
+			in := &program.MatMul{M: rows, N: cols, K: k, TransA: mode&transposedA != 0, TransB: mode&transposedB != 0, Epilogue: program.NoEpilogue}
+			in.A, in.B, in.Out = b.input(extent(rows, k)), b.input(extent(k, cols)), b.temp(extent(rows, cols))
+			checkForwardOf(t, b.result(in.Out, in), 1, Options{Capacity: 1, Multiprocessors: multiprocessors}, 1e-6, func(_ int, v []float64) {
+				for i := range v {
+					v[i] = math.Abs(v[i])
+				}
+			})
 		}
 	}
 }

@@ -20,9 +20,6 @@ func load(ctx *driver.Context) (*driver.Module, error) {
 		}
 		module, err := ctx.Load("kernels for "+image.Name, text)
 		if err == nil {
-			if image.Overlaps {
-				module.Overlap()
-			}
 			return module, nil
 		}
 		errs = append(errs, err)

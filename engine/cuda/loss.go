@@ -129,7 +129,7 @@ func bindCorrect(b *binder, in *program.Correct) bound {
 }
 
 // lossThreads are those of the blocks of dense_loss and dense_hess.
-const lossThreads = 128
+const lossThreads = 256
 
 func (l *loss) run(n int) {
 	gradient, mean, correct, arrived := l.gradient.p, l.mean.p, l.correct.p, l.m.arrived

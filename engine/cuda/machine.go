@@ -443,7 +443,7 @@ func (m *Machine) Forward(n int) {
 	gathers := m.gathers(n)
 	m.graph(run{what: "forward", n: n, gathers: gathers}, func() {
 		m.queueForward(n, gathers)
-		m.results()
+		m.results(n, false)
 	})
 }
 
@@ -468,7 +468,7 @@ func (m *Machine) Gradient(n int, noise bool) {
 func (m *Machine) queueForward(n int, gathers bool) {
 	forward := m.phases[program.Forward]
 	if gathers {
-		forward = m.queueBatch(m.copyIndices(n), n)
+		forward = m.queueBatch(m.lastBatch(n), n)
 	}
 	m.runList(forward, n)
 }
@@ -483,7 +483,7 @@ func (m *Machine) queueGradient(n int, gathers bool) {
 func (m *Machine) backward(list []bound, n int) {
 	m.queueBackward(list, n)
 	m.flush()
-	m.results()
+	m.results(n, m.noise)
 }
 
 // queueBackward queues list and norms, but for what they put off.
@@ -501,10 +501,16 @@ func (m *Machine) clear(x []float32, gaps []program.Interval) {
 	}
 }
 
-// results queues the copy of all scalars and norms to the host.
-func (m *Machine) results() {
-	if len(m.buffers.host) > 0 {
-		m.copy("results", hostAddress(m.buffers.host), m.buffers.doubles, m.buffers.doubleCount*double)
+// results queues the storing of all scalars, and with norms of all norms of n samples, where
+// the host finds them: by a kernel, as a graph waits longer before and after a copy.
+func (m *Machine) results(n int, norms bool) {
+	b, planes := &m.buffers, 0
+	if norms {
+		planes = m.normPlanes()
+	}
+	if count := b.scalars + planes*n; count > 0 {
+		m.launch("results", m.kernels.storeResults, elements(count), driver.Ptr(hostAddress(b.host)), driver.Ptr(b.doubles),
+			driver.Int(b.scalars), driver.Int(planes), driver.Int(m.capacity), driver.Int(n))
 	}
 }
 

@@ -45,7 +45,7 @@ func tensorKernels(k *kernelSet) *[4]driver.Kernel { return &k.tensor }
 var tiles = [4][]tile{
 	{{16, 32, 256, 9, smallKernels}, mediumTile, hugeTile},           // nn
 	{{16, 16, 256, 6, smallKernels}, mediumTile, hugeTile},           // nt
-	{{32, 32, smallThreads, 12, smallKernels}, mediumTile, hugeTile}, // tn
+	{{64, 32, smallThreads, 18, smallKernels}, mediumTile, hugeTile}, // tn
 	{{32, 16, 256, 9, smallKernels}, mediumTile, hugeTile},           // tt
 }
 

@@ -37,7 +37,7 @@ func (m *Machine) Adam(first, second []float32, u optim.AdamUpdate) {
 func (m *Machine) queueUpdate(by optimizerArgs, row rowArgs, totals driver.Pointer) {
 	args := []driver.Arg{driver.Ptr(address(m.buffers.grad)), driver.Int(m.program.NumParams)}
 	args = append(append(args, by.list()...), row.list()...)
-	m.launch("update", m.kernels.update, elements(m.program.NumParams), append(args, driver.Ptr(totals))...)
+	m.launch("update", m.kernels.update, fours(m.program.NumParams), append(args, driver.Ptr(totals))...)
 }
 
 // optimizerArgs are the arguments that name an optimizer's rule; see kernels/step.cuh.

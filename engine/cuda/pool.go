@@ -61,6 +61,9 @@ func elements(n int) driver.Grid {
 	return driver.Grid{Blocks: driver.Dim{X: blocks(n, 256)}, Threads: driver.Dim{X: 256}}
 }
 
+// fours is the grid of a thread for each four of n elements.
+func fours(n int) driver.Grid { return elements(blocks(n, 4)) }
+
 type maxPool struct{ *pooling }
 
 func bindMaxPool(b *binder, in *program.MaxPool) bound {

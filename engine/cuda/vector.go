@@ -102,6 +102,8 @@ type vectors struct {
 	dots    []dot          // to be launched
 	now     [1]float64     // of a sum that is waited for
 	bounds  driver.Pointer // of parameters in flat vectors
+	firsts  driver.Pointer // blocks that sum their parts
+	blocks  int            // that do
 
 	stepSums driver.Pointer // two for each parameter, of a step that stays on the device
 }
@@ -124,9 +126,9 @@ type dot struct {
 // vectorPairs sums, and keeps mostScalars of parts or numbers at most; mostNumbers may be on
 // their way, beside those of all parameters.
 const (
-	sumBlocks   = 512
-	partBlocks  = 64
-	sumBlock    = 1024
+	sumBlocks   = 256
+	partBlocks  = 256
+	sumBlock    = 4096
 	vectorPairs = 4
 	mostScalars = 6
 	mostNumbers = 64
@@ -140,11 +142,13 @@ func (v *vectors) bind(b *binder) {
 	results, err := pinned[float64](b.m, "sums", mostNumbers+2*len(params))
 	b.check(err)
 	v.results = results
-	bounds := make([]int32, len(params)+1)
+	bounds, firsts := make([]int32, len(params)+1), make([]int32, len(params)+1)
 	for k, q := range params {
 		bounds[k], bounds[k+1] = int32(q.Offset), int32(q.Offset+q.Size)
+		firsts[k+1] = firsts[k] + int32(max(1, min(partBlocks, blocks(q.Size, sumBlock))))
 	}
-	v.bounds = upload(b, "bounds of parameters", bounds, 4)
+	v.bounds, v.firsts = upload(b, "bounds of parameters", bounds, 4), upload(b, "blocks of parameters", firsts, 4)
+	v.blocks = int(firsts[len(params)])
 }
 
 // reserve returns the place of n results, which it may have to wait for.
@@ -276,9 +280,10 @@ func (m *Machine) ExchangeParts(dots, normSqs []float64, old, x []float32) {
 
 // queuePartSums queues the sums of ExchangeParts, two for each parameter, to out.
 func (m *Machine) queuePartSums(old, x, out driver.Pointer) {
-	m.launch("sums over parameters", m.kernels.partSums, driver.Grid{
-		Blocks: driver.Dim{X: min(partBlocks, blocks(m.program.NumParams, sumBlock)), Y: len(m.program.Params)}, Threads: driver.Dim{X: 256},
-	}, driver.Ptr(old), driver.Ptr(x), driver.Ptr(m.vectors.bounds), driver.Ptr(m.vectors.parts), driver.Ptr(out), driver.Ptr(m.arrived))
+	v := &m.vectors
+	m.launch("sums over parameters", m.kernels.partSums, driver.Grid{Blocks: driver.Dim{X: v.blocks}, Threads: driver.Dim{X: 256}},
+		driver.Ptr(old), driver.Ptr(x), driver.Ptr(v.bounds), driver.Ptr(v.firsts), driver.Int(len(m.program.Params)),
+		driver.Ptr(v.parts), driver.Ptr(out), driver.Ptr(m.arrived))
 }
 
 // NormSq returns Σ xᵢ², with products and sums in float64.
@@ -305,7 +310,7 @@ func (m *Machine) Reject(out, x, a, instead []float32, _ *float64, least float64
 	p := m.overwrite(3, out)
 	m.launchSums([]dot{{x: pa, y: px, size: len(x)}, {x: px, y: px, size: len(x)}, {x: pa, y: pa, size: len(x)}}, sums)
 	at := m.reserve(1)
-	m.launch("(x − (aᵀx/‖a‖²)·a)/‖x‖", m.kernels.reject, elements(len(x)), driver.Ptr(p), driver.Ptr(px), driver.Ptr(pa), driver.Ptr(pi),
+	m.launch("(x − (aᵀx/‖a‖²)·a)/‖x‖", m.kernels.reject, fours(len(x)), driver.Ptr(p), driver.Ptr(px), driver.Ptr(pa), driver.Ptr(pi),
 		driver.Float64(least), driver.Ptr(sums), driver.Int(len(x)), driver.Ptr(m.result(at)))
 	m.expect(dst, at)
 	m.done()

@@ -59,16 +59,6 @@ int extra_launch_cooperative(uintptr_t function, const unsigned int *grid, const
 		stream, parameters);
 }
 
-int extra_launch_overlapping(uintptr_t function, const unsigned int *grid, const unsigned int *block, unsigned int shared,
-		CUstream stream, uint64_t *arguments, int count) {
-	void *parameters[count > 0 ? count : 1];
-	for (int i = 0; i < count; i++) parameters[i] = arguments + i;
-	CUlaunchAttribute overlap = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION};
-	overlap.value.programmaticStreamSerializationAllowed = 1;
-	CUlaunchConfig config = {grid[0], grid[1], grid[2], block[0], block[1], block[2], shared, stream, &overlap, 1};
-	return cuLaunchKernelEx(&config, (CUfunction)function, parameters, 0);
-}
-
 int extra_begin_capture(CUstream stream) {
 	// Thread-local: other threads may allocate meanwhile.
 	return cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);

@@ -17,12 +17,9 @@ int extra_keep_pool(int device, uint64_t bytes);
 int extra_load(const void *image, char *log, size_t size, CUmodule *module);
 int extra_set_dynamic_shared(uintptr_t function, int bytes);
 
-// Launches of a kernel whose arguments lie one after the other, each in 8 bytes, in
-// arguments. The overlapping one may begin before what is queued before it has ended.
+// extra_launch_cooperative launches a kernel whose arguments lie one after the other,
+// each in 8 bytes, in arguments.
 int extra_launch_cooperative(uintptr_t function, const unsigned int *grid, const unsigned int *block, unsigned int shared,
-	CUstream stream, uint64_t *arguments, int count);
-
-int extra_launch_overlapping(uintptr_t function, const unsigned int *grid, const unsigned int *block, unsigned int shared,
 	CUstream stream, uint64_t *arguments, int count);
 
 int extra_begin_capture(CUstream stream);

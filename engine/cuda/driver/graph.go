@@ -29,9 +29,9 @@ func (s *Stream) Capture(what string, f func() error) (*Graph, error) {
 	if err := c.code("cuStreamBeginCapture", what, func() int { return int(C.extra_begin_capture(s.handle())) }); err != nil {
 		return nil, err
 	}
-	s.capture, s.overlaps = true, false
+	s.capture = true
 	failed := f()
-	s.capture, s.overlaps = false, false
+	s.capture = false
 	var captured C.CUgraph
 	err := c.code("cuStreamEndCapture", what, func() int { return int(C.extra_end_capture(s.handle(), &captured)) })
 	if failed != nil {
@@ -56,7 +56,6 @@ func (g *Graph) Nodes() int { return g.nodes }
 // LaunchGraph queues the graph. what names it in errors.
 func (s *Stream) LaunchGraph(what string, g *Graph) error {
 	s.counts.Graphs++
-	s.overlaps = false
 	err := s.context.code("cuGraphLaunch", what, func() int { return int(C.extra_launch_graph(g.executable, s.handle())) })
 	if err == nil && s.context.sync {
 		err = s.Synchronize(what)

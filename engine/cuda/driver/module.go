@@ -8,14 +8,10 @@ import "C"
 
 import (
 	"fmt"
-	"os"
-	"slices"
 	"strings"
 	"unsafe"
 
 	"gorgonia.org/cu"
-
-	"sgflow/engine/cuda/shim"
 )
 
 // Module is a set of kernels, loaded.
@@ -26,7 +22,6 @@ type Module struct {
 	cu      cu.Module
 
 	parameters map[string]int // of kernels, by name: how many, as the PTX says
-	overlap    bool
 }
 
 // Kernel is a function that runs on the device.
@@ -35,7 +30,6 @@ type Kernel struct {
 	context    *Context
 	function   cu.Function
 	parameters int // how many; −1 where that is not known
-	overlap    bool
 }
 
 // Load loads PTX, which the driver compiles for the device, or a cubin. name is
@@ -59,25 +53,9 @@ func (c *Context) Load(name string, image []byte) (*Module, error) {
 	return m, nil
 }
 
-// OverlapVariable is the environment variable that, where it is "off", makes
-// [Module.Overlap] do nothing.
-const OverlapVariable = "SGFLOW_CUDA_OVERLAP"
-
-// Overlap makes launches of kernels found from now on begin while the launch before
-// them, of the module too, is still running ("programmatic dependent launch" in the
-// CUDA documentation): what a launch costs before its first instruction is over by
-// then. All of the module's kernels must execute griddepcontrol.wait before they touch
-// memory, which code for sm_90 can. Graphs of such launches need the driver of CUDA
-// 12.3; where the device or the driver is older, nothing changes.
-func (m *Module) Overlap() {
-	d := m.context.device
-	m.overlap = d.Capability >= 90 && d.Driver >= 12030 && os.Getenv(OverlapVariable) != "off" &&
-		!slices.Contains(shim.Load().Lacks, "cuLaunchKernelEx")
-}
-
 // Kernel returns the kernel of that name.
 func (m *Module) Kernel(name string) (Kernel, error) {
-	k := Kernel{name: name, context: m.context, parameters: -1, overlap: m.overlap}
+	k := Kernel{name: name, context: m.context, parameters: -1}
 	if n, ok := m.parameters[name]; ok {
 		k.parameters = n
 	}

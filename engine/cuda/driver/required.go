@@ -19,5 +19,5 @@ var required = []string{
 	"cuMemcpyAsync", "cuMemcpyDtoH_v2", "cuMemcpyHtoD_v2", "cuMemsetD32Async",
 }
 
-// optional are those it does without: see Module.Overlap and Stream.Hold.
-var optional = []string{"cuLaunchKernelEx", "cuStreamWaitValue32_v2"}
+// optional are those it does without: see Stream.Hold.
+var optional = []string{"cuStreamWaitValue32_v2"}

@@ -21,9 +21,6 @@ type Stream struct {
 	s       cu.Stream
 	capture bool
 	counts  Counts
-
-	// overlaps says that what was queued last is a launch that the next may overlap.
-	overlaps bool
 }
 
 // Counts returns the counts since the stream was made.
@@ -91,19 +88,13 @@ func (s *Stream) Launch(what string, k Kernel, g Grid, args ...Arg) error {
 			Note: fmt.Sprintf("%d arguments where the kernel takes %d", len(args), k.parameters)}
 	}
 	var err error
-	if overlap := k.overlap && s.overlaps; g.Cooperative || overlap {
+	if g.Cooperative {
 		grid := [3]C.uint{C.uint(gx), C.uint(gy), C.uint(gz)}
 		block := [3]C.uint{C.uint(bx), C.uint(by), C.uint(bz)}
-		values, count := (*C.uint64_t)(unsafe.Pointer(unsafe.SliceData(args))), C.int(len(args))
-		if g.Cooperative {
-			err = s.context.code("cuLaunchCooperativeKernel", what, func() int {
-				return int(C.extra_launch_cooperative(k.handle(), &grid[0], &block[0], C.uint(g.Shared), s.handle(), values, count))
-			})
-		} else {
-			err = s.context.code("cuLaunchKernelEx", what, func() int {
-				return int(C.extra_launch_overlapping(k.handle(), &grid[0], &block[0], C.uint(g.Shared), s.handle(), values, count))
-			})
-		}
+		err = s.context.code("cuLaunchCooperativeKernel", what, func() int {
+			return int(C.extra_launch_cooperative(k.handle(), &grid[0], &block[0], C.uint(g.Shared), s.handle(),
+				(*C.uint64_t)(unsafe.Pointer(unsafe.SliceData(args))), C.int(len(args))))
+		})
 	} else {
 		slots := make([]unsafe.Pointer, len(args))
 		for i := range args {
@@ -113,7 +104,6 @@ func (s *Stream) Launch(what string, k Kernel, g Grid, args ...Arg) error {
 			return k.function.Launch(gx, gy, gz, bx, by, bz, g.Shared, s.s, slots)
 		})
 	}
-	s.overlaps = k.overlap
 	if err == nil && s.context.sync && !s.capture {
 		err = s.Synchronize(what)
 	}
@@ -126,7 +116,6 @@ func (s *Stream) Copy(what string, dst, src Pointer, bytes int64) error {
 	if !s.capture {
 		s.counts.Copies++
 	}
-	s.overlaps = false
 	return s.context.do("cuMemcpyAsync", what, func() error {
 		return cu.MemcpyAsync(cu.DevicePtr(dst), cu.DevicePtr(src), bytes, s.s)
 	})
@@ -137,7 +126,6 @@ func (s *Stream) Fill(what string, dst Pointer, word uint32, n int64) error {
 	if !s.capture {
 		s.counts.Copies++
 	}
-	s.overlaps = false
 	return s.context.do("cuMemsetD32Async", what, func() error {
 		return cu.MemsetD32Async(cu.DevicePtr(dst), uint(word), n, s.s)
 	})
@@ -147,7 +135,6 @@ func (s *Stream) Fill(what string, dst Pointer, word uint32, n int64) error {
 // which is in pinned memory. Of the driver's functions this alone may be missing: only
 // measurements need it.
 func (s *Stream) Hold(what string, flag Pointer) error {
-	s.overlaps = false
 	return s.context.do("cuStreamWaitValue32_v2", what, func() error { return s.s.WaitOnValue32(cu.DevicePtr(flag), 1, 0) })
 }
 
@@ -177,13 +164,11 @@ func (e *Event) Close() error {
 
 // Record puts the event after what is queued on s.
 func (s *Stream) Record(e *Event) error {
-	s.overlaps = false
 	return s.context.do("cuEventRecord", "recording an event", func() error { return e.e.Record(s.s) })
 }
 
 // Wait makes what is queued on s from now on wait for the event.
 func (s *Stream) Wait(e *Event) error {
-	s.overlaps = false
 	return s.context.do("cuStreamWaitEvent", "waiting for an event", func() error { return s.s.Wait(e.e, 0) })
 }
 

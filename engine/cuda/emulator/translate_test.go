@@ -15,7 +15,6 @@ func TestWhatIsNotKnownIsRefusedByItsLine(t *testing.T) {
 	for line, want := range map[string]string{
 		"tex.2d.v4.f32.s32 {%f1,%f2,%f3,%f4}, [t, {%r1,%r2}];": "does not know",
 		"bar.sync 1;":                       "does not know",
-		"griddepcontrol.wait;":              "does not know",
 		"brkpt;":                            "does not know",
 		"bar.sync;":                         "does not know",
 		"mov.u32 %r1, %smid;":               "does not know",

@@ -18,15 +18,6 @@ typedef unsigned long long u64;
 // threads can be counted.
 #define WARP (int)(blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5))
 
-// begin is what every kernel does first. Where launches may overlap, which needs
-// sm_90 (driver.Module.Overlap), here a launch waits until all that was queued before
-// it is done, and lets the next one come as far as this (PTX ISA, "griddepcontrol").
-__device__ inline void begin() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.wait;\ngriddepcontrol.launch_dependents;" ::: "memory");
-#endif
-}
-
 // The numbers of program.Func.
 enum Func { IDENTITY, RELU, TANH, SIGMOID, GELU, EXP, LOG, SQUARE, SQRT, INVERSE, NEG };
 
@@ -60,6 +51,25 @@ template <int N> __device__ inline Side<N> side(const float *p) { return *(const
 
 // aligned reports whether four floats can be had from p at once.
 __device__ inline bool aligned(const void *p) { return ((u64)p & 15) == 0; }
+
+// four loads x[i … i+3], zeros from size on; together says that x is aligned and i a multiple
+// of 4. put_four stores what is inside.
+__device__ inline Side<4> four(const float *x, int i, int size, bool together) {
+  if (together && i + 3 < size) return side<4>(x + i);
+  Side<4> v;
+#pragma unroll
+  for (int k = 0; k < 4; k++) v.v[k] = i + k < size ? x[i + k] : 0.f;
+  return v;
+}
+__device__ inline void put_four(float *x, int i, int size, bool together, const Side<4> &v) {
+  if (together && i + 3 < size) {
+    *(Side<4> *)(x + i) = v;
+    return;
+  }
+#pragma unroll
+  for (int k = 0; k < 4; k++)
+    if (i + k < size) x[i + k] = v.v[k];
+}
 
 // activate returns f(x) for the activations, Func 0 to 4.
 __device__ inline float activate(int f, float x) {
@@ -148,17 +158,18 @@ __device__ inline double block_sum(double v, double (&scratch)[1][32]) {
 
 // last_block returns true, in every thread of it, for the block that is the last
 // of count to come here: what the others stored before is then to be had with
-// fresh. *arrived is 0 before the launch and after it.
+// fresh. *arrived is 0 before the launch and after it. The barriers and the fences of one
+// thread are as good as fences of all (PTX ISA, "causality order").
 __device__ inline bool last_block(u32 *arrived, u32 count) {
   __shared__ bool last;
-  __threadfence();
   __syncthreads();
   if (threadIdx.x == 0) {
+    __threadfence();
     last = atomicAdd(arrived, 1u) + 1 == count;
     if (last) *arrived = 0;
+    __threadfence();
   }
   __syncthreads();
-  __threadfence();
   return last;
 }
 

@@ -65,7 +65,6 @@ template <class T> struct Planes {
 KERNEL __launch_bounds__(Wide::SIZE)
     conv_forward(float *y, const float *x, const float *w, const Tap *tap, const Pixel *pixel, int n, GEOM, int accumulate,
                  int vector_w, const float *bias, int func, const float *mask, int mask_func) {
-  begin();
   typedef Wide T;
   __shared__ T tile;
   const Geom g = GEOM_OF;
@@ -137,7 +136,6 @@ template <class T> struct Spread {
 KERNEL __launch_bounds__(Wide::SIZE)
     conv_input(float *dx, const float *dy, const float *w, const Tap *tap, int n, GEOM, int window, int accumulate,
                const float *bias, int func, const float *mask, int mask_func) {
-  begin();
   typedef Wide T;
   __shared__ T tile;
   const Geom g = GEOM_OF;

@@ -220,7 +220,6 @@ __device__ void direct(int block, const Direct &g, float *out, const X &x, const
   KERNEL __launch_bounds__(MOST_THREADS)                                                                                  \
       direct_##K(float *out, const float *x, const float *w, const float *x2, const float *w2, DIRECT, int accumulate,    \
                  const float *bias, int func, const float *mask, int mask_func) {                                         \
-    begin();                                                                                                              \
     const Direct g = DIRECT_OF;                                                                                            \
     const Planar planar = {x, x2, C, H, W};                                                                                \
     direct<K>(blockIdx.x, g, out, planar, w, w2, accumulate, {bias, mask, func, mask_func});                             \
@@ -228,7 +227,6 @@ __device__ void direct(int block, const Direct &g, float *out, const X &x, const
   KERNEL __launch_bounds__(MOST_THREADS)                                                                                  \
       gather_direct_##K(BATCH_PARAMETERS, float *out, const float *w, DIRECT, int accumulate, const float *bias, int func, \
                         const float *mask, int mask_func) {                                                               \
-    begin();                                                                                                              \
     const Batch batch = BATCH_OF;                                                                                          \
     const Direct g = DIRECT_OF;                                                                                            \
     const int blocks = gridDim.x - batch.n;                                                                               \

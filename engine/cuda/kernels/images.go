@@ -17,9 +17,8 @@ var images embed.FS
 
 // Image is a form of the module of all kernels.
 type Image struct {
-	Name     string // of the architecture that it is for: compute_NN is PTX, sm_NN machine code
-	Overlaps bool   // its kernels wait for the launch before them by themselves
-	file     string
+	Name string // of the architecture that it is for: compute_NN is PTX, sm_NN machine code
+	file string
 }
 
 // Images are the forms that a device of that compute capability (major·10 + minor)
@@ -28,12 +27,12 @@ type Image struct {
 func Images(capability int) []Image {
 	var list []Image
 	if capability/10 == 9 { // machine code is for all chips of a major version
-		list = append(list, Image{"sm_90", true, "sm_90.cubin.gz"})
+		list = append(list, Image{"sm_90", "sm_90.cubin.gz"})
 	}
 	if capability >= 80 {
-		list = append(list, Image{"compute_80", false, "compute_80.ptx.gz"})
+		list = append(list, Image{"compute_80", "compute_80.ptx.gz"})
 	}
-	return append(list, Image{"compute_75", false, "compute_75.ptx.gz"})
+	return append(list, Image{"compute_75", "compute_75.ptx.gz"})
 }
 
 // unpacked holds the images that were asked for, by file: a process may make many

@@ -47,7 +47,6 @@ __device__ inline int largest(const float *x, int classes, int lane) {
 // memory. See end_losses for arrived and step. Grid: a warp for each sample.
 KERNEL loss(int kind, const float *z, const float *y, double *p, double *losses, double *hits, float *grad, double *mean, double *correct,
             u32 *arrived, int n, int classes, double scale, int *step) {
-  begin();
   ROW;
   if (i < n) {
     const float *zi = z + (u64)i * classes, *yi = y + (u64)i * classes;
@@ -100,10 +99,9 @@ __device__ inline int first_largest(float x, int count, int lane) {
 
 // What follows works on a sample by LOSS_WARPS warps behind a dense layer of at most 32
 // classes, of which dense_sums takes DENSE_CLASSES at a time.
-#define LOSS_WARPS 4
+#define LOSS_WARPS 8
 #define DENSE_CLASSES 16
 #define LOSS_BOUNDS __launch_bounds__(32 * LOSS_WARPS)
-
 
 // Dense is a sum of N products: x has terms elements, w classes rows of them.
 template <int N> struct Dense {
@@ -166,13 +164,14 @@ KERNEL LOSS_BOUNDS
     dense_loss(int kind, float *z, const float *y, double *p, double *losses, double *hits, float *grad, double *mean, double *correct,
                u32 *arrived, int n, int classes, double scale, int *step, const float *x, const float *w, const float *bias, int terms,
                float *dx, const float *mask, int mask_func) {
-  begin();
   __shared__ double parts[LOSS_WARPS][32];
   __shared__ float gradient[1][32];
   const int i = blockIdx.x, lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
   const bool mine = lane < classes;
   const float target = mine ? y[(u64)i * classes + lane] : 0, shift = bias && mine ? bias[lane] : 0;
   const Dense<1> dense = {{x + (u64)i * terms}, {w}, terms, classes};
+  const int first = threadIdx.x - 32; // of the terms that a thread goes back through
+  const float early = dx && mask && warp > 0 && first < terms ? mask[(u64)i * terms + first] : 0.f; // it is there when it is needed
   dense.sums(parts);
   __syncthreads();
   double d = 0, sum = 0;
@@ -206,10 +205,10 @@ KERNEL LOSS_BOUNDS
       if (hits) hits[i] = hit ? 1 : 0;
     }
   } else if (dx) {
-    for (int k = threadIdx.x - 32; k < terms; k += 32 * (LOSS_WARPS - 1)) {
+    for (int k = first; k < terms; k += 32 * (LOSS_WARPS - 1)) {
       const float s = dense.back(gradient, k);
       const u64 at = (u64)i * terms + k;
-      dx[at] = mask ? s * slope(mask_func, mask[at]) : s;
+      dx[at] = mask ? s * slope(mask_func, k == first ? early : mask[at]) : s;
     }
   }
   end_losses(losses, hits, n, mean, correct, arrived, step);
@@ -217,7 +216,6 @@ KERNEL LOSS_BOUNDS
 
 // softmax_rows stores the softmax of each row of z in p (rows×classes).
 KERNEL softmax_rows(double *p, const float *z, int rows, int classes) {
-  begin();
   ROW;
   if (i < rows) softmax_row(p + (u64)i * classes, z + (u64)i * classes, classes, lane);
 }
@@ -225,7 +223,6 @@ KERNEL softmax_rows(double *p, const float *z, int rows, int classes) {
 // loss_grad computes out = factor·g·(p − y), or factor·g·(z − y) where p is null; g
 // is one number, 1 where null. size is that of out.
 KERNEL loss_grad(float *out, const double *p, const float *z, const float *y, const float *g, double factor, int size) {
-  begin();
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= size) return;
   if (g) factor *= g[0];
@@ -235,7 +232,6 @@ KERNEL loss_grad(float *out, const double *p, const float *z, const float *y, co
 // loss_hess computes out = factor·g·(p∘u − p⟨p,u⟩) row by row, or factor·g·u where p is
 // null. out may be u.
 KERNEL loss_hess(float *out, const double *p, const float *u, const float *g, double factor, int rows, int classes) {
-  begin();
   ROW;
   if (i >= rows) return;
   if (g) factor *= g[0];
@@ -262,7 +258,6 @@ KERNEL loss_hess(float *out, const double *p, const float *u, const float *g, do
 KERNEL LOSS_BOUNDS
     dense_hess(float *out, const double *p, const float *g, double factor, int classes, const float *x, const float *v, const float *rx,
                const float *w, const float *bias, int terms, float *dx, const float *grad, const float *mask, int mask_func) {
-  begin();
   __shared__ double parts[LOSS_WARPS][32];
   __shared__ float gradient[2][32];
   const int i = blockIdx.x, lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
@@ -273,6 +268,8 @@ KERNEL LOSS_BOUNDS
   if (g) factor *= g[0];
   const Dense<1> one = {{x + row}, {v}, terms, classes};
   const Dense<2> both = {{x + row, rx + row}, {v, w}, terms, classes};
+  const int first = threadIdx.x;
+  const float early = dx && mask && first < terms ? mask[row + first] : 0.f; // it is there when it is needed
   if (rx) both.sums(parts);
   else one.sums(parts);
   __syncthreads();
@@ -285,15 +282,14 @@ KERNEL LOSS_BOUNDS
   }
   if (!dx) return;
   __syncthreads();
-  for (int k = threadIdx.x; k < terms; k += 32 * LOSS_WARPS) {
+  for (int k = first; k < terms; k += 32 * LOSS_WARPS) {
     const float s = both.back(gradient, k);
-    dx[row + k] = mask ? s * slope(mask_func, mask[row + k]) : s;
+    dx[row + k] = mask ? s * slope(mask_func, k == first ? early : mask[row + k]) : s;
   }
 }
 
 // softmax computes the softmax of each row of x, or its logarithm.
 KERNEL softmax(float *out, const float *x, int rows, int cols, int logarithm) {
-  begin();
   ROW;
   if (i >= rows) return;
   const float *xi = x + (u64)i * cols;

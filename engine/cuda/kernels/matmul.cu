@@ -9,7 +9,6 @@
            int accumulate, int vector_a, int vector_b, int vector_a2, int vector_b2, const float *bias, int func,          \
            const float *mask, int mask_func, float *partial, u32 *arrived) {                                               \
     typedef Of<!TA, TB>::T T;                                                                                              \
-    begin();                                                                                                               \
     const Product q = {out, a, b, a2, b2, m, n, k, k2, accumulate, vector_a, vector_b, vector_a2, vector_b2, 0};           \
     const Epilogue epilogue = {bias, mask, func, mask_func};                                                               \
     matmul<T, TA, TB>(q, blockIdx.y * T::BM, blockIdx.x * T::BN, blockIdx.y * gridDim.x + blockIdx.x, gridDim.z, blockIdx.z, \

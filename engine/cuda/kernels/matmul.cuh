@@ -57,7 +57,7 @@ __device__ void finish(T &tile, const float (&acc)[T::TM][T::TN], float *out, in
                        int splits, int split, float *partial, u32 *arrived) {
   const int size = T::BM * T::BN, part_size = T::ROWS * T::BN, each = (part_size / 4 + T::SIZE - 1) / T::SIZE;
   const bool all = part_size / 4 % T::SIZE == 0, has = all || threadIdx.x < part_size / 4; // a thread has fours of a part
-#pragma unroll
+#pragma unroll 1
   for (int part = 0; part < T::PARTS; part++) {
     tile.stage(acc, part);
     if (splits == 1) {

@@ -16,7 +16,6 @@ struct Pool { int inH, inW, outH, outW, kH, kW, strideH, strideW, padH, padW; };
 // max_pool computes out = the largest element of each window and its position,
 // the first on ties; NaN is the largest. size is that of out.
 KERNEL max_pool(float *out, int *index, const float *x, int size, POOL) {
-  begin();
   ELEMENT;
   const int q = i % p.outW, r = i / p.outW % p.outH;
   const float *plane = x + i / (p.outW * p.outH) * (p.inH * p.inW);
@@ -39,7 +38,6 @@ KERNEL max_pool(float *out, int *index, const float *x, int size, POOL) {
 
 // max_pool_2 is max_pool for windows that tile planes of 2·outH×2·outW.
 KERNEL max_pool_2(float *out, int *index, const float *x, int size, int outH, int outW) {
-  begin();
   TILE;
   const float2 a = *(const float2 *)(x + first), b = *(const float2 *)(x + first + inW);
   const float v[4] = {a.x, a.y, b.x, b.y};
@@ -55,7 +53,6 @@ KERNEL max_pool_2(float *out, int *index, const float *x, int size, int outH, in
 
 // pool_scatter_2 is pool_scatter for such windows; size is that of x.
 KERNEL pool_scatter_2(float *out, const float *x, const int *index, const float *mask, int mask_func, int size, int outH, int outW) {
-  begin();
   TILE;
   const float v = mask ? x[i] * slope(mask_func, mask[i]) : x[i];
   const int best = index[i] - at;
@@ -74,7 +71,6 @@ __device__ inline void windows(int at, int k, int stride, int pad, int count, in
 // pool_scatter computes out[index[w]] += x[w], from zero; x is multiplied by
 // f'(·) from y = mask[w] first where mask is not null. size is that of out.
 KERNEL pool_scatter(float *out, const float *x, const int *index, const float *mask, int mask_func, int size, POOL) {
-  begin();
   ELEMENT;
   const int at = i % (p.inH * p.inW);
   const int first = i / (p.inH * p.inW) * (p.outH * p.outW);
@@ -92,7 +88,6 @@ KERNEL pool_scatter(float *out, const float *x, const int *index, const float *m
 
 // pool_gather computes out[w] = x[index[w]]. size is that of out.
 KERNEL pool_gather(float *out, const float *x, const int *index, int size, POOL) {
-  begin();
   ELEMENT;
   out[i] = x[i / (p.outH * p.outW) * (p.inH * p.inW) + index[i]];
 }
@@ -100,7 +95,6 @@ KERNEL pool_gather(float *out, const float *x, const int *index, int size, POOL)
 // avg_pool computes the mean of each window, padding counting as zeros. size is
 // that of out.
 KERNEL avg_pool(float *out, const float *x, int size, POOL) {
-  begin();
   ELEMENT;
   const int q = i % p.outW, r = i / p.outW % p.outH;
   const float *plane = x + i / (p.outW * p.outH) * (p.inH * p.inW);
@@ -113,7 +107,6 @@ KERNEL avg_pool(float *out, const float *x, int size, POOL) {
 
 // avg_pool_adjoint spreads each element of x over its window. size is that of out.
 KERNEL avg_pool_adjoint(float *out, const float *x, int size, POOL) {
-  begin();
   ELEMENT;
   const int at = i % (p.inH * p.inW);
   const int first = i / (p.inH * p.inW) * (p.outH * p.outW);

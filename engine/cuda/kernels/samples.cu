@@ -13,7 +13,6 @@ struct DotTask {
 
 // dot_tasks computes dst[i] = n·Σ ⟨aᵢ,bᵢ⟩ over the tasks, or adds it.
 KERNEL dot_tasks(double *dst, const DotTask *tasks, int count, int n, int add) {
-  begin();
   ROW;
   if (i >= n) return;
   double sum = 0;
@@ -52,7 +51,6 @@ __device__ inline double gram_dot(const float *x, const float *x2, int cols, int
 // gram computes dst[i,j] = scale·Σ ⟨aᵢ,a'ⱼ⟩·(⟨bᵢ,b'ⱼ⟩ + one) over the terms; the second
 // factor is 1 where b is null. dst is n×n2. Grid: (⌈n2/16⌉, ⌈n/16⌉) of 256.
 KERNEL gram(double *dst, const GramTerm *terms, int count, int n, int n2, double scale) {
-  begin();
   __shared__ float s[16][17], s2[16][17];
   const int i0 = blockIdx.y * 16, j0 = blockIdx.x * 16;
   double sum = 0;
@@ -68,7 +66,6 @@ KERNEL gram(double *dst, const GramTerm *terms, int count, int n, int n2, double
 
 // add_means computes dst[i] += (1/n2) Σ_j g[i,j], or dst[i] = it.
 KERNEL add_means(double *dst, const double *g, int n, int n2, int add) {
-  begin();
   ROW;
   if (i >= n) return;
   double sum = 0;
@@ -79,14 +76,12 @@ KERNEL add_means(double *dst, const double *g, int n, int n2, int add) {
 
 // scale_rows computes out[i,c] = n·w[i]·x[i,c].
 KERNEL scale_rows(float *out, const float *x, const double *w, int n, int cols) {
-  begin();
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < n * cols) out[i] = (float)(n * w[i / cols] * x[i]);
 }
 
 // square computes out = (root·x)².
 KERNEL square(float *out, const float *x, float root, int size) {
-  begin();
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= size) return;
   const float v = root * x[i];

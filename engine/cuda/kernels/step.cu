@@ -1,12 +1,11 @@
-// The launch that begins a training step which stays on the device: it gathers the batch
-// from the data set in device memory and, where the first layer's tile is a small one, is
-// that layer's too, which then reads the samples where they lie. direct.cu has its like.
+// How runs begin and end. The launch that begins one gathers the batch from the data set in
+// device memory and, where the first layer's tile is a small one, is that layer's too, which
+// then reads the samples where they lie. direct.cu has its like.
 #include "batch.cuh"
 #include "matmul.cuh"
 
 // gather makes a batch. Grid: n.
 KERNEL gather(BATCH_PARAMETERS) {
-  begin();
   const Batch batch = BATCH_OF;
   batch.gather(blockIdx.x);
 }
@@ -16,7 +15,6 @@ KERNEL gather(BATCH_PARAMETERS) {
 KERNEL __launch_bounds__(SmallOf<true, true>::T::SIZE)
     gather_matmul(BATCH_PARAMETERS, float *out, const float *b, int n, int accumulate, int vector_b, const float *bias, int func,
                   const float *mask, int mask_func, int splits, float *partial, u32 *arrived) {
-  begin();
   typedef SmallOf<true, true>::T T;
   __shared__ int rows[T::BM];
   const Batch batch = BATCH_OF;
@@ -35,4 +33,13 @@ KERNEL __launch_bounds__(SmallOf<true, true>::T::SIZE)
   sum.multiply(acc, la, lb, part.from, part.to);
   finish(sum, acc, out, accumulate, {bias, mask, func, mask_func}, Matrix{m0, batch.n, n0, n}, splits, split,
          partial + (u64)tile * splits * T::BM * T::BN, arrived + tile);
+}
+
+// store_results copies what a run has left for the host, to host, where that finds it: the first
+// count numbers, and n of each of planes arrays of capacity numbers behind them.
+KERNEL store_results(double *host, const double *results, int count, int planes, int capacity, int n) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x, k = i - count;
+  if (k >= planes * n) return;
+  const int at = k < 0 ? i : count + k / n * capacity + k % n;
+  host[at] = results[at];
 }

@@ -4,7 +4,6 @@
 // column_sums computes out[c] = scale·Σ_r w_r·f(x[r,c]), or adds it; see column_sum. Grid:
 // ⌈cols/32⌉ blocks of 256.
 KERNEL column_sums(float *out, const float *x, int rows, int cols, int accumulate, const double *weights, double scale, int square) {
-  begin();
   const double sum = scale * column_sum(blockIdx.x * 32, x, rows, cols, weights, square);
   const int c = blockIdx.x * 32 + threadIdx.x;
   if (threadIdx.x < 32 && c < cols) out[c] = (float)(accumulate ? (double)out[c] + sum : sum);
@@ -31,7 +30,6 @@ __device__ inline int place(const Axes &a, int k, int s) {
 
 // reduce computes out[k] = factor·Σ_s x[k,s], a block of 256 for each k.
 KERNEL reduce(float *out, const float *x, AXES, int summed, double factor) {
-  begin();
   __shared__ double scratch[1][32];
   const Axes a = AXES_OF;
   double sum = 0;
@@ -42,7 +40,6 @@ KERNEL reduce(float *out, const float *x, AXES, int summed, double factor) {
 
 // repeat computes out[k,s] = factor·x[k], a thread for each element.
 KERNEL repeat(float *out, const float *x, AXES, int kept, int summed, float factor) {
-  begin();
   const Axes a = AXES_OF;
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < kept * summed) out[place(a, i / summed, i % summed)] = factor * x[i / summed];

@@ -12,14 +12,22 @@
 // as many at a time by row as the block has warps, at most 8, then in order. All threads
 // of the block call it.
 __device__ inline double column_sum(int first, const float *x, int rows, int cols, const double *weights, int square) {
+  const int AT_ONCE = 8; // rows of a thread that are asked for before any is added
   __shared__ double part[8][33];
   const int tx = threadIdx.x & 31, ty = threadIdx.x >> 5, warps = blockDim.x >> 5, c = first + tx;
   double sum = 0;
   if (c < cols)
-    for (int r = ty; r < rows; r += warps) {
-      double v = x[(u64)r * cols + c];
-      if (square) v *= v;
-      sum += weights ? weights[r] * v : v;
+    for (int r0 = ty; r0 < rows; r0 += AT_ONCE * warps) {
+      float v[AT_ONCE];
+#pragma unroll
+      for (int j = 0; j < AT_ONCE; j++) v[j] = r0 + j * warps < rows ? x[(u64)(r0 + j * warps) * cols + c] : 0.f;
+#pragma unroll
+      for (int j = 0; j < AT_ONCE; j++) {
+        double e = v[j];
+        if (square) e *= e;
+        if (weights && r0 + j * warps < rows) e *= weights[r0 + j * warps];
+        sum += e;
+      }
     }
   part[ty][tx] = sum;
   __syncthreads();

@@ -69,12 +69,12 @@ struct Finish {
   }
 };
 
-// finish_tile stores the staged tile of q whose first row and column are m0 and n0, WIDTH
-// elements side by side at a time and so many times that at once.
-template <int WIDTH, int TIMES, class T> __device__ void finish_tile(T &tile, const Product &q, int m0, int n0, Finish &finish) {
-  static_assert(T::BM * T::BN % (WIDTH * TIMES * T::SIZE) == 0, "whole groups of a thread's elements");
+// finish_part stores the staged part of a tile of q, whose first row and column are m0 and n0,
+// WIDTH elements side by side at a time and so many times that at once.
+template <int WIDTH, int TIMES, class T> __device__ void finish_part(T &tile, const Product &q, int m0, int n0, Finish &finish) {
+  static_assert(T::ROWS * T::BN % (WIDTH * TIMES * T::SIZE) == 0, "whole groups of a thread's elements");
 #pragma unroll 1
-  for (int e0 = threadIdx.x * WIDTH; e0 < T::BM * T::BN; e0 += WIDTH * TIMES * T::SIZE) {
+  for (int e0 = threadIdx.x * WIDTH; e0 < T::ROWS * T::BN; e0 += WIDTH * TIMES * T::SIZE) {
     int at[TIMES];
     bool in[TIMES];
     Side<WIDTH> value[TIMES];
@@ -105,7 +105,6 @@ template <int WIDTH, int TIMES, class T> __device__ void finish_tile(T &tile, co
 KERNEL __launch_bounds__(SmallOf<false, false>::T::SIZE)
     tasks(const ProductTask *products, int product_count, const ColumnTask *columns, int column_count, const NormTask *norms,
           int norm_count, const float *grad, float *last, OPTIMIZER_PARAMETERS, ROW_PARAMETERS) {
-  begin();
   typedef SmallOf<false, false>::T T;
   __shared__ T tile;
   __shared__ double scratch[2][32];
@@ -135,9 +134,13 @@ KERNEL __launch_bounds__(SmallOf<false, false>::T::SIZE)
     float acc[T::TM][T::TN];
     clear(acc);
     multiply_pair<T, true, false>(tile, acc, q, m0, n0, 1, 0);
-    tile.stage(acc, 0);
-    if (q.n % 4 == 0 && aligned(q.out) && finish.fours()) finish_tile<4, 2>(tile, q, m0, n0, finish);
-    else finish_tile<1, 4>(tile, q, m0, n0, finish);
+    const bool fours = q.n % 4 == 0 && aligned(q.out) && finish.fours();
+#pragma unroll 1
+    for (int part = 0; part < T::PARTS; part++) {
+      tile.stage(acc, part);
+      if (fours) finish_part<4, 2>(tile, q, m0 + part * T::ROWS, n0, finish);
+      else finish_part<1, 4>(tile, q, m0 + part * T::ROWS, n0, finish);
+    }
   } else {
     int i = 0;
     while (i + 1 < column_count && block >= columns[i + 1].first) i++;

@@ -217,7 +217,7 @@ template <bool ALONG_A, bool ALONG_B> struct SmallOf;
 template <> struct SmallOf<true, true> { typedef WarpTile<16, 16, 1, 1, 8, 4, true, true> T; };
 template <> struct SmallOf<true, false> { typedef WarpTile<16, 32, 1, 1, 8, 2, true, false> T; };
 template <> struct SmallOf<false, true> { typedef WarpTile<32, 16, 1, 1, 8, 2, false, true> T; };
-template <> struct SmallOf<false, false> { typedef WarpTile<32, 32, 1, 1, 4, 1, false, false> T; };
+template <> struct SmallOf<false, false> { typedef WarpTile<64, 32, 2, 1, 2, 1, false, false> T; };
 template <bool ALONG_A, bool ALONG_B> struct MediumOf { typedef WarpTile<64, 64, 2, 2, 2, 2, ALONG_A, ALONG_B> T; };
 template <bool ALONG_A, bool ALONG_B> struct LargeOf { typedef WarpTile<128, 128, 4, 4, 1, 1, ALONG_A, ALONG_B> T; };
 template <bool ALONG_A, bool ALONG_B> struct TensorOf { typedef WarpTile<128, 128, 4, 4, 1, 1, ALONG_A, ALONG_B, false> T; };

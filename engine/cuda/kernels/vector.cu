@@ -1,6 +1,14 @@
 // Operations on flat vectors: products for Lanczos and Hutchinson, probes, and
-// the optimizer's step.
+// the optimizer's step. A thread takes elements by fours and asks for AT_ONCE of them before
+// it uses any: each is a trip to the second-level cache.
 #include "step.cuh"
+
+#define AT_ONCE 4
+
+// FOURS is the place of a thread's first four among those of all blocks along x, STRIDE how far
+// it is to its next.
+#define FOURS (int)(blockIdx.x * blockDim.x + threadIdx.x) * 4
+#define STRIDE (int)(gridDim.x * blockDim.x) * 4
 
 // vector_sums computes out[k] = Σ xᵢyᵢ for each pair x, y of vectors of size elements, or
 // Σ (xᵢ − yᵢ)² where distance is set, in float64. Grid: (blocks, pairs), at most
@@ -8,38 +16,55 @@
 // alone: the parts of a pair are added by the last block, as one pair alone would have it.
 KERNEL vector_sums(int distance, const float *x0, const float *y0, const float *x1, const float *y1, const float *x2, const float *y2,
                    const float *x3, const float *y3, int size, double *partial, double *out, u32 *arrived) {
-  begin();
   __shared__ double scratch[1][32];
   const int pair = blockIdx.y;
   const float *x = pair == 0 ? x0 : pair == 1 ? x1 : pair == 2 ? x2 : x3;
   const float *y = pair == 0 ? y0 : pair == 1 ? y1 : pair == 2 ? y2 : y3;
+  const bool together = aligned(x) && aligned(y);
   double sum = 0;
-  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
-    const double a = x[i], b = y[i];
-    sum += distance ? (a - b) * (a - b) : a * b;
+  for (int i0 = FOURS; i0 < size; i0 += AT_ONCE * STRIDE) {
+    Side<4> p[AT_ONCE], q[AT_ONCE];
+#pragma unroll
+    for (int j = 0; j < AT_ONCE; j++) p[j] = four(x, i0 + j * STRIDE, size, together), q[j] = four(y, i0 + j * STRIDE, size, together);
+#pragma unroll
+    for (int j = 0; j < AT_ONCE; j++)
+#pragma unroll
+      for (int k = 0; k < 4; k++) {
+        const double a = p[j].v[k], b = q[j].v[k];
+        sum += distance ? (a - b) * (a - b) : a * b;
+      }
   }
   sum = block_sum(sum, scratch);
   if (threadIdx.x == 0) partial[pair * gridDim.x + blockIdx.x] = sum;
   if (!last_block(arrived, gridDim.x * gridDim.y)) return;
-  for (int p = 0; p < (int)gridDim.y; p++) {
-    sum = 0;
-    for (int k = threadIdx.x; k < (int)gridDim.x; k += blockDim.x) sum += fresh(partial + p * gridDim.x + k);
-    sum = block_sum(sum, scratch);
-    if (threadIdx.x == 0) out[p] = sum;
-  }
+  const int p = threadIdx.x >> 5; // a warp for each pair
+  if (p >= (int)gridDim.y) return;
+  sum = 0;
+#pragma unroll 4
+  for (int k = threadIdx.x & 31; k < (int)gridDim.x; k += 32) sum += fresh(partial + p * gridDim.x + k);
+  sum = warp_sum(sum);
+  if ((threadIdx.x & 31) == 0) out[p] = sum;
 }
 
 // reject computes out = (x − (aᵀx/‖a‖²)·a)/‖x‖, given aᵀx, ‖x‖² and ‖a‖² in sums, the first of
 // which it copies to number; out = 0 where ‖x‖² is below least, and instead where ‖a‖² is.
 // out may be x.
 KERNEL reject(float *out, const float *x, const float *a, const float *instead, double least, const double *sums, int size, double *number) {
-  begin();
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  const int i = FOURS;
+  const bool together = aligned(out) && aligned(x) && aligned(a) && aligned(instead);
+  const Side<4> p = four(x, i, size, together), q = four(a, i, size, together);
   const bool none = sums[1] < least;
   const double scale = none ? 0 : 1 / sqrt(sums[1]);
   const float alpha = (float)scale, beta = (float)(-sums[0] / sums[2] * scale);
   if (i == 0) *number = sums[0];
-  if (i < size) out[i] = sums[2] < least ? instead[i] : none ? 0.f : product(alpha, x[i]) + beta * a[i];
+  Side<4> v;
+  if (sums[2] < least) {
+    v = four(instead, i, size, together);
+  } else {
+#pragma unroll
+    for (int k = 0; k < 4; k++) v.v[k] = none ? 0.f : product(alpha, p.v[k]) + beta * q.v[k];
+  }
+  put_four(out, i, size, together, v);
 }
 
 // Plane is ritz.Plane.
@@ -83,12 +108,24 @@ __device__ inline Plane solve(double xx, double xy, double yy, double xhx, doubl
 #define RITZ_SUMS 6
 KERNEL ritz_solve(const float *x, const float *hx, const float *y, const float *hy, int size, double least, double *partial, Plane *plane,
                   Plane *host_plane, u32 *arrived) {
-  begin();
   __shared__ double scratch[RITZ_SUMS][32];
   double s[RITZ_SUMS] = {}; // ‖x‖², xᵀy, ‖y‖², xᵀHx, xᵀHy, yᵀHy
-  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
-    const double a = x[i], ha = hx[i], b = y[i], hb = hy[i];
-    s[0] += a * a, s[1] += a * b, s[2] += b * b, s[3] += a * ha, s[4] += a * hb, s[5] += b * hb;
+  const bool together = aligned(x) && aligned(hx) && aligned(y) && aligned(hy);
+  for (int i0 = FOURS; i0 < size; i0 += AT_ONCE / 2 * STRIDE) {
+    Side<4> v[AT_ONCE / 2][4];
+#pragma unroll
+    for (int j = 0; j < AT_ONCE / 2; j++) {
+      const int i = i0 + j * STRIDE;
+      v[j][0] = four(x, i, size, together), v[j][1] = four(hx, i, size, together);
+      v[j][2] = four(y, i, size, together), v[j][3] = four(hy, i, size, together);
+    }
+#pragma unroll
+    for (int j = 0; j < AT_ONCE / 2; j++)
+#pragma unroll
+      for (int k = 0; k < 4; k++) {
+        const double a = v[j][0].v[k], ha = v[j][1].v[k], b = v[j][2].v[k], hb = v[j][3].v[k];
+        s[0] += a * a, s[1] += a * b, s[2] += b * b, s[3] += a * ha, s[4] += a * hb, s[5] += b * hb;
+      }
   }
   block_sums(s, scratch);
   if (threadIdx.x == 0)
@@ -114,16 +151,31 @@ KERNEL ritz_solve(const float *x, const float *hx, const float *y, const float *
 // for each block. u may be x.
 KERNEL ritz_follow(float *u, const float *x, const float *hx, const float *y, const float *hy, const Plane *plane, int size,
                    double *partial, double *out, u32 *arrived) {
-  begin();
   __shared__ double scratch[2][32];
   const float alpha = (float)plane->alpha, beta = (float)plane->beta, value = (float)plane->value, rate = (float)plane->rate;
   double s[2] = {};
-  for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < size; i += gridDim.x * blockDim.x) {
-    const float old = u[i], w = product(alpha, x[i]) + beta * y[i];
-    const float r = product(alpha, hx[i]) + beta * hy[i] - value * w;
-    u[i] = w + rate * r;
-    s[0] += (double)r * r;
-    s[1] += (double)old * w;
+  const bool together = aligned(u) && aligned(x) && aligned(hx) && aligned(y) && aligned(hy);
+  for (int i0 = FOURS; i0 < size; i0 += AT_ONCE / 2 * STRIDE) {
+    Side<4> v[AT_ONCE / 2][5];
+#pragma unroll
+    for (int j = 0; j < AT_ONCE / 2; j++) {
+      const int i = i0 + j * STRIDE;
+      v[j][0] = four(u, i, size, together), v[j][1] = four(x, i, size, together), v[j][2] = four(hx, i, size, together);
+      v[j][3] = four(y, i, size, together), v[j][4] = four(hy, i, size, together);
+    }
+#pragma unroll
+    for (int j = 0; j < AT_ONCE / 2; j++) {
+      Side<4> next;
+#pragma unroll
+      for (int k = 0; k < 4; k++) {
+        const float old = v[j][0].v[k], w = product(alpha, v[j][1].v[k]) + beta * v[j][3].v[k];
+        const float r = product(alpha, v[j][2].v[k]) + beta * v[j][4].v[k] - value * w;
+        next.v[k] = w + rate * r;
+        s[0] += (double)r * r;
+        s[1] += (double)old * w;
+      }
+      put_four(u, i0 + j * STRIDE, size, together, next);
+    }
   }
   block_sums(s, scratch);
   if (threadIdx.x == 0) partial[2 * blockIdx.x] = s[0], partial[2 * blockIdx.x + 1] = s[1];
@@ -134,41 +186,54 @@ KERNEL ritz_follow(float *u, const float *x, const float *hx, const float *y, co
   if (threadIdx.x == 0) out[0] = s[0], out[1] = s[1];
 }
 
-// part_sums computes for each part of x, elements bounds[k] to bounds[k+1],
+// part_sums computes for each of count parts of x, elements bounds[k] to bounds[k+1],
 //
 //   out[2k] = Σ oldᵢxᵢ, out[2k+1] = Σ xᵢ²
 //
-// and stores old = x; where old is null, out[2k] is 0. Grid: (blocks of a part, parts);
-// partial has two elements for each block.
-KERNEL part_sums(float *old, const float *x, const int *bounds, double *partial, double *out, u32 *arrived) {
-  begin();
+// and stores old = x; where old is null, out[2k] is 0. A part's blocks are firsts[k] to
+// firsts[k+1]; partial has two elements for each block.
+KERNEL part_sums(float *old, const float *x, const int *bounds, const int *firsts, int count, double *partial, double *out, u32 *arrived) {
   __shared__ double scratch[2][32];
-  const int k = blockIdx.y, lane = threadIdx.x & 31;
+  const int block = blockIdx.x, lane = threadIdx.x & 31;
+  int part = 0;
+  while (block >= firsts[part + 1]) part++;
+  const int low = bounds[part], size = bounds[part + 1] - low, stride = (firsts[part + 1] - firsts[part]) * blockDim.x * 4;
+  const float *p = x + low;
+  float *q = old ? old + low : nullptr;
+  const bool together = aligned(p) && aligned(q);
   double s[2] = {};
-  for (int i = bounds[k] + blockIdx.x * blockDim.x + threadIdx.x; i < bounds[k + 1]; i += gridDim.x * blockDim.x) {
-    const double v = x[i];
-    s[1] += v * v;
-    if (old) {
-      s[0] += old[i] * v;
-      old[i] = x[i];
+  for (int i0 = ((block - firsts[part]) * blockDim.x + threadIdx.x) * 4; i0 < size; i0 += AT_ONCE * stride) {
+    Side<4> v[AT_ONCE], before[AT_ONCE];
+#pragma unroll
+    for (int j = 0; j < AT_ONCE; j++) {
+      v[j] = four(p, i0 + j * stride, size, together);
+      if (q) before[j] = four(q, i0 + j * stride, size, together);
+    }
+#pragma unroll
+    for (int j = 0; j < AT_ONCE; j++) {
+#pragma unroll
+      for (int k = 0; k < 4; k++) {
+        const double e = v[j].v[k];
+        s[1] += e * e;
+        if (q) s[0] += before[j].v[k] * e;
+      }
+      if (q) put_four(q, i0 + j * stride, size, together, v[j]);
     }
   }
   block_sums(s, scratch);
-  double *mine = partial + 2 * ((u64)k * gridDim.x + blockIdx.x);
-  if (threadIdx.x == 0) mine[0] = s[0], mine[1] = s[1];
-  if (!last_block(arrived, gridDim.x * gridDim.y)) return;
-  for (int part = threadIdx.x >> 5; part < (int)gridDim.y; part += blockDim.x >> 5) {
-    const double *parts = partial + 2 * (u64)part * gridDim.x;
+  if (threadIdx.x == 0) partial[2 * block] = s[0], partial[2 * block + 1] = s[1];
+  if (!last_block(arrived, gridDim.x)) return;
+  for (int k = threadIdx.x >> 5; k < count; k += blockDim.x >> 5) {
     s[0] = s[1] = 0;
-    for (int b = lane; b < (int)gridDim.x; b += 32) s[0] += fresh(parts + 2 * b), s[1] += fresh(parts + 2 * b + 1);
+#pragma unroll 4
+    for (int b = firsts[k] + lane; b < firsts[k + 1]; b += 32) s[0] += fresh(partial + 2 * b), s[1] += fresh(partial + 2 * b + 1);
     warp_sums(s);
-    if (lane == 0) out[2 * part] = s[0], out[2 * part + 1] = s[1];
+    if (lane == 0) out[2 * k] = s[0], out[2 * k + 1] = s[1];
   }
 }
 
 // axpy computes y += alpha·x.
 KERNEL axpy(float *y, const float *x, float alpha, int size) {
-  begin();
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < size) y[i] += alpha * x[i];
 }
@@ -177,7 +242,6 @@ KERNEL axpy(float *y, const float *x, float alpha, int size) {
 // does; c1 to c3 and the key are those of its stream. A warp makes the 128 signs of
 // one block of Philox.
 KERNEL signs(float *x, int size, u32 c1, u32 c2, u32 c3, u32 k0, u32 k1) {
-  begin();
   const u32 block = WARP, lane = threadIdx.x & 31;
   u32 c[4] = {block, c1, c2, c3};
   philox(c, k0, k1);
@@ -192,15 +256,19 @@ KERNEL signs(float *x, int size, u32 c1, u32 c2, u32 c3, u32 k0, u32 k1) {
 // gradients have not made it themselves (see tasks.cu) ring is not null, and its results
 // are kept: with sums numbers from totals.
 KERNEL update(const float *grad, int size, OPTIMIZER_PARAMETERS, ROW_PARAMETERS, const double *totals) {
-  begin();
   if (ring && blockIdx.x == 0) {
     const Row row = ROW_OF;
     row.put_results();
     row.put_arrays();
     for (int k = threadIdx.x; k < sums; k += blockDim.x) *row.sum_at(k) = totals[k];
   }
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= size) return;
+  const int i = FOURS;
   const Optimizer optimizer = OPTIMIZER_OF;
-  optimizer.step<1>(i, side<1>(grad + i), optimizer.load<1>(i));
+  if (i + 3 < size && aligned(grad) && aligned(theta) && aligned(first) && aligned(second))
+    return optimizer.step<4>(i, side<4>(grad + i), optimizer.load<4>(i));
+  for (int k = i; k < min(i + 4, size); k++) optimizer.step<1>(k, side<1>(grad + k), optimizer.load<1>(k));
 }
+
+#undef FOURS
+#undef STRIDE
+#undef AT_ONCE

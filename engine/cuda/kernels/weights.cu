@@ -226,7 +226,6 @@ __device__ inline void sum_rows(const RowTask &t, int block) {
 // Wide::SIZE threads.
 #define SAMPLE_TASKS(name, make)                                                                                             \
   KERNEL __launch_bounds__(Wide::SIZE) name(const WeightTask *weights, int weight_count, const RowTask *rows, int row_count) { \
-    begin();                                                                                                                 \
     const int block = blockIdx.x;                                                                                            \
     int i = 0;                                                                                                               \
     if (weight_count > 0 && (row_count == 0 || block < rows[0].first)) {                                                     \

@@ -1,6 +1,6 @@
 // Code generated from include/cuda.h by gen. DO NOT EDIT.
 
-#define SHIM_COUNT 180
+#define SHIM_COUNT 179
 
 static const char *const shim_names[SHIM_COUNT] = {
 	"cuDriverGetVersion",
@@ -44,7 +44,6 @@ static const char *const shim_names[SHIM_COUNT] = {
 	"cuFuncSetAttribute",
 	"cuFuncSetCacheConfig",
 	"cuFuncSetSharedMemConfig",
-	"cuLaunchKernelEx",
 	"cuLaunchCooperativeKernel",
 	"cuLaunchKernel",
 	"cuModuleGetFunction",

@@ -188,8 +188,9 @@ void sync_grid(const char *file, int line) {
 
 // exchange waits for the lanes in mask and returns what lane from brought; from −1
 // stands for the lanes that brought something. The lane that comes last finds the
-// results of all, so that those who go on cannot spoil what others have yet to read.
-static uint64_t exchange(const char *at, const char *file, int line, unsigned int mask, uint64_t value, int from) {
+// results of all, so that those who go on cannot spoil what others have yet to read; and
+// it is the one that calls meet, if that is not null, with what all have brought.
+static uint64_t exchange(const char *at, const char *file, int line, unsigned int mask, uint64_t value, int from, Meeting meet = nullptr) {
 	Thread *t = self();
 	Block *b = t->home;
 	Warp &w = b->warps[t->index / 32];
@@ -209,6 +210,7 @@ static uint64_t exchange(const char *at, const char *file, int line, unsigned in
 	}
 	w.waiting &= ~mask;
 	w.interval++;
+	if (meet) meet(w.values);
 	unsigned int some = 0;
 	for (unsigned int m = mask; m; m &= m - 1) {
 		int i = __builtin_ctz(m);
@@ -237,6 +239,10 @@ uint64_t shuffle(const char *at, const char *file, int line, unsigned int mask, 
 
 unsigned int ballot(const char *at, const char *file, int line, unsigned int mask, bool predicate) {
 	return exchange(at, file, line, mask, predicate, -1);
+}
+
+void meet(const char *at, const char *file, int line, void *value, Meeting f) {
+	exchange(at, file, line, ~0u, reinterpret_cast<uint64_t>(value), -1, f);
 }
 
 void fault(int error, const std::string &what) {

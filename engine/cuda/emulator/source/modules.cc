@@ -155,16 +155,6 @@ API CUresult cuLaunchKernel(CUfunction f, unsigned int gx, unsigned int gy, unsi
 	return launch(f, dim3(gx, gy, gz), dim3(bx, by, bz), shared, s, parameters, false);
 }
 
-// Launches that may overlap wait for what was before them, as their kernels would.
-API CUresult cuLaunchKernelEx(const CUlaunchConfig *c, CUfunction f, void **parameters, void **) {
-	ENTER();
-	for (unsigned int i = 0; i < c->numAttrs; i++) {
-		if (c->attrs[i].id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION) return CUDA_ERROR_INVALID_VALUE;
-	}
-	return launch(f, dim3(c->gridDimX, c->gridDimY, c->gridDimZ), dim3(c->blockDimX, c->blockDimY, c->blockDimZ), c->sharedMemBytes, c->hStream,
-		parameters, false);
-}
-
 API CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned int gx, unsigned int gy, unsigned int gz, unsigned int bx, unsigned int by,
 		unsigned int bz, unsigned int shared, CUstream s, void **parameters) {
 	ENTER();

@@ -308,21 +308,32 @@ template <class R> INLINE void shfl(const char *file, int line, Shuffle how, R &
 // mma is mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32: D = A·B + C. With
 // g = lane/4 and t = lane%4 a lane holds A[g,t], A[g+8,t], A[g,t+4] and A[g+8,t+4];
 // B[t,g] and B[t+4,g]; C[g,2t], C[g,2t+1], C[g+8,2t] and C[g+8,2t+1].
+struct Fragments {
+	u32 a[4], b[2];
+	f32 c[4];
+};
+inline void multiply_fragments(const u64 *lanes) {
+	auto lane = [&](int k) { return reinterpret_cast<Fragments *>(lanes[k]); };
+	auto factor = [](u32 x) { return bits<f32>(x & ~0x1fffu); };
+	f32 a[16][8], b[8][8];
+	for (int g = 0; g < 8; g++)
+		for (int t = 0; t < 4; t++) {
+			const Fragments &f = *lane(4 * g + t);
+			a[g][t] = factor(f.a[0]), a[g + 8][t] = factor(f.a[1]), a[g][t + 4] = factor(f.a[2]), a[g + 8][t + 4] = factor(f.a[3]);
+			b[t][g] = factor(f.b[0]), b[t + 4][g] = factor(f.b[1]);
+		}
+	for (int g = 0; g < 8; g++)
+		for (int t = 0; t < 4; t++)
+			for (int e = 0; e < 4; e++) {
+				f32 &c = lane(4 * g + t)->c[e];
+				for (int k = 0; k < 8; k++) c = std::fma(a[g + e / 2 * 8][k], b[k][2 * t + e % 2], c);
+			}
+}
 INLINE void mma(const char *file, int line, f32 &d0, f32 &d1, f32 &d2, f32 &d3, u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1,
 		f32 c0, f32 c1, f32 c2, f32 c3) {
-	const int lane = emulator::self()->index % 32, g = lane / 4, t = lane % 4;
-	f32 d[4] = {c0, c1, c2, c3};
-	for (int k = 0; k < 8; k++) {
-		auto exchange = [&](u64 value, int from) { return emulator::shuffle("mma.sync", file, line, ~0u, value, from); };
-		auto factor = [](u32 x) { return bits<f32>(x & ~0x1fffu); };
-		const u64 rows = exchange(k < 4 ? u64(a1) << 32 | a0 : u64(a3) << 32 | a2, 4 * g + k % 4);
-		for (int j = 0; j < 2; j++) {
-			const f32 y = factor(u32(exchange(k < 4 ? b0 : b1, 4 * (2 * t + j) + k % 4)));
-			d[j] = std::fma(factor(u32(rows)), y, d[j]);
-			d[2 + j] = std::fma(factor(u32(rows >> 32)), y, d[2 + j]);
-		}
-	}
-	d0 = d[0], d1 = d[1], d2 = d[2], d3 = d[3];
+	Fragments f = {{a0, a1, a2, a3}, {b0, b1}, {c0, c1, c2, c3}};
+	emulator::meet("mma.sync", file, line, &f, multiply_fragments);
+	d0 = f.c[0], d1 = f.c[1], d2 = f.c[2], d3 = f.c[3];
 }
 
 // Shared memory: addresses count from the start of the block's.

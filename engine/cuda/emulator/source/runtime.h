@@ -77,6 +77,11 @@ void sync_warp(const char *at, const char *file, int line, unsigned int mask = ~
 uint64_t shuffle(const char *at, const char *file, int line, unsigned int mask, uint64_t value, int from);
 unsigned int ballot(const char *at, const char *file, int line, unsigned int mask, bool predicate);
 
+// meet waits for all lanes of the warp; one of them calls f with what each has brought, its
+// address by lane, before any goes on.
+typedef void (*Meeting)(const uint64_t *values);
+void meet(const char *at, const char *file, int line, void *value, Meeting f);
+
 // shared returns the memory of a shared variable, by the place of its
 // declaration; dynamic_shared that of the launch.
 void *shared(const void *place, size_t bytes, size_t alignment);
