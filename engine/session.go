@@ -19,7 +19,7 @@ type Config struct {
 	Threads int // of the processor; 0 is all cores
 	// CUDA is the device to compute on, in float32; nil is the processor.
 	CUDA *driver.Device
-	TF32 bool // round the factors of its large products to TF32, for tensor cores
+	TF32 bool // round the factors of its large products to TF32, which is faster
 }
 
 // Session runs a Program: it owns parameters, gradient and activations. It is

@@ -60,6 +60,13 @@
 // flatness takes (Lap). Gather leaves its launches to the run of the samples, whose first
 // layer may read them in the data set. An evaluation of many chunks waits once too (LossTo).
 //
+// # Accuracy
+//
+// Arithmetic is that of float32, sums over many numbers are in float64. Products of matrices
+// are made on tensor cores, where there are any for TF32, from factors in two parts each: they
+// are as accurate as float32's (kernels/tensor.cuh), but for factors beyond 10³⁸ or below 10⁻³⁵,
+// whose second parts have no room, and infinite ones, which make NaN.
+//
 // # Reproducibility
 //
 // Every sum has an order that sizes and the number of multiprocessors decide;

@@ -20,8 +20,8 @@ type Options struct {
 	Capacity int
 	// Device is one of driver.Devices.
 	Device driver.Device
-	// TF32 rounds the factors of large products to TF32, for tensor cores, where the
-	// device has them.
+	// TF32 rounds the factors of large products to TF32, where the device has tensor cores
+	// for it, instead of making three such products.
 	TF32 bool
 	// Multiprocessors to keep busy; 0 is as many as the device has. Results
 	// depend on it in the last digits, as sums are split by it.

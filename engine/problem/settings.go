@@ -28,7 +28,7 @@ type Problem struct {
 	Loss      string `json:"loss" help:"Loss: cross-entropy or mse."`
 	Device    string `json:"device" help:"Where to compute: auto, cpu, cuda or cuda:N."`
 	DType     string `json:"dtype" name:"dtype" help:"Number type: float32 or float64."`
-	Precision string `json:"precision" help:"Factors of a GPU's matrix products: float32, or tf32 (10 bits of mantissa) for its tensor cores."`
+	Precision string `json:"precision" help:"Accuracy of a GPU's matrix products: float32, or tf32 (factors of 10 bits of mantissa), faster for large ones."`
 	Threads   int    `json:"threads" help:"CPU threads; 0 is all cores. Results do not depend on it."`
 	Seed      uint64 `json:"seed" help:"Seed of initial weights, batches and probes."`
 	Weights   string `json:"weights" help:"Start from the weights in this safetensors file."`

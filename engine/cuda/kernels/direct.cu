@@ -29,10 +29,10 @@ struct Direct {
       int together, int parts, int chunk, int rows, int stride, int vector
 #define DIRECT_OF {samples_, C, H, W, M, P, Q, padH, padW, total, window_m, window_c, turned, quads, together, parts, chunk, rows, stride, vector}
 
-// Room is shared memory: a chunk of x and the windows of 16 channels in it, LD apart, and
-// then the sums of the parts.
+// Room is shared memory: a chunk of x, of at most CHANNELS channels, and the windows of 16
+// channels in it, LD apart, and then the sums of the parts.
 struct alignas(16) Room {
-  static const int X = 6144, LD = 20, WINDOWS = 8 * 25 * LD;
+  static const int X = 6144, CHANNELS = 8, LD = 20, WINDOWS = CHANNELS * 25 * LD;
   float x[X], windows[WINDOWS];
 };
 
@@ -121,17 +121,33 @@ __device__ void direct(int block, const Direct &g, float *out, const X &x, const
   for (int c0 = 0; c0 < g.total; c0 += g.chunk) {
     const int count = min(g.chunk, g.total - c0);
     __syncthreads();
+    // A warp takes the places of one window, or of as many windows as it has threads for, in all
+    // channels of the chunk, or in as many of these as there are warps for. What it takes is asked
+    // for before what came first is stored, as each is a trip to the second-level cache.
+    float v[Room::CHANNELS];
+    const auto ask = [&](int m) {
+      const bool there = m0 + m < g.M;
+      const float *first = w + (there ? (m0 + m) * g.window_m + place : 0), *then = second + (first - w) - g.C * g.window_c;
+#pragma unroll
+      for (int j = 0; j < Room::CHANNELS; j++) {
+        const int c = share + j * sharers;
+        v[j] = there && c < count ? (c0 + c < g.C ? first : then)[(c0 + c) * g.window_c] : 0.f;
+      }
+    };
+    int m = sharers > 1 ? mine % 16 : mine;
+    bool more = m < 16 && share < sharers;
+    if (more) ask(m);
     const Chunk<X> part_of_x = {x, g, sample0, row0, c0};
     if (fours) load_planes<4>(room.x, plane_size, g.stride, g.together * g.rows, count, part_of_x);
     else load_planes<1>(room.x, plane_size, g.stride, g.together * g.rows, count, part_of_x);
-    // A warp takes the places of one window, or of as many windows as it has threads for, in all
-    // channels of the chunk, or in as many of these as there are warps for.
-    for (int m = sharers > 1 ? mine % 16 : mine; m < 16 && share < sharers; m += lanes) {
-      const bool there = m0 + m < g.M;
-      const float *first = w + (there ? (m0 + m) * g.window_m + place : 0), *then = second + (first - w) - g.C * g.window_c;
-#pragma unroll 4
-      for (int c = share; c < count; c += sharers)
-        room.windows[(c * K * K + at) * Room::LD + m] = there ? (c0 + c < g.C ? first : then)[(c0 + c) * g.window_c] : 0.f;
+    while (more) {
+#pragma unroll
+      for (int j = 0; j < Room::CHANNELS; j++) {
+        const int c = share + j * sharers;
+        if (c < count) room.windows[(c * K * K + at) * Room::LD + m] = v[j];
+      }
+      m += lanes;
+      if (more = m < 16) ask(m);
     }
     __syncthreads();
     for (int c = part; inside && c < count; c += g.parts) {
@@ -217,14 +233,14 @@ __device__ void direct(int block, const Direct &g, float *out, const X &x, const
 // gather_direct_5 do it for the samples of a batch, which they make on the way, see step.cu;
 // their grids have n blocks more.
 #define DIRECT_KERNELS(K)                                                                                                  \
-  KERNEL __launch_bounds__(MOST_THREADS)                                                                                  \
+  KERNEL __launch_bounds__(MOST_THREADS, 2)                                                                                \
       direct_##K(float *out, const float *x, const float *w, const float *x2, const float *w2, DIRECT, int accumulate,    \
                  const float *bias, int func, const float *mask, int mask_func) {                                         \
     const Direct g = DIRECT_OF;                                                                                            \
     const Planar planar = {x, x2, C, H, W};                                                                                \
     direct<K>(blockIdx.x, g, out, planar, w, w2, accumulate, {bias, mask, func, mask_func});                             \
   }                                                                                                                       \
-  KERNEL __launch_bounds__(MOST_THREADS)                                                                                  \
+  KERNEL __launch_bounds__(MOST_THREADS, 2)                                                                                \
       gather_direct_##K(BATCH_PARAMETERS, float *out, const float *w, DIRECT, int accumulate, const float *bias, int func, \
                         const float *mask, int mask_func) {                                                               \
     const Batch batch = BATCH_OF;                                                                                          \
