@@ -256,7 +256,7 @@ func TestLogitDerivativesAllocateNothing(t *testing.T) {
 			s.SampleLosses(losses)
 		}
 		step()
-		if n := testing.AllocsPerRun(5, step); n != 0 {
+		if n := allocations(step); n != 0 {
 			t.Errorf("%s: %g allocations a step", spec, n)
 		}
 		s.Close()

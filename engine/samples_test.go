@@ -291,7 +291,7 @@ func TestSampleProductsAllocateNothing(t *testing.T) {
 			s.SecondMoment(out)
 		}
 		step()
-		if n := testing.AllocsPerRun(5, step); n != 0 {
+		if n := allocations(step); n != 0 {
 			t.Errorf("%s: %g allocations a step", spec, n)
 		}
 		s.Close()

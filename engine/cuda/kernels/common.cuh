@@ -173,6 +173,21 @@ __device__ inline bool last_block(u32 *arrived, u32 count) {
   return last;
 }
 
+// task_of returns which of count tasks a block is of: the last whose first block is not behind
+// it. Four are looked at at once, as each is a trip to the second-level cache.
+template <class T> __device__ inline int task_of(const T *tasks, int count, int block) {
+  int found = 0;
+  for (int i = 1; i < count; i += 4) {
+    int first[4];
+#pragma unroll
+    for (int j = 0; j < 4; j++) first[j] = tasks[min(i + j, count - 1)].first;
+#pragma unroll
+    for (int j = 0; j < 4; j++)
+      if (i + j < count && block >= first[j]) found = i + j;
+  }
+  return found;
+}
+
 // philox is Philox 4×32-10 of Salmon et al., SC 2011, as in engine/rng.
 __device__ inline void philox(u32 c[4], u32 k0, u32 k1) {
   for (int round = 0; round < 10; round++) {

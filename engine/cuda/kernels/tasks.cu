@@ -127,8 +127,7 @@ KERNEL __launch_bounds__(SmallOf<false, false>::T::SIZE)
   Finish finish = {theta ? grad : nullptr, OPTIMIZER_OF, last, sums != 0, 0, 0};
   const int block = blockIdx.x;
   if (product_count > 0 && (column_count == 0 || block < columns[0].first)) {
-    int i = 0;
-    while (i + 1 < product_count && block >= products[i + 1].first) i++;
+    const int i = task_of(products, product_count, block);
     const Product q = products[i].product;
     const int place = block - products[i].first, across = ceil_div(q.n, T::BN), m0 = place / across * T::BM, n0 = place % across * T::BN;
     float acc[T::TM][T::TN];
@@ -142,9 +141,7 @@ KERNEL __launch_bounds__(SmallOf<false, false>::T::SIZE)
       else finish_part<1, 4>(tile, q, m0 + part * T::ROWS, n0, finish);
     }
   } else {
-    int i = 0;
-    while (i + 1 < column_count && block >= columns[i + 1].first) i++;
-    const ColumnTask t = columns[i];
+    const ColumnTask t = columns[task_of(columns, column_count, block)];
     const int first = (block - t.first) * 32;
     double sum = column_sum(first, t.x, t.rows, t.cols, nullptr, 0);
     const int at[1] = {first + (int)threadIdx.x};

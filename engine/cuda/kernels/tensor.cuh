@@ -47,14 +47,12 @@ __device__ inline void mma(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) 
 #endif
 }
 
-// Parts is a factor as the sum of two.
-struct Parts {
-  u32 first, second;
-  __device__ void set(float x) {
-    first = TENSOR_CORES ? tf32(x) : __float_as_uint(x);
-    second = __float_as_uint(x - __uint_as_float(first)) + 0x1000u; // the bits that this rounds are not looked at
-  }
-};
+// split makes a factor the sum of two that tensor cores multiply, or leaves it whole where there
+// are none.
+__device__ inline void split(float x, u32 &first, u32 &second) {
+  first = TENSOR_CORES ? tf32(x) : __float_as_uint(x);
+  second = __float_as_uint(x - __uint_as_float(first)) + 0x1000u; // the bits that this rounds are not looked at
+}
 
 // WarpTile is BM×BN elements of a result, made by WM×WN·WK warps: of the WM×WN parts that
 // these are, each is made by WK warps, which take turns with 16 terms and are added up in order.
@@ -97,47 +95,43 @@ struct alignas(16) WarpTile {
     }
   }
 
-  // add adds the product of 16 terms to acc.
+  // add adds the product of 16 terms to acc, a row of instructions' results after the other. The
+  // products of one result wait for each other; where a row has few results, those of the two
+  // eights of terms are apart.
+  static const int CHAINS = NT < 4 ? 2 : 1;
   static __device__ void add(float (&acc)[TM][TN], const Four (&a)[FOURS_A], const Four (&b)[FOURS_B]) {
-    float sum[TM][TN];
+    u32 y[2][NT][2], y1[2][NT][2];
 #pragma unroll
-    for (int i = 0; i < TM; i++)
-#pragma unroll
-      for (int e = 0; e < TN; e++) sum[i][e] = 0;
-#pragma unroll
-    for (int s = 0; s < 4; s += 2) {
-      u32 y[NT][2], y1[NT][2];
+    for (int s = 0; s < 2; s++)
 #pragma unroll
       for (int j = 0; j < NT; j++)
 #pragma unroll
-        for (int e = 0; e < 2; e++) {
-          Parts p;
-          p.set(ALONG_B ? b[j].v[s + e] : b[s + e].v[j]);
-          y[j][e] = p.first, y1[j][e] = p.second;
-        }
+        for (int e = 0; e < 2; e++) split(ALONG_B ? b[j].v[2 * s + e] : b[2 * s + e].v[j], y[s][j][e], y1[s][j][e]);
 #pragma unroll
-      for (int i = 0; i < MT; i++) {
+    for (int i = 0; i < MT; i++) {
+      float sum[CHAINS][NT][TN];
+#pragma unroll
+      for (int k = 0; k < CHAINS * NT * TN; k++) sum[k / (NT * TN)][k / TN % NT][k % TN] = 0;
+#pragma unroll
+      for (int s = 0; s < 2; s++) {
+        float(&to)[NT][TN] = sum[s % CHAINS];
         u32 x[4], x1[4];
 #pragma unroll
-        for (int e = 0; e < 4; e++) {
-          Parts p;
-          p.set(ALONG_A ? a[2 * i + e % 2].v[s + e / 2] : a[s + e / 2].v[2 * i + e % 2]);
-          x[e] = p.first, x1[e] = p.second;
-        }
+        for (int e = 0; e < 4; e++) split(ALONG_A ? a[2 * i + e % 2].v[2 * s + e / 2] : a[2 * s + e / 2].v[2 * i + e % 2], x[e], x1[e]);
         if (EXACT && TENSOR_CORES) {
 #pragma unroll
-          for (int j = 0; j < NT; j++) mma(sum[i * NT + j], x1, y[j]);
+          for (int j = 0; j < NT; j++) mma(to[j], x1, y[s][j]);
 #pragma unroll
-          for (int j = 0; j < NT; j++) mma(sum[i * NT + j], x, y1[j]);
+          for (int j = 0; j < NT; j++) mma(to[j], x, y1[s][j]);
         }
 #pragma unroll
-        for (int j = 0; j < NT; j++) mma(sum[i * NT + j], x, y[j]);
+        for (int j = 0; j < NT; j++) mma(to[j], x, y[s][j]);
       }
+#pragma unroll
+      for (int j = 0; j < NT; j++)
+#pragma unroll
+        for (int e = 0; e < TN; e++) acc[i * NT + j][e] += CHAINS == 1 ? sum[0][j][e] : sum[0][j][e] + sum[CHAINS - 1][j][e];
     }
-#pragma unroll
-    for (int i = 0; i < TM; i++)
-#pragma unroll
-      for (int e = 0; e < TN; e++) acc[i][e] += sum[i][e];
   }
 
   // turns adds the warp's share of the terms k0 ≤ k < k1 to acc, AHEAD times 16 of them asked

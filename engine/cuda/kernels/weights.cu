@@ -227,14 +227,13 @@ __device__ inline void sum_rows(const RowTask &t, int block) {
 #define SAMPLE_TASKS(name, make)                                                                                             \
   KERNEL __launch_bounds__(Wide::SIZE) name(const WeightTask *weights, int weight_count, const RowTask *rows, int row_count) { \
     const int block = blockIdx.x;                                                                                            \
-    int i = 0;                                                                                                               \
     if (weight_count > 0 && (row_count == 0 || block < rows[0].first)) {                                                     \
-      while (i + 1 < weight_count && block >= weights[i + 1].first) i++;                                                     \
-      make(weights[i], block - weights[i].first);                                                                            \
+      const WeightTask &t = weights[task_of(weights, weight_count, block)];                                                  \
+      make(t, block - t.first);                                                                                              \
       return;                                                                                                                \
     }                                                                                                                        \
-    while (i + 1 < row_count && block >= rows[i + 1].first) i++;                                                             \
-    sum_rows(rows[i], block - rows[i].first);                                                                                \
+    const RowTask &t = rows[task_of(rows, row_count, block)];                                                                \
+    sum_rows(t, block - t.first);                                                                                            \
   }
 
 __device__ inline void direct_task(const WeightTask &t, int block) {
