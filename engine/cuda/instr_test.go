@@ -46,6 +46,7 @@ func TestEveryTileWithAndWithoutSplits(t *testing.T) {
 	}
 	for _, c := range []struct{ rows, cols, k, multiprocessors int }{
 		{33, 30, 9, 2}, {33, 30, 140, 8}, {21, 19, 700, 8}, {62, 63, 40, 1}, {61, 125, 1500, 4}, {125, 126, 70, 1}, {250, 131, 1500, 8}, {15, 13, 4000, 64},
+		{124, 120, 72, 1}, {60, 124, 72, 1}, {60, 124, 1604, 8}, // of whole fours
 	} {
 		m := Machine{multiprocessors: c.multiprocessors}
 		rows, cols, k := whole(c.rows), whole(c.cols), whole(c.k)

@@ -390,7 +390,7 @@ func (m *Machine) numberTo(dst *float64, id program.BufferID) {
 		return
 	}
 	at := m.reserve(1)
-	m.copy("a result", m.result(at), m.buffers.doubles+driver.Pointer(m.buffers.doubleAt[id]*double), double)
+	m.storeResults("a result", m.result(at), m.buffers.doubles+driver.Pointer(m.buffers.doubleAt[id]*double), 1, 0, 0)
 	m.expect(dst, at)
 }
 
@@ -502,16 +502,22 @@ func (m *Machine) clear(x []float32, gaps []program.Interval) {
 }
 
 // results queues the storing of all scalars, and with norms of all norms of n samples, where
-// the host finds them: by a kernel, as a graph waits longer before and after a copy.
+// the host finds them.
 func (m *Machine) results(n int, norms bool) {
 	b, planes := &m.buffers, 0
 	if norms {
 		planes = m.normPlanes()
 	}
-	if count := b.scalars + planes*n; count > 0 {
-		m.launch("results", m.kernels.storeResults, elements(count), driver.Ptr(hostAddress(b.host)), driver.Ptr(b.doubles),
-			driver.Int(b.scalars), driver.Int(planes), driver.Int(m.capacity), driver.Int(n))
+	if b.scalars+planes*n > 0 {
+		m.storeResults("results", hostAddress(b.host), b.doubles, b.scalars, planes, n)
 	}
+}
+
+// storeResults queues the copy of count numbers, and of n of each of the planes behind them, to
+// pinned memory: by a kernel, as a stream waits longer before and after a copy.
+func (m *Machine) storeResults(what string, to, from driver.Pointer, count, planes, n int) {
+	m.launch(what, m.kernels.storeResults, elements(count+planes*n), driver.Ptr(to), driver.Ptr(from),
+		driver.Int(count), driver.Int(planes), driver.Int(m.capacity), driver.Int(n))
 }
 
 // changed says that what was computed from the activations and the backward pass

@@ -40,10 +40,7 @@ int capability() {
 	return text ? atoi(text) : 80;
 }
 
-int driver_version() {
-	const char *text = getenv("SGFLOW_EMULATOR_DRIVER");
-	return text ? atoi(text) : 12040;
-}
+constexpr int driver_version = 12040;
 
 int multiprocessors() {
 	const char *text = getenv("SGFLOW_EMULATOR_MULTIPROCESSORS");
@@ -112,7 +109,7 @@ API CUresult cuInit(unsigned int) {
 }
 
 API CUresult cuDriverGetVersion(int *version) {
-	*version = driver_version();
+	*version = driver_version;
 	return CUDA_SUCCESS;
 }
 
