@@ -291,7 +291,7 @@ func TestSampleProductsAllocateNothing(t *testing.T) {
 			s.SecondMoment(out)
 		}
 		step()
-		if n := allocations(step); n != 0 {
+		if n := testing.AllocsPerRun(50, step); n != 0 { // the runtime makes some too, now and then
 			t.Errorf("%s: %g allocations a step", spec, n)
 		}
 		s.Close()

@@ -23,8 +23,7 @@ type product struct {
 // shares its launch.
 const (
 	smallThreads = 128
-	largeTile    = 128 // rows and columns
-	leastTerms   = 64  // of a part of a sum
+	leastTerms   = 64 // of a part of a sum
 )
 
 // tile is the part of a result that a block makes.
@@ -43,16 +42,16 @@ func tensorKernels(k *kernelSet) *[4]driver.Kernel { return &k.tensor }
 // from the second-level cache, 21 bytes a cycle, and for the large one by products on tensor
 // cores.
 var tiles = [4][]tile{
-	{{16, 32, 256, 9, smallKernels}, mediumTile, hugeTile},           // nn
-	{{16, 16, 256, 6, smallKernels}, mediumTile, hugeTile},           // nt
-	{{64, 32, smallThreads, 18, smallKernels}, mediumTile, hugeTile}, // tn
-	{{32, 16, 256, 9, smallKernels}, mediumTile, hugeTile},           // tt
+	{{16, 32, 256, 9, smallKernels}, mediumTile, largeTile},           // nn
+	{{16, 16, 256, 6, smallKernels}, mediumTile, largeTile},           // nt
+	{{64, 32, smallThreads, 18, smallKernels}, mediumTile, largeTile}, // tn
+	{{32, 16, 256, 9, smallKernels}, mediumTile, largeTile},           // tt
 }
 
 var (
 	mediumTile = tile{64, 64, 256, 24, mediumKernels}
-	hugeTile   = tile{largeTile, largeTile, 512, 80, largeKernels}
-	tensorTile = tile{largeTile, largeTile, 512, 50, tensorKernels} // in TF32 itself
+	largeTile  = tile{128, 128, 512, 80, largeKernels}
+	tensorTile = tile{128, 128, 512, 50, tensorKernels} // in TF32 itself
 )
 
 // Orientations of products: transposed says which factors are stored transposed.
@@ -109,7 +108,7 @@ func (r *product) vectors(f terms, rows, cols int) (a, b bool) {
 // run queues out = op(a)·op(b) of f, or of both, rows×cols.
 func (r *product) run(out driver.Pointer, f, second terms, rows, cols int) {
 	t, splits := r.m.tiling(r.orientation(), rows, cols, f.k+second.k)
-	if r.m.tf32 && t.rows == largeTile {
+	if r.m.tf32 && t.rows == largeTile.rows {
 		t = tensorTile
 	}
 	r.runTiled(t, splits, out, f, second, rows, cols)
@@ -144,7 +143,9 @@ func (r *product) runTiled(t tile, splits int, out driver.Pointer, f, second ter
 
 // partialBytes is the size of the workspace for split sums: two of the largest tiles for
 // each multiprocessor.
-func partialBytes(multiprocessors int) int { return 2 * multiprocessors * 128 * 128 * real }
+func partialBytes(multiprocessors int) int {
+	return 2 * multiprocessors * largeTile.rows * largeTile.cols * real
+}
 
 // vector reports whether rows of ld elements from p on all start at multiples of
 // 16 bytes.
@@ -227,7 +228,7 @@ func (r *matMul) run(n int) {
 	if s := r.second; s != nil {
 		second = terms{s.a.p, s.b.p, s.k.At(n)}
 	}
-	if r.later && f.k+second.k <= longestTask && blocks(rows, 64)*blocks(cols, 64) < 2*r.m.multiprocessors {
+	if r.later && f.k+second.k <= longestTask && blocks(rows, mediumTile.rows)*blocks(cols, mediumTile.cols) < 2*r.m.multiprocessors {
 		vectorA, vectorB := r.vectors(f, rows, cols)
 		vectorA2, vectorB2 := r.vectors(second, rows, cols)
 		r.m.addProduct(productTask{

@@ -101,9 +101,8 @@ type vectors struct {
 	numbers []number       // that the next Wait stores
 	dots    []dot          // to be launched
 	now     [1]float64     // of a sum that is waited for
-	bounds  driver.Pointer // of parameters in flat vectors
-	firsts  driver.Pointer // blocks that sum their parts
-	blocks  int            // that do
+	params  driver.Pointer // the parameters' stretches of flat vectors
+	blocks  int            // that make their sums
 
 	stepSums driver.Pointer // two for each parameter, of a step that stays on the device
 }
@@ -121,13 +120,15 @@ type dot struct {
 	distance bool
 }
 
-// sumBlocks is how many blocks at most make a sum, partBlocks how many that of a
-// parameter's part, sumBlock how many elements are worth a block. A launch makes at most
+// stretch is an entry of a kernel's table; see kernels/vector.cu.
+type stretch struct{ from, size, first, blocks int32 }
+
+// sumBlocks is how many blocks at most make a sum, sumBlock how many elements are worth a
+// block. A launch makes at most
 // vectorPairs sums, and keeps mostScalars of parts or numbers at most; mostNumbers may be on
 // their way, beside those of all parameters.
 const (
 	sumBlocks   = 256
-	partBlocks  = 256
 	sumBlock    = 4096
 	vectorPairs = 4
 	mostScalars = 6
@@ -135,20 +136,21 @@ const (
 )
 
 func (v *vectors) bind(b *binder) {
-	v.parts = b.alloc("parts of sums", max(mostScalars*sumBlocks, 2*partBlocks*len(b.p.Params))*double)
 	v.scalars = b.alloc("sums", mostScalars*double)
 	params := b.p.Params
 	v.stepSums = b.alloc("sums over parameters", 2*max(1, len(params))*double)
 	results, err := pinned[float64](b.m, "sums", mostNumbers+2*len(params))
 	b.check(err)
 	v.results = results
-	bounds, firsts := make([]int32, len(params)+1), make([]int32, len(params)+1)
+	v.blocks = 0
+	stretches := make([]stretch, len(params))
 	for k, q := range params {
-		bounds[k], bounds[k+1] = int32(q.Offset), int32(q.Offset+q.Size)
-		firsts[k+1] = firsts[k] + int32(max(1, min(partBlocks, blocks(q.Size, sumBlock))))
+		n := max(1, blocksOfSum(q.Size))
+		stretches[k] = stretch{int32(q.Offset), int32(q.Size), int32(v.blocks), int32(n)}
+		v.blocks += n
 	}
-	v.bounds, v.firsts = upload(b, "bounds of parameters", bounds, 4), upload(b, "blocks of parameters", firsts, 4)
-	v.blocks = int(firsts[len(params)])
+	v.params = upload(b, "parameters in vectors", stretches, 16)
+	v.parts = b.alloc("parts of sums", max(mostScalars*sumBlocks, 2*v.blocks)*double)
 }
 
 // reserve returns the place of n results, which it may have to wait for.
@@ -231,9 +233,12 @@ func (m *Machine) launchSums(list []dot, out driver.Pointer) {
 		driver.Ptr(m.vectors.parts), driver.Ptr(out), driver.Ptr(m.arrived))
 }
 
+// blocksOfSum is how many blocks make a sum over size elements.
+func blocksOfSum(size int) int { return min(sumBlocks, blocks(size, sumBlock)) }
+
 // sumGrid is the grid of so many sums over size elements.
 func sumGrid(size, sums int) driver.Grid {
-	return driver.Grid{Blocks: driver.Dim{X: min(sumBlocks, blocks(size, sumBlock)), Y: sums}, Threads: driver.Dim{X: 256}}
+	return driver.Grid{Blocks: driver.Dim{X: blocksOfSum(size), Y: sums}, Threads: driver.Dim{X: 256}}
 }
 
 // DotTo is Dot whose result is stored in dst by the next Wait. Products that are asked for
@@ -282,7 +287,7 @@ func (m *Machine) ExchangeParts(dots, normSqs []float64, old, x []float32) {
 func (m *Machine) queuePartSums(old, x, out driver.Pointer) {
 	v := &m.vectors
 	m.launch("sums over parameters", m.kernels.partSums, driver.Grid{Blocks: driver.Dim{X: v.blocks}, Threads: driver.Dim{X: 256}},
-		driver.Ptr(old), driver.Ptr(x), driver.Ptr(v.bounds), driver.Ptr(v.firsts), driver.Int(len(m.program.Params)),
+		driver.Ptr(old), driver.Ptr(x), driver.Ptr(v.params), driver.Int(len(m.program.Params)),
 		driver.Ptr(v.parts), driver.Ptr(out), driver.Ptr(m.arrived))
 }
 

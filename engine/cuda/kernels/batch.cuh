@@ -48,31 +48,23 @@ template <class T> struct Pixels {
     const int index = indices[i];
     if (index < 0 || k >= k1) return f;
     const unsigned char *p = batch.pixels + (u64)index * batch.size + k;
-    unsigned char b[4];
-    if (batch.size % 4 == 0) { // then k is a multiple of 4, and less than k1 by as much
-      const u32 word = *(const u32 *)p;
-#pragma unroll
-      for (int j = 0; j < 4; j++) b[j] = word >> 8 * j & 255;
-    } else {
-#pragma unroll
-      for (int j = 0; j < 4; j++) b[j] = k + j < k1 ? p[j] : 0;
-    }
     const int channel = k / batch.plane, next = (channel + 1) * batch.plane;
 #pragma unroll
     for (int j = 0; j < 4; j++)
-      if (k + j < k1) f.v[j] = batch.table[(channel + (k + j >= next)) * 256 + b[j]];
-    return f;
-  }
-
-  // simple_load is for samples of whole words; see Rows.
-  __device__ bool simple() const { return batch.size % 4 == 0; }
-  __device__ Four simple_load(int i, int k, int k1) const {
-    Four f = {{0, 0, 0, 0}};
-    if (k >= k1) return f;
-    const u32 word = *(const u32 *)(batch.pixels + (u64)max(indices[i], 0) * batch.size + k);
-    const int channel = batch.plane == batch.size ? 0 : k / batch.plane, next = (channel + 1) * batch.plane;
-#pragma unroll
-    for (int j = 0; j < 4; j++) f.v[j] = batch.table[(channel + (k + j >= next)) * 256 + (word >> 8 * j & 255)];
+      if (k + j < k1) f.v[j] = batch.table[(channel + (k + j >= next)) * 256 + p[j]];
     return f;
   }
 };
+
+// Samples of whole words have their fours in one each.
+template <class T> __device__ inline bool simple(const Pixels<T> &l) { return l.batch.size % 4 == 0; }
+template <class T> __device__ inline Four simple_load(const Pixels<T> &l, int i, int k, int k1) {
+  Four f = {{0, 0, 0, 0}};
+  const Batch &batch = l.batch;
+  if (k >= k1) return f;
+  const u32 word = *(const u32 *)(batch.pixels + (u64)max(l.indices[i], 0) * batch.size + k);
+  const int channel = batch.plane == batch.size ? 0 : k / batch.plane, next = (channel + 1) * batch.plane;
+#pragma unroll
+  for (int j = 0; j < 4; j++) f.v[j] = batch.table[(channel + (k + j >= next)) * 256 + (word >> 8 * j & 255)];
+  return f;
+}

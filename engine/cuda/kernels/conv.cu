@@ -50,7 +50,7 @@ template <class T> struct Planes {
   int first;   // place of its channel 0
 
   __device__ Planes(int m0, int channels, int n0, int columns, int plane) : m0(m0), channels(channels), plane(plane) {
-    static_assert(T::PARTS == 1 && T::SIZE % T::BN == 0, "whole rows of a tile at a time");
+    static_assert(T::SIZE % T::BN == 0, "whole rows of a tile at a time");
     const int c = n0 + threadIdx.x % T::BN;
     column = c < columns;
     first = c / plane * channels * plane + c % plane;
@@ -75,7 +75,7 @@ KERNEL __launch_bounds__(Wide::SIZE)
   float acc[T::TM][T::TN];
   clear(acc);
   tile.multiply(acc, la, lb, 0, g.taps);
-  tile.stage(acc, 0);
+  tile.stage(acc);
   put(tile, y, accumulate, {bias, mask, func, mask_func}, Planes<T>(m0, g.outC, n0, columns, plane));
 }
 
@@ -146,7 +146,7 @@ KERNEL __launch_bounds__(Wide::SIZE)
   float acc[T::TM][T::TN];
   clear(acc);
   tile.multiply(acc, la, lb, 0, g.taps);
-  tile.stage(acc, 0);
+  tile.stage(acc);
   put(tile, dx, accumulate, {bias, mask, func, mask_func}, Planes<T>(m0, g.inC, n0, columns, plane));
 }
 

@@ -134,20 +134,19 @@ __device__ void direct(int block, const Direct &g, float *out, const X &x, const
         v[j] = there && c < count ? (c0 + c < g.C ? first : then)[(c0 + c) * g.window_c] : 0.f;
       }
     };
-    int m = sharers > 1 ? mine % 16 : mine;
-    bool more = m < 16 && share < sharers;
-    if (more) ask(m);
+    int m = share < sharers ? (sharers > 1 ? mine % 16 : mine) : 16;
+    if (m < 16) ask(m);
     const Chunk<X> part_of_x = {x, g, sample0, row0, c0};
     if (fours) load_planes<4>(room.x, plane_size, g.stride, g.together * g.rows, count, part_of_x);
     else load_planes<1>(room.x, plane_size, g.stride, g.together * g.rows, count, part_of_x);
-    while (more) {
+    while (m < 16) {
 #pragma unroll
       for (int j = 0; j < Room::CHANNELS; j++) {
         const int c = share + j * sharers;
         if (c < count) room.windows[(c * K * K + at) * Room::LD + m] = v[j];
       }
       m += lanes;
-      if (more = m < 16) ask(m);
+      if (m < 16) ask(m);
     }
     __syncthreads();
     for (int c = part; inside && c < count; c += g.parts) {

@@ -86,12 +86,12 @@ struct alignas(16) WarpTile {
 #pragma unroll
     for (int v = 0; v < FOURS_A; v++) {
       const int i = m + (ALONG_A ? 8 * v + group() : 4 * group()), kk = first + (ALONG_A ? 0 : v);
-      a[v] = SIMPLE ? la.simple_load(i, kk, k1) : la.load(i, kk, k1);
+      a[v] = SIMPLE ? simple_load(la, i, kk, k1) : la.load(i, kk, k1);
     }
 #pragma unroll
     for (int v = 0; v < FOURS_B; v++) {
       const int i = n + (ALONG_B ? 8 * v + group() : 4 * group()), kk = first + (ALONG_B ? 0 : v);
-      b[v] = SIMPLE ? lb.simple_load(i, kk, k1) : lb.load(i, kk, k1);
+      b[v] = SIMPLE ? simple_load(lb, i, kk, k1) : lb.load(i, kk, k1);
     }
   }
 
@@ -111,7 +111,7 @@ struct alignas(16) WarpTile {
     for (int i = 0; i < MT; i++) {
       float sum[CHAINS][NT][TN];
 #pragma unroll
-      for (int k = 0; k < CHAINS * NT * TN; k++) sum[k / (NT * TN)][k / TN % NT][k % TN] = 0;
+      for (int c = 0; c < CHAINS; c++) clear(sum[c]);
 #pragma unroll
       for (int s = 0; s < 2; s++) {
         float(&to)[NT][TN] = sum[s % CHAINS];
@@ -158,11 +158,11 @@ struct alignas(16) WarpTile {
   // multiply adds the product over k0 ≤ k < k1 to acc, where stage finds it. All threads call it.
   template <class A, class B> __device__ void multiply(float (&acc)[TM][TN], const A &la, const B &lb, int k0, int k1) const {
     static_assert(A::ALONG_K == ALONG_A && B::ALONG_K == ALONG_B, "loaders of the tile's orientation");
-    if (la.simple() && lb.simple()) turns<true, STAGES>(acc, la, lb, k0, k1);
+    if (simple(la) && simple(lb)) turns<true, STAGES>(acc, la, lb, k0, k1);
     else turns<false, 1>(acc, la, lb, k0, k1);
   }
 
-  // stage is Tile's: a part is a row of warps.
+  // stage is Tile's for one of PARTS of the tile, ROWS rows each, those of a row of warps.
   static const int PARTS = WM, ROWS = BM / WM, LDC = BN + 4;
   float c[WK * ROWS * LDC];
   __device__ void stage(const float (&acc)[TM][TN], int part) {

@@ -12,28 +12,27 @@
 
 struct Four { float v[4]; };
 
-// A loader may say that it has the whole of a step, WIDTH elements along m or n and all
-// terms before k_end; quick then loads four of them with no questions asked. Most don't.
-template <class L> __device__ inline bool whole(const L &, int width, int k_end, int k1) { return false; }
-template <class L> __device__ inline Four quick(const L &l, int i, int k) { return {}; }
+// A loader may be simple: simple_load then asks no more than whether k is before k1, and for rows
+// or columns outside, whose elements nobody looks at, returns others once more. Most are not.
+template <class L> __device__ inline bool simple(const L &) { return false; }
+template <class L> __device__ inline Four simple_load(const L &, int i, int k, int k1) { return {}; }
 
-// Tile is BM×BN elements of the result, made by (BM/TM)·(BN/TN) threads of TM×TN
-// elements each, in groups of up to 4×4, in steps of BK along k; where SLICES > 1, as many
-// times the threads, each with a slice of every step, are added up at the end, in order.
+// Tile is BM×BN elements of the result, made by BM·BN/16 threads of 4×4 elements each, in
+// steps of BK along k; where SLICES > 1, as many times the threads, each with a slice of every step, are added up at the end, in order.
 // Two steps are in shared memory: one is
 // being multiplied while the next comes from device memory by way of registers.
 // Loads of several elements from shared memory need its alignment, which the compiler
 // gives to nothing smaller than float4 by itself.
-template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int SLICES = 1> struct alignas(16) Tile {
-  static const int BM = BM_, BN = BN_, BK = BK_, TM = TM_, TN = TN_;
+template <int BM_, int BN_, int BK_, int SLICES = 1> struct alignas(16) Tile {
+  static const int BM = BM_, BN = BN_, BK = BK_, TM = 4, TN = 4;
   static const int EACH = (BM / TM) * (BN / TN);     // threads that make all elements
   static const int SIZE = EACH * SLICES;             // threads of a block
-  static const int LDA = BM + PAD, LDB = BN + PAD;   // rows in shared memory, padded
+  static const int LDA = BM + 4, LDB = BN + 4;       // rows in shared memory, padded
   static const int FOURS_A = BM * BK / 4 / SIZE, FOURS_B = BN * BK / 4 / SIZE;
 
   // Threads of a warp are 4×8 to a tile, so that what they load from shared memory at
   // once is 4 and 8 neighbouring groups.
-  static const int GM = TM < 4 ? TM : 4, GN = TN < 4 ? TN : 4, ACROSS = BN / TN / 8;
+  static const int ACROSS = BN / TN / 8;
 
   float a[2][BK * LDA], b[2][BK * LDB];
 
@@ -46,12 +45,11 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int SLICES =
   // load_factor asks for this thread's part of one factor's step at k.
   template <int WIDTH, int FOURS, class L> static __device__ void load_factor(L &l, int k, int k1, Four *f) {
     const int t = threadIdx.x;
-    const bool all = whole(l, WIDTH, k + BK, k1);
 #pragma unroll
     for (int i = 0; i < FOURS; i++) {
       const int v = t + i * SIZE;
       const int at = L::ALONG_K ? place<WIDTH>(v) : v % (WIDTH / 4) * 4, kk = k + (L::ALONG_K ? group<WIDTH>(v) : v / (WIDTH / 4));
-      f[i] = all ? quick(l, at, kk) : l.load(at, kk, k1);
+      f[i] = simple(l) ? simple_load(l, at, kk, k1) : l.load(at, kk, k1);
     }
   }
 
@@ -78,42 +76,25 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int SLICES =
   }
 
   // row and column are where this thread's element [i][j] is in the tile.
-  static __device__ int row(int i) {
-    return (threadIdx.x % EACH / 32 / ACROSS * 4 + threadIdx.x % 32 / 8) * GM + i / GM * (BM * GM / TM) + i % GM;
-  }
-  static __device__ int column(int j) {
-    return (threadIdx.x % EACH / 32 % ACROSS * 8 + threadIdx.x % 8) * GN + j / GN * (BN * GN / TN) + j % GN;
-  }
+  static __device__ int row(int i) { return (threadIdx.x % EACH / 32 / ACROSS * 4 + threadIdx.x % 32 / 8) * TM + i; }
+  static __device__ int column(int j) { return (threadIdx.x % EACH / 32 % ACROSS * 8 + threadIdx.x % 8) * TN + j; }
 
   // stage puts the threads' elements into shared memory, where at finds them by row
   // and column, and four those from a column on: what is done to each before it is stored is
   // then a loop with few copies of the code, and neighbours in memory are neighbouring
-  // threads'. Of PARTS of the tile, ROWS rows each, it is one. All threads call it.
-  static const int LDC = BN + 4, PARTS = TM / GM, ROWS = BM / PARTS;
-  __device__ void stage(const float (&acc)[TM][TN], int part) {
-    static_assert(SLICES == 1 || GN == 4, "slices are added by fours");
-    static_assert(ROWS * LDC <= 2 * BK * (LDA + LDB), "the part fits where the tile's factors were");
+  // threads'. All threads call it.
+  static const int LDC = BN + 4, ROWS = BM;
+  __device__ void stage(const float (&acc)[TM][TN]) {
+    static_assert(ROWS * LDC <= 2 * BK * (LDA + LDB), "the elements fit where the tile's factors were");
     __syncthreads();
     for (int slice = 0; slice < SLICES; slice++) {
       if (threadIdx.x / EACH == slice)
 #pragma unroll
-        for (int i = 0; i < GM; i++)
-#pragma unroll
-          for (int j0 = 0; j0 < TN; j0 += GN) {
-            const float *a = acc[part * GM + i] + j0;
-            float *c = &at(row(i), column(j0));
-            if (GN == 2) {
-              *(float2 *)c = float2{a[0], a[1]};
-            } else {
-              static_assert(GN == 2 || GN == 4, "groups of two or four");
-              float4 v = {a[0], a[1], a[GN - 2], a[GN - 1]};
-              if (slice > 0) {
-                const float4 before = *(const float4 *)c;
-                v = {before.x + v.x, before.y + v.y, before.z + v.z, before.w + v.w};
-              }
-              *(float4 *)c = v;
-            }
-          }
+        for (int i = 0; i < TM; i++) {
+          float4 &c = four(row(i), column(0)), v = {acc[i][0], acc[i][1], acc[i][2], acc[i][3]};
+          if (slice > 0) v = {c.x + v.x, c.y + v.y, c.z + v.z, c.w + v.w};
+          c = v;
+        }
       __syncthreads();
     }
   }
@@ -152,8 +133,8 @@ template <int BM_, int BN_, int BK_, int TM_, int TN_, int PAD = 4, int SLICES =
   }
 };
 
-typedef Tile<32, 64, 16, 4, 4> Wide;       // 128 threads: channels × pixels
-typedef Tile<16, 32, 64, 4, 4, 4, 4> Deep; // 128 threads: a few sums, of very many terms
+typedef Tile<32, 64, 16> Wide;    // 128 threads: channels × pixels
+typedef Tile<16, 32, 64, 4> Deep; // 128 threads: a few sums, of very many terms
 
 // clear sets the elements of a tile to zero.
 template <int M, int N> __device__ inline void clear(float (&acc)[M][N]) {
@@ -186,23 +167,18 @@ template <bool ALONG_K_> struct Rows {
     for (int j = 0; j < 4; j++) f.v[j] = outer < outers && inner + j < inners ? p[outer * ld + inner + j] : 0.f;
     return f;
   }
-  __device__ bool whole(int width, int k_end, int k1) const { return vector && width <= count && k_end <= k1; }
   __device__ Four quick(int i, int k) const {
     const float4 q = *(const float4 *)(p + (ALONG_K ? i * ld + k : k * ld + i));
     return {{q.x, q.y, q.z, q.w}};
   }
-
-  // simple_load, which simple permits, is load that asks of k alone: rows or columns outside,
-  // whose elements nobody looks at, are others once more. Fours are inside or outside whole.
-  __device__ bool simple() const { return vector; }
-  __device__ Four simple_load(int i, int k, int k1) const {
-    if (k >= k1) return {{0, 0, 0, 0}};
-    return quick(min(i, count - (ALONG_K ? 1 : 4)), k);
-  }
 };
 
-template <bool ALONG_K> __device__ inline bool whole(const Rows<ALONG_K> &l, int width, int k_end, int k1) { return l.whole(width, k_end, k1); }
-template <bool ALONG_K> __device__ inline Four quick(const Rows<ALONG_K> &l, int i, int k) { return l.quick(i, k); }
+// With rows of whole fours, fours are inside or outside whole.
+template <bool ALONG_K> __device__ inline bool simple(const Rows<ALONG_K> &l) { return l.vector; }
+template <bool ALONG_K> __device__ inline Four simple_load(const Rows<ALONG_K> &l, int i, int k, int k1) {
+  if (k >= k1) return {{0, 0, 0, 0}};
+  return l.quick(min(i, l.count - (ALONG_K ? 1 : 4)), k);
+}
 
 // Epilogue is what is done to an element before it is stored, in the order of
 // program.Epilogue; pointers are null where there is no such part.

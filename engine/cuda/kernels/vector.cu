@@ -7,8 +7,8 @@
 
 // FOURS is the place of a thread's first four among those of all blocks along x, STRIDE how far
 // it is to its next.
-#define FOURS (int)(blockIdx.x * blockDim.x + threadIdx.x) * 4
-#define STRIDE (int)(gridDim.x * blockDim.x) * 4
+#define FOURS (int)((blockIdx.x * blockDim.x + threadIdx.x) * 4)
+#define STRIDE (int)(gridDim.x * blockDim.x * 4)
 
 // vector_sums computes out[k] = Σ xᵢyᵢ for each pair x, y of vectors of size elements, or
 // Σ (xᵢ − yᵢ)² where distance is set, in float64. Grid: (blocks, pairs), at most
@@ -186,23 +186,25 @@ KERNEL ritz_follow(float *u, const float *x, const float *hx, const float *y, co
   if (threadIdx.x == 0) out[0] = s[0], out[1] = s[1];
 }
 
-// part_sums computes for each of count parts of x, elements bounds[k] to bounds[k+1],
+// Stretch is elements from to from + size − 1 of a vector, of which so many blocks from first on
+// make a sum.
+struct Stretch { int from, size, first, blocks; };
+
+// part_sums computes for each of count stretches of x
 //
 //   out[2k] = Σ oldᵢxᵢ, out[2k+1] = Σ xᵢ²
 //
-// and stores old = x; where old is null, out[2k] is 0. A part's blocks are firsts[k] to
-// firsts[k+1]; partial has two elements for each block.
-KERNEL part_sums(float *old, const float *x, const int *bounds, const int *firsts, int count, double *partial, double *out, u32 *arrived) {
+// and stores old = x; where old is null, out[2k] is 0. partial has two elements for each block.
+KERNEL part_sums(float *old, const float *x, const Stretch *stretches, int count, double *partial, double *out, u32 *arrived) {
   __shared__ double scratch[2][32];
   const int block = blockIdx.x, lane = threadIdx.x & 31;
-  int part = 0;
-  while (block >= firsts[part + 1]) part++;
-  const int low = bounds[part], size = bounds[part + 1] - low, stride = (firsts[part + 1] - firsts[part]) * blockDim.x * 4;
-  const float *p = x + low;
-  float *q = old ? old + low : nullptr;
+  const Stretch t = stretches[task_of(stretches, count, block)];
+  const int size = t.size, stride = t.blocks * blockDim.x * 4;
+  const float *p = x + t.from;
+  float *q = old ? old + t.from : nullptr;
   const bool together = aligned(p) && aligned(q);
   double s[2] = {};
-  for (int i0 = ((block - firsts[part]) * blockDim.x + threadIdx.x) * 4; i0 < size; i0 += AT_ONCE * stride) {
+  for (int i0 = ((block - t.first) * blockDim.x + threadIdx.x) * 4; i0 < size; i0 += AT_ONCE * stride) {
     Side<4> v[AT_ONCE], before[AT_ONCE];
 #pragma unroll
     for (int j = 0; j < AT_ONCE; j++) {
@@ -224,9 +226,10 @@ KERNEL part_sums(float *old, const float *x, const int *bounds, const int *first
   if (threadIdx.x == 0) partial[2 * block] = s[0], partial[2 * block + 1] = s[1];
   if (!last_block(arrived, gridDim.x)) return;
   for (int k = threadIdx.x >> 5; k < count; k += blockDim.x >> 5) {
+    const Stretch mine = stretches[k];
     s[0] = s[1] = 0;
 #pragma unroll 4
-    for (int b = firsts[k] + lane; b < firsts[k + 1]; b += 32) s[0] += fresh(partial + 2 * b), s[1] += fresh(partial + 2 * b + 1);
+    for (int b = mine.first + lane; b < mine.first + mine.blocks; b += 32) s[0] += fresh(partial + 2 * b), s[1] += fresh(partial + 2 * b + 1);
     warp_sums(s);
     if (lane == 0) out[2 * k] = s[0], out[2 * k + 1] = s[1];
   }

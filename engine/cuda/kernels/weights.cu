@@ -76,7 +76,7 @@ template <class T> __device__ void weight_tile(const WeightTask &t, int block, T
     Unfolded lb = {t.x + (u64)i * g.inC * g.inH * g.inW, t.taps, t.pixels, n0, g.taps, g.inH, g.inW};
     tile.multiply(acc, la, lb, p0, p1);
   }
-  tile.stage(acc, 0);
+  tile.stage(acc);
   float *out = t.dw + (u64)z * g.outC * g.taps;
   double sum = 0;
   for (int e = threadIdx.x; e < T::BM * T::BN; e += T::SIZE) {

@@ -305,9 +305,8 @@ template <class R> INLINE void shfl(const char *file, int line, Shuffle how, R &
 	set(d, u32(emulator::shuffle("shfl.sync", file, line, mask, a, found ? from : lane)));
 }
 
-// mma is mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32: D = A·B + C. With
-// g = lane/4 and t = lane%4 a lane holds A[g,t], A[g+8,t], A[g,t+4] and A[g+8,t+4];
-// B[t,g] and B[t+4,g]; C[g,2t], C[g,2t+1], C[g+8,2t] and C[g+8,2t+1].
+// Fragments are a lane's elements of A, B and C: with g = lane/4 and t = lane%4 A[g,t], A[g+8,t],
+// A[g,t+4] and A[g+8,t+4]; B[t,g] and B[t+4,g]; C[g,2t], C[g,2t+1], C[g+8,2t] and C[g+8,2t+1].
 struct Fragments {
 	u32 a[4], b[2];
 	f32 c[4];
@@ -329,6 +328,7 @@ inline void multiply_fragments(const u64 *lanes) {
 				for (int k = 0; k < 8; k++) c = std::fma(a[g + e / 2 * 8][k], b[k][2 * t + e % 2], c);
 			}
 }
+// mma is mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32: D = A·B + C.
 INLINE void mma(const char *file, int line, f32 &d0, f32 &d1, f32 &d2, f32 &d3, u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1,
 		f32 c0, f32 c1, f32 c2, f32 c3) {
 	Fragments f = {{a0, a1, a2, a3}, {b0, b1}, {c0, c1, c2, c3}};
