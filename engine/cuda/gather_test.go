@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"sgflow/engine"
+	"sgflow/engine/op"
+	"sgflow/models"
 )
 
 // What Gather has left to the next run is as if the inputs had been filled at once, whatever
@@ -14,7 +16,7 @@ import (
 func TestGatherIsFilling(t *testing.T) {
 	const capacity, samples = 6, 20
 	a, b, c := []int32{3, 19, 0, 7, 11, 3}, []int32{5, 12, 1}, []int32{8, 2}
-	for k, w := range networks[:2] {
+	for k, w := range append(slices.Clone(networks[:2]), network{"mlp:8-6-3", models.Shape{C: 8, H: 1, W: 1}, 3, op.CrossEntropy}) {
 		p, d := w.program(t), bytesOf(w, samples)
 		other := bytesOf(w, samples)
 		for k := range other.Sets {
