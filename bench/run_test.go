@@ -51,6 +51,23 @@ func TestMeasuringAndThreadsDoNotChangeTheTraining(t *testing.T) {
 	}
 }
 
+// The comparison on a GPU looks at the losses of the hundredth step, where training in float32 has
+// not left that in float64; some hundred steps later it has.
+func TestTheHundredthStep(t *testing.T) {
+	set, c := mnist(t), Case{Model: "mlp", Batch: 64}
+	single := losses(t, set, c, 500)
+	c.DType = problem.Float64
+	for i, want := range losses(t, set, c, len(single)) {
+		off := math.Abs(single[i]-want) / want
+		if i%100 == 99 {
+			t.Logf("step %d: loss %.6f, off by %.1e", i+1, want, off)
+		}
+		if i < 100 && off > 1e-5 {
+			t.Errorf("step %d: loss %v in float32, %v in float64", i+1, single[i], want)
+		}
+	}
+}
+
 func TestTrainingLowersTheLoss(t *testing.T) {
 	c := small
 	c.Batch = 64
