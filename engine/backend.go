@@ -34,8 +34,8 @@ type backend[T Float] interface {
 	NormSq(x []T) float64
 	ExchangeParts(dots, normSqs []float64, old, x []T)
 	Axpy(alpha float64, x, y []T)
-	Reject(out, x, a, instead []T, aa *float64, least float64, dot *float64)
-	Ritz(u, x, hx, y, hy []T, yy, yHy *float64, least float64, step *ritz.Step)
+	Direction(d []T, guess ritz.Guess[T], y, hy []T, yy *float64, least float64, yHy *float64)
+	Ritz(guess ritz.Guess[T], x, hx, y, hy []T, yy, yHy *float64, least float64, step *ritz.Step)
 	Scale(alpha float64, x []T)
 	Signs(x []T, stream rng.Stream)
 

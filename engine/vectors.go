@@ -93,26 +93,28 @@ func (s *Session[T]) Scale(alpha float64, x []T) { s.machine.Scale(alpha, x) }
 // Axpy computes y += alpha·x.
 func (s *Session[T]) Axpy(alpha float64, x, y []T) { s.machine.Axpy(alpha, x, y) }
 
-// Reject computes the part of x at right angles to a, as large as if x were a unit vector:
+// Direction makes d the second direction of the next projection by Ritz, beside y, with a
+// product hy = H·y:
 //
-//	out = (x − (aᵀx/aa)·a)/‖x‖
+//	d = u/‖u‖                         where guess.U = u lasts (see ritz.Guess), or ‖y‖² is below least
+//	d = (hy − (yᵀhy/‖y‖²)·y)/‖hy‖     else, and 0 where ‖hy‖² is below least
 //
-// with aa = ‖a‖², or 0 where ‖x‖² is below least, or instead where aa is. It stores aᵀx, as Dot
-// returns it, in dot by the next Wait. out may be x. What aa points to is ‖a‖² where that is
-// known by now, as on the processor; a GPU, where it may not be, sums it itself.
-func (s *Session[T]) Reject(out, x, a, instead []T, aa *float64, least float64, dot *float64) {
-	s.machine.Reject(out, x, a, instead, aa, least, dot)
+// It stores yᵀhy, as Dot returns it, in yHy by the next Wait. What yy points to is ‖y‖² where that
+// is known by now, as on the processor; a GPU, where it may not be, sums it itself. All have the
+// same length.
+func (s *Session[T]) Direction(d []T, guess ritz.Guess[T], y, hy []T, yy *float64, least float64, yHy *float64) {
+	s.machine.Direction(d, guess, y, hy, yy, least, yHy)
 }
 
 // Ritz projects a symmetric matrix H on the span of x and y (see package ritz), given their
 // products hx and hy with it, and ‖y‖² and yᵀHy by yy and yHy, of which holds what is said
-// of Reject's aa. With the unit vector w = αx + βy of the span with the largest λ = wᵀHw, and
-// r = Hw − λw = α·hx + β·hy − λw, it replaces u by the direction that is to be tried at the next H,
+// of Direction's yy. With the unit vector w = αx + βy of the span with the largest λ = wᵀHw, and
+// r = Hw − λw = α·hx + β·hy − λw, it moves guess to where w is to be expected at the next H,
 //
 //	u = w + τr
 //
 // By the next Wait step holds the solution, ‖r‖² and uᵀw with what u was, sums being those
-// of Dot up to rounding. A vector whose squared norm is below least counts as none; u may be x.
-func (s *Session[T]) Ritz(u, x, hx, y, hy []T, yy, yHy *float64, least float64, step *ritz.Step) {
-	s.machine.Ritz(u, x, hx, y, hy, yy, yHy, least, step)
+// of Dot up to rounding. A vector whose squared norm is below least counts as none.
+func (s *Session[T]) Ritz(guess ritz.Guess[T], x, hx, y, hy []T, yy, yHy *float64, least float64, step *ritz.Step) {
+	s.machine.Ritz(guess, x, hx, y, hy, yy, yHy, least, step)
 }

@@ -79,41 +79,43 @@ func (m *Machine[T]) Axpy(alpha float64, x, y []T) {
 // Scale computes x *= α.
 func (m *Machine[T]) Scale(alpha float64, x []T) { m.kernels.Scale(x, T(alpha), x) }
 
-// Reject computes out = (x − (aᵀx/aa)·a)/‖x‖, or 0 where ‖x‖² is below least, or instead where aa
-// is, and stores aᵀx in dot. All have the same length; out may be x.
-func (m *Machine[T]) Reject(out, x, a, instead []T, aa *float64, least float64, dot *float64) {
-	if len(x) != len(out) || len(a) != len(out) || len(instead) != len(out) {
+// Direction makes d the second direction of the next projection, beside y: guess.U as a unit
+// vector where that lasts or ‖y‖² is below least, else (hy − (yᵀhy/yy)·y)/‖hy‖, or 0 where ‖hy‖²
+// is below least. It stores yᵀhy in yHy. All have the same length.
+func (m *Machine[T]) Direction(d []T, guess ritz.Guess[T], y, hy []T, yy *float64, least float64, yHy *float64) {
+	if len(guess.U) != len(d) || len(y) != len(d) || len(hy) != len(d) {
 		panic(badLengths)
 	}
-	*dot = m.Dot(a, x)
-	if *aa < least {
-		copy(out, instead)
+	*yHy = m.Dot(y, hy)
+	if guess.About[ritz.Lasts] != 0 || *yy < least {
+		m.kernels.Scale(d, 1/guess.About[ritz.Norm], guess.U)
 		return
 	}
-	xx := m.NormSq(x)
-	if xx < least {
-		clear(out)
+	hh := m.NormSq(hy)
+	if hh < least {
+		clear(d)
 		return
 	}
-	norm := math.Sqrt(xx)
-	m.kernels.Combine(out, T(1/norm), x, T(-*dot / *aa / norm), a)
+	norm := math.Sqrt(hh)
+	m.kernels.Combine(d, T(1/norm), hy, T(-*yHy / *yy / norm), y)
 }
 
 // Ritz projects a matrix on the span of x and y by ritz.Gram's Solve, given their products hx
-// and hy with it, yy = ‖y‖² and yHy, and moves u: u = w + τr with w = αx + βy and r = α·hx + β·hy −
-// λw. ‖r‖², uᵀw with what u was, and the solution are stored in step. All have the same
-// length; u may be x.
-func (m *Machine[T]) Ritz(u, x, hx, y, hy []T, yy, yHy *float64, least float64, step *ritz.Step) {
+// and hy with it, yy = ‖y‖² and yHy, and moves guess: U = w + τr with w = αx + βy and r = α·hx +
+// β·hy − λw. ‖r‖², uᵀw with what U was, and the solution are stored in step. All have the same
+// length.
+func (m *Machine[T]) Ritz(guess ritz.Guess[T], x, hx, y, hy []T, yy, yHy *float64, least float64, step *ritz.Step) {
 	for _, v := range [][]T{x, hx, y, hy} {
-		if len(v) != len(u) {
+		if len(v) != len(guess.U) {
 			panic(badLengths)
 		}
 	}
 	g := ritz.Gram{XX: m.NormSq(x), XY: m.Dot(x, y), YY: *yy, XHX: m.Dot(x, hx), XHY: m.Dot(x, hy), YHY: *yHy}
 	step.Plane = g.Solve(least)
-	step.ResidualSq, step.Overlap = m.kernels.Follow(u, kernel.Combination[T]{
+	step.ResidualSq, step.Overlap = m.kernels.Follow(guess.U, kernel.Combination[T]{
 		Alpha: T(step.Alpha), Beta: T(step.Beta), Lambda: T(step.Value), Rate: T(step.Rate), X: x, HX: hx, Y: y, HY: hy,
 	})
+	guess.Update(step)
 }
 
 // Step moves θ by one optimizer step along −ḡ: what optim.Step does with the

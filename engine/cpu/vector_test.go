@@ -94,38 +94,44 @@ func testCombined[T Float](t *testing.T) {
 			m.Axpy(-p.Value, w, r)
 			next := slices.Clone(w)
 			m.Axpy(p.Rate, r, next)
-			for _, into := range [][]T{slices.Clone(u), slices.Clone(x)} {
-				from, overlap := x, m.Dot(into, w)
-				if slices.Equal(into, x) {
-					from = into
-				}
-				m.Ritz(into, from, hx, y, hy, &yy, &yHy, least, &step)
-				if !slices.Equal(into, next) || step.Plane != p {
+			for _, old := range [][]T{u, w} { // one that does not last, and one that does
+				guess := ritz.Guess[T]{U: slices.Clone(old), About: []T{ritz.Norm: T(math.Sqrt(m.NormSq(old)))}}
+				m.Ritz(guess, x, hx, y, hy, &yy, &yHy, least, &step)
+				if !slices.Equal(guess.U, next) || step.Plane != p {
 					t.Errorf("Ritz of %d elements is not that of its parts", n)
 				}
 				near("‖r‖²", step.ResidualSq, m.NormSq(r))
-				near("uᵀw", step.Overlap, overlap)
+				near("uᵀw", step.Overlap, m.Dot(old, w))
+				if lasts := guess.About[ritz.Lasts] != 0; lasts != slices.Equal(old, w) || guess.About[ritz.Norm] != T(step.NextNorm()) {
+					t.Errorf("after Ritz of %d elements, u being w: %v, the guess is %v", n, slices.Equal(old, w), guess.About)
+				}
 			}
 		}
 
-		aa := 1.7
-		want, norm := slices.Clone(x), math.Sqrt(m.NormSq(x))
-		m.Scale(1/norm, want)
-		m.Axpy(-m.Dot(y, x)/aa/norm, y, want)
-		r := make([]T, n)
-		var dot float64
-		m.Reject(r, x, y, u, &aa, 1e-9, &dot)
-		if !slices.Equal(r, want) || dot != m.Dot(y, x) {
-			t.Errorf("Reject of %d elements is not that of its parts", n)
-		}
-		m.Reject(r, x, y, u, &aa, 1.8, &dot)
-		if !slices.Equal(r, u) || dot != m.Dot(y, x) {
-			t.Errorf("Reject of %d elements takes nothing instead, where a is too short", n)
-		}
-		aa = 3 * norm * norm
-		m.Reject(x, x, y, u, &aa, 2*norm*norm, &dot)
-		if m.NormSq(x) != 0 {
-			t.Errorf("Reject of %d elements does not drop what is too short", n)
+		yy := 1.7
+		rest, norm := slices.Clone(hy), math.Sqrt(m.NormSq(hy))
+		m.Scale(1/norm, rest)
+		m.Axpy(-m.Dot(y, hy)/yy/norm, y, rest)
+		unit := slices.Clone(u)
+		m.Scale(1.0/4, unit)
+		for _, c := range []struct {
+			what      string
+			lasts     T
+			yy, least float64
+			want      []T
+		}{
+			{"the rest of hy", 0, yy, 1e-9, rest},
+			{"u, which lasts", 1, yy, 1e-9, unit},
+			{"u, as y is too short", 0, yy, 1.8, unit},
+			{"nothing, as hy is too short", 0, 3 * norm * norm, 2 * norm * norm, make([]T, n)},
+		} {
+			d := make([]T, n)
+			d[0] = 7
+			var yHy float64
+			m.Direction(d, ritz.Guess[T]{U: u, About: []T{ritz.Lasts: c.lasts, ritz.Norm: 4}}, y, hy, &c.yy, c.least, &yHy)
+			if !slices.Equal(d, c.want) || yHy != m.Dot(y, hy) {
+				t.Errorf("Direction of %d elements is not %s", n, c.what)
+			}
 		}
 	}
 }

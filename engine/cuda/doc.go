@@ -27,7 +27,7 @@
 // queued, operations on vectors too. What waits:
 //
 //   - a method that returns numbers or stores them in a slice of float64, but for LossTo,
-//     DotTo, Reject, Ritz, ExchangeParts and Lap, whose numbers the next Wait stores;
+//     DotTo, Direction, Ritz, ExchangeParts and Lap, whose numbers the next Wait stores;
 //   - one that writes to a slice that is not managed, and one that takes such a slice while
 //     something is queued;
 //   - Input, Logits, Norms and Split, which are for the host.

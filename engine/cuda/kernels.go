@@ -17,7 +17,7 @@ type kernelSet struct {
 	loss, denseLoss, softmaxRows, lossGrad, lossHess, denseHess, softmax              driver.Kernel
 	dotTasks, gram, addMeans, scaleRows, square                                       driver.Kernel
 	vectorSums, partSums, axpy, signs, update                                         driver.Kernel
-	reject, ritzSolve, ritzFollow                                                     driver.Kernel
+	direction, ritzSolve, ritzFollow                                                     driver.Kernel
 	gather, gatherMatMul, storeResults                                                driver.Kernel
 }
 
@@ -39,7 +39,7 @@ func loadKernels(module *driver.Module) (k kernelSet, err error) {
 		"dot_tasks": &k.dotTasks, "gram": &k.gram, "add_means": &k.addMeans,
 		"scale_rows": &k.scaleRows, "square": &k.square,
 		"vector_sums": &k.vectorSums, "part_sums": &k.partSums, "axpy": &k.axpy, "signs": &k.signs, "update": &k.update,
-		"reject": &k.reject, "ritz_solve": &k.ritzSolve, "ritz_follow": &k.ritzFollow,
+		"direction": &k.direction, "ritz_solve": &k.ritzSolve, "ritz_follow": &k.ritzFollow,
 		"gather": &k.gather, "gather_matmul": &k.gatherMatMul, "store_results": &k.storeResults,
 	} {
 		if *kernel, err = module.Kernel(name); err != nil {

@@ -382,9 +382,9 @@ func TestVectorOperations(t *testing.T) {
 	}
 }
 
-// TestRitz compares Reject, and projections on planes and on lines with the vectors that
+// TestRitz compares Direction, and projections on planes and on lines with the guesses that
 // they move, with the processor's in float64. Vectors x and y are the first two directions, y
-// doubled, hx and hy the next, and u is another, or x.
+// doubled, hx and hy the next, and u is another.
 func TestRitz(t *testing.T) {
 	const x, y, hx, hy, u = 0, 1, 2, 3, 4
 	w := networks[0]
@@ -392,37 +392,43 @@ func TestRitz(t *testing.T) {
 	a, b := session[float32](t, w, p, 1, gpu(t)), session[float64](t, w, p, 1, nil)
 	for _, n := range []int{3, 31, 257, 5000, 600_001} {
 		for _, near := range []bool{false, true} { // vectors of the device's, or of the program's own
-			vectors := func() (v [5][]float32, want [5][]float64) {
+			vectors := func(about ...float64) (v [5][]float32, want [5][]float64, guess ritz.Guess[float32], wantGuess ritz.Guess[float64]) {
+				place := func(v []float32) []float32 {
+					if !near {
+						return v
+					}
+					q := a.NewVector(len(v))
+					a.Copy(q, v)
+					return q
+				}
 				for k := range v {
 					v[k], want[k] = direction[float32](n, uint64(k+1)), direction[float64](n, uint64(k+1))
 					if k == y {
 						a.Scale(2, v[k])
 						b.Scale(2, want[k])
 					}
-					if near {
-						q := a.NewVector(n)
-						a.Copy(q, v[k])
-						v[k] = q
-					}
+					v[k] = place(v[k])
 				}
-				return v, want
+				guess = ritz.Guess[float32]{U: v[u], About: place([]float32{float32(about[0]), float32(about[1])})}
+				return v, want, guess, ritz.Guess[float64]{U: want[u], About: about}
 			}
-			_, r := vectors()
+			_, r, _, _ := vectors(0, 1)
 			const any = 1e-9
 			between := (b.NormSq(r[x]) + b.NormSq(r[y])) / 2 // below it x is none, and not y
 			for _, c := range []struct {
-				what     string
-				x, hx, u int
-				least    float64
+				what  string
+				x, hx int
+				norm  float64 // which, smaller than it is, makes the guess one that lasts
+				least float64
 			}{
-				{"a plane", x, hx, u, any},
-				{"a plane, u is x", x, hx, x, any},
-				{"y alone", x, hx, u, between},
-				{"x alone, which is y", y, hy, u, any},
-				{"x alone", x, hx, u, any},
+				{"a plane", x, hx, 1, any},
+				{"a plane, u is near", x, hx, 1e-6, any},
+				{"y alone", x, hx, 1, between},
+				{"x alone, which is y", y, hy, 1, any},
+				{"x alone", x, hx, 1, any},
 			} {
 				what := fmt.Sprintf("%s, %d elements", c.what, n)
-				v, r := vectors()
+				v, r, guess, wantGuess := vectors(0, c.norm)
 				if c.what == "x alone" {
 					a.Scale(1e-9, v[y])
 					b.Scale(1e-9, r[y])
@@ -432,10 +438,14 @@ func TestRitz(t *testing.T) {
 				var yHy, wantYHY float64
 				a.DotTo(&yHy, v[y], v[hy])
 				b.DotTo(&wantYHY, r[y], r[hy])
-				a.Ritz(v[c.u], v[c.x], v[c.hx], v[y], v[hy], nil, &yHy, c.least, &got)
-				b.Ritz(r[c.u], r[c.x], r[c.hx], r[y], r[hy], &yy, &wantYHY, c.least, &want)
+				a.Ritz(guess, v[c.x], v[c.hx], v[y], v[hy], nil, &yHy, c.least, &got)
+				b.Ritz(wantGuess, r[c.x], r[c.hx], r[y], r[hy], &yy, &wantYHY, c.least, &want)
 				a.Wait()
-				within(t, what+": u", v[c.u], r[c.u], 1e-5)
+				within(t, what+": u", guess.U, wantGuess.U, 1e-5)
+				within(t, what+": what is known of it", guess.About, wantGuess.About, 1e-5)
+				if lasts := wantGuess.About[ritz.Lasts] != 0; lasts != (want.Overlap*want.Overlap >= 0.5*c.norm*c.norm) {
+					t.Errorf("%s: lasts is %v", what, lasts)
+				}
 				scale := math.Abs(want.Value) + min(math.Abs(want.Other), 1e9)
 				for name, d := range map[string][3]float64{
 					"λ": {got.Value, want.Value, 1e-9 * scale}, "the other value": {got.Other, want.Other, 1e-9 * scale},
@@ -448,17 +458,17 @@ func TestRitz(t *testing.T) {
 					}
 				}
 			}
-			for _, least := range []float64{any, between, 2 * b.NormSq(r[y])} { // x is too short, or both are
-				for _, out := range []int{u, x} {
-					v, r := vectors()
+			for _, lasts := range []float64{0, 1} {
+				for _, least := range []float64{any, between, 2 * b.NormSq(r[y])} { // hy is too short, or y too
+					v, r, guess, wantGuess := vectors(lasts, 3)
 					yy := b.NormSq(r[y])
 					var dot, want float64
-					a.Reject(v[out], v[x], v[y], v[hx], nil, least, &dot)
-					b.Reject(r[out], r[x], r[y], r[hx], &yy, least, &want)
+					a.Direction(v[x], guess, v[y], v[hy], nil, least, &dot)
+					b.Direction(r[x], wantGuess, r[y], r[hy], &yy, least, &want)
 					a.Wait()
-					within(t, "Reject", v[out], r[out], 1e-6)
+					within(t, "Direction", v[x], r[x], 1e-6)
 					if math.Abs(dot-want) > 1e-9*float64(n) {
-						t.Errorf("Reject of %d elements: the product is %v, want %v", n, dot, want)
+						t.Errorf("Direction of %d elements: the product is %v, want %v", n, dot, want)
 					}
 				}
 			}

@@ -304,41 +304,42 @@ func (m *Machine) Axpy(alpha float64, x, y []float32) {
 	m.done()
 }
 
-// Reject computes out = (x − (aᵀx/‖a‖²)·a)/‖x‖, or 0 where ‖x‖² is below least, or instead where
-// ‖a‖² is; aᵀx is stored in dst by the next Wait. All have the same length; out may be x. ‖a‖²
-// is summed anew.
-func (m *Machine) Reject(out, x, a, instead []float32, _ *float64, least float64, dst *float64) {
-	if len(x) != len(out) || len(a) != len(out) || len(instead) != len(out) {
+// Direction makes d the second direction of the next projection, beside y: guess.U as a unit
+// vector where that lasts or ‖y‖² is below least, else (hy − (yᵀhy/‖y‖²)·y)/‖hy‖, or 0 where ‖hy‖²
+// is below least. It stores yᵀhy in yHy by the next Wait. All have the same length. ‖y‖² is
+// summed anew.
+func (m *Machine) Direction(d []float32, guess ritz.Guess[float32], y, hy []float32, _ *float64, least float64, yHy *float64) {
+	if len(guess.U) != len(d) || len(y) != len(d) || len(hy) != len(d) {
 		panic(badLengths)
 	}
-	px, pa, pi, sums := m.see(0, x), m.see(1, a), m.see(2, instead), m.vectors.scalars
-	p := m.overwrite(3, out)
-	m.launchSums([]dot{{x: pa, y: px, size: len(x)}, {x: px, y: px, size: len(x)}, {x: pa, y: pa, size: len(x)}}, sums)
+	pu, about, py, ph, sums := m.see(0, guess.U), m.see(1, guess.About), m.see(2, y), m.see(3, hy), m.vectors.scalars
+	p := m.overwrite(4, d)
+	m.launchSums([]dot{{x: py, y: ph, size: len(d)}, {x: ph, y: ph, size: len(d)}, {x: py, y: py, size: len(d)}}, sums)
 	at := m.reserve(1)
-	m.launch("(x − (aᵀx/‖a‖²)·a)/‖x‖", m.kernels.reject, fours(len(x)), driver.Ptr(p), driver.Ptr(px), driver.Ptr(pa), driver.Ptr(pi),
-		driver.Float64(least), driver.Ptr(sums), driver.Int(len(x)), driver.Ptr(m.result(at)))
-	m.expect(dst, at)
+	m.launch("second direction", m.kernels.direction, fours(len(d)), driver.Ptr(p), driver.Ptr(pu), driver.Ptr(about), driver.Ptr(py), driver.Ptr(ph),
+		driver.Float64(least), driver.Ptr(sums), driver.Int(len(d)), driver.Ptr(m.result(at)))
+	m.expect(yHy, at)
 	m.done()
 }
 
 // Ritz projects a matrix on the span of x and y as ritz.Gram's Solve does, given their products hx
-// and hy with it, and moves u: u = w + τr with w = αx + βy and r = α·hx + β·hy − λw. ‖r‖², uᵀw with
-// what u was, and the plane are stored in step by the next Wait. All have the same length; u
-// may be x. ‖y‖² and yᵀhy are summed anew.
-func (m *Machine) Ritz(u, x, hx, y, hy []float32, _, _ *float64, least float64, step *ritz.Step) {
-	in, size := [4]driver.Pointer{}, driver.Int(len(u))
+// and hy with it, and moves guess: U = w + τr with w = αx + βy and r = α·hx + β·hy − λw. ‖r‖², uᵀw
+// with what U was, and the plane are stored in step by the next Wait. All have the same
+// length. ‖y‖² and yᵀhy are summed anew.
+func (m *Machine) Ritz(guess ritz.Guess[float32], x, hx, y, hy []float32, _, _ *float64, least float64, step *ritz.Step) {
+	in, n := [4]driver.Pointer{}, len(guess.U)
 	for k, v := range [4][]float32{x, hx, y, hy} {
-		if len(v) != len(u) {
+		if len(v) != n {
 			panic(badLengths)
 		}
 		in[k] = m.see(k, v)
 	}
-	p := m.change(4, u)
-	grid, plane, at := sumGrid(len(u), 1), m.vectors.scalars, m.reserve(7)
-	m.launch("projection on two vectors", m.kernels.ritzSolve, grid, driver.Ptr(in[0]), driver.Ptr(in[1]), driver.Ptr(in[2]), driver.Ptr(in[3]), size,
+	u, about := m.change(4, guess.U), m.change(5, guess.About)
+	grid, plane, at := sumGrid(n, 1), m.vectors.scalars, m.reserve(7)
+	m.launch("projection on two vectors", m.kernels.ritzSolve, grid, driver.Ptr(in[0]), driver.Ptr(in[1]), driver.Ptr(in[2]), driver.Ptr(in[3]), driver.Int(n),
 		driver.Float64(least), driver.Ptr(m.vectors.parts), driver.Ptr(plane), driver.Ptr(m.result(at)), driver.Ptr(m.arrived))
-	m.launch("residual", m.kernels.ritzFollow, grid, driver.Ptr(p), driver.Ptr(in[0]), driver.Ptr(in[1]), driver.Ptr(in[2]), driver.Ptr(in[3]),
-		driver.Ptr(plane), size, driver.Ptr(m.vectors.parts), driver.Ptr(m.result(at+5)), driver.Ptr(m.arrived))
+	m.launch("residual", m.kernels.ritzFollow, grid, driver.Ptr(u), driver.Ptr(about), driver.Ptr(in[0]), driver.Ptr(in[1]), driver.Ptr(in[2]), driver.Ptr(in[3]),
+		driver.Ptr(plane), driver.Int(n), driver.Ptr(m.vectors.parts), driver.Ptr(m.result(at+5)), driver.Ptr(m.arrived))
 	for k, dst := range []*float64{&step.Value, &step.Other, &step.Alpha, &step.Beta, &step.Rate, &step.ResidualSq, &step.Overlap} {
 		m.expect(dst, at+k)
 	}

@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"sgflow/engine/record"
+	"sgflow/engine/ritz"
 	"sgflow/engine/rng"
 )
 
@@ -329,13 +330,13 @@ func TestStepAllocatesNothing(t *testing.T) {
 }
 
 // Checkpoints of old have two numbers of the followed eigenvalue, as its vector was a unit
-// vector; what goes on from one is what goes on from three.
+// vector, or three, with its squared norm; what goes on from one is what goes on from today's.
 func TestFollowingGoesOnFromOldCheckpoints(t *testing.T) {
 	selected, err := ParseSelection("lambda_max")
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := func(old bool) record.Step {
+	next := func(length float64, old []float64) record.Step {
 		o := objective[float64](t, nets["mlp"], pool)
 		m := NewMonitor(o, Config{Select: selected})
 		var out record.Step
@@ -344,24 +345,30 @@ func TestFollowingGoesOnFromOldCheckpoints(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		flags := m.m.numbers["lambda_max.state"]
-		if len(flags) != 3 || flags[lasts] != 1 || flags[normSq] < 1 {
-			t.Fatalf("the state is %v", flags)
+		about := m.m.vectors["lambda_max.guess"]
+		if len(about) != ritz.Numbers || about[ritz.Lasts] != 1 || about[ritz.Norm] < 1 {
+			t.Fatalf("what is known of the guess is %v", about)
 		}
-		// The vector as it was kept then.
-		o.Session().Scale(1/math.Sqrt(flags[normSq]), m.m.vectors[lambdaMaxVector])
-		if flags[normSq] = 1; old {
-			m.m.numbers["lambda_max.state"] = flags[:2:2]
+		o.Session().Scale(length/about[ritz.Norm], m.m.vectors[lambdaMaxVector])
+		about[ritz.Norm] = length
+		if old != nil {
+			m.m.forget("lambda_max.guess")
+			m.m.remember("lambda_max.state", old)
 		}
 		if err := m.Step(4, samples(8), &out); err != nil {
 			t.Fatal(err)
 		}
+		if m.m.list("lambda_max.state") != nil {
+			t.Error("what an old checkpoint held is still there")
+		}
 		return out
 	}
-	a, b := next(false), next(true)
-	for _, key := range []string{"lambda_max", "lambda_max_residual"} {
-		if x, y := value(t, key, a.Flatness.Get(key)), value(t, key, b.Flatness.Get(key)); x != y {
-			t.Errorf("%s is %v, after an old checkpoint %v", key, x, y)
+	for length, old := range map[float64][]float64{1: {1, 1}, 2: {1, 1, 4}} {
+		a, b := next(length, nil), next(length, old)
+		for _, key := range []string{"lambda_max", "lambda_max_residual"} {
+			if x, y := value(t, key, a.Flatness.Get(key)), value(t, key, b.Flatness.Get(key)); x != y {
+				t.Errorf("%s is %v, after an old checkpoint %v", key, x, y)
+			}
 		}
 	}
 }

@@ -28,12 +28,8 @@ func queueLambdaMax[T engine.Float](p *Point[T]) error {
 	}
 	e := &p.top
 	e.resume(p)
-	if e.flags[warm] == 0 && p.gradNormSq() < leastNormSq[T]() {
-		randomDirection(p, e.u)
-		e.flags[warm], e.flags[normSq] = 1, 1
-	}
 	gg, hg := p.queueNormSq(), p.queueProduct()
-	e.begin(p.o, p.o.Grad(), hg, gg, &p.gHg)
+	e.queue(p.o, p.o.Grad(), hg, gg, &p.gHg)
 	p.hasGHg, p.owed = true, true
 	return nil
 }
@@ -43,7 +39,7 @@ func measureLambdaMax[T engine.Float](p *Point[T]) error {
 		return convergeLambdaMax(p)
 	}
 	p.collect()
-	est := p.top.finish(p.o.s)
+	est := p.top.estimate()
 	p.log("lambda_max", est.value)
 	p.log("lambda_max_residual", est.residual)
 	return nil

@@ -89,6 +89,26 @@ type Step struct {
 	Overlap    float64 // uᵀw
 }
 
-// NextNormSq returns ‖w + τ(Hw − λw)‖², as w is a unit vector and its residual at right
+// NextNorm returns ‖w + τ(Hw − λw)‖, as w is a unit vector and its residual at right
 // angles to it, up to 2τ times what rounding makes of their product.
-func (s *Step) NextNormSq() float64 { return 1 + s.Rate*s.Rate*s.ResidualSq }
+func (s *Step) NextNorm() float64 { return math.Sqrt(1 + s.Rate*s.Rate*s.ResidualSq) }
+
+// Guess is a vector U near to which the next w is expected, and what is known of it: two numbers,
+// About[Lasts] and About[Norm].
+type Guess[T float32 | float64] struct{ U, About []T }
+
+// Indices of Guess.About, and how many there are.
+const (
+	Lasts = iota // 1 where the last w was close to what U was then: (uᵀw)² ≥ ½‖u‖²; else 0
+	Norm         // ‖U‖
+	Numbers
+)
+
+// Update stores what is known of g.U after the step that has moved it.
+func (g Guess[T]) Update(s *Step) {
+	norm := float64(g.About[Norm])
+	g.About[Lasts], g.About[Norm] = 0, T(s.NextNorm())
+	if s.Overlap*s.Overlap >= 0.5*norm*norm {
+		g.About[Lasts] = 1
+	}
+}

@@ -94,8 +94,8 @@ func TestSolveIsTheLargestOfTheSpan(t *testing.T) {
 		if across := dot(w, hw); math.Abs(across) > rounding {
 			r.Fatalf("wᵀr is %v", across)
 		}
-		if n := dot(next, next); math.Abs(n-step.NextNormSq()) > 1e-9*n+2*p.Rate*rounding {
-			r.Fatalf("the next vector's squared norm %v, NextNormSq %v", n, step.NextNormSq())
+		if n := dot(next, next); math.Abs(n-step.NextNorm()*step.NextNorm()) > 1e-9*n+2*p.Rate*rounding {
+			r.Fatalf("the next vector's squared norm %v, NextNorm %v", n, step.NextNorm())
 		}
 	})
 }

@@ -212,7 +212,7 @@ type Combination[T Float] struct {
 }
 
 // Follow stores u = w + τr, with the rate τ, in one pass over memory, and returns Σ r² and Σ uw
-// with what u was, each as Dot sums but in pieces of combineChunk. u may be X.
+// with what u was, each as Dot sums but in pieces of combineChunk.
 func (k *Kernels[T]) Follow(u []T, c Combination[T]) (rr, uw float64) {
 	chunks := (len(u) + sumChunk - 1) / sumChunk
 	k.squares = grow(k.squares, chunks)

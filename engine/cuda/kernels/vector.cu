@@ -46,25 +46,32 @@ KERNEL vector_sums(int distance, const float *x0, const float *y0, const float *
   if ((threadIdx.x & 31) == 0) out[p] = sum;
 }
 
-// reject computes out = (x − (aᵀx/‖a‖²)·a)/‖x‖, given aᵀx, ‖x‖² and ‖a‖² in sums, the first of
-// which it copies to number; out = 0 where ‖x‖² is below least, and instead where ‖a‖² is.
-// out may be x.
-KERNEL reject(float *out, const float *x, const float *a, const float *instead, double least, const double *sums, int size, double *number) {
+// About is Guess.About of package ritz.
+struct About { float lasts, norm; };
+
+// direction computes d = u/‖u‖ where that lasts or ‖y‖² is below least, else, with products by
+// beta not rounded, (hy − (yᵀhy/‖y‖²)·y)/‖hy‖, or 0 where ‖hy‖² is below least, given yᵀhy, ‖hy‖² and ‖y‖²
+// in sums, the first of which it copies to number.
+KERNEL direction(float *d, const float *u, const About *about, const float *y, const float *hy, double least, const double *sums, int size,
+                 double *number) {
   const int i = FOURS;
-  const bool together = aligned(out) && aligned(x) && aligned(a) && aligned(instead);
-  const Side<4> p = four(x, i, size, together), q = four(a, i, size, together);
-  const bool none = sums[1] < least;
-  const double scale = none ? 0 : 1 / sqrt(sums[1]);
-  const float alpha = (float)scale, beta = (float)(-sums[0] / sums[2] * scale);
+  const bool together = aligned(d) && aligned(u) && aligned(y) && aligned(hy), guessed = about->lasts != 0 || sums[2] < least;
   if (i == 0) *number = sums[0];
   Side<4> v;
-  if (sums[2] < least) {
-    v = four(instead, i, size, together);
+  if (guessed) {
+    const Side<4> p = four(u, i, size, together);
+    const float scale = 1 / about->norm;
+#pragma unroll
+    for (int k = 0; k < 4; k++) v.v[k] = scale * p.v[k];
   } else {
+    const Side<4> p = four(hy, i, size, together), q = four(y, i, size, together);
+    const bool none = sums[1] < least;
+    const double scale = none ? 0 : 1 / sqrt(sums[1]);
+    const float alpha = (float)scale, beta = (float)(-sums[0] / sums[2] * scale);
 #pragma unroll
     for (int k = 0; k < 4; k++) v.v[k] = none ? 0.f : product(alpha, p.v[k]) + beta * q.v[k];
   }
-  put_four(out, i, size, together, v);
+  put_four(d, i, size, together, v);
 }
 
 // Plane is ritz.Plane.
@@ -147,10 +154,10 @@ KERNEL ritz_solve(const float *x, const float *hx, const float *y, const float *
 //
 //   w = alpha·x + beta·y, r = alpha·hx + beta·hy − value·w, out[0] = Σ rᵢ², out[1] = Σ uᵢwᵢ
 //
-// and stores u = w + rate·r, with sums in the order of vector_sums; partial has two elements
-// for each block. u may be x.
-KERNEL ritz_follow(float *u, const float *x, const float *hx, const float *y, const float *hy, const Plane *plane, int size,
-                   double *partial, double *out, u32 *arrived) {
+// and stores u = w + rate·r, and what is known of it, with sums in the order of vector_sums; partial
+// has two elements for each block.
+KERNEL ritz_follow(float *u, About *about, const float *x, const float *hx, const float *y, const float *hy, const Plane *plane,
+                   int size, double *partial, double *out, u32 *arrived) {
   __shared__ double scratch[2][32];
   const float alpha = (float)plane->alpha, beta = (float)plane->beta, value = (float)plane->value, rate = (float)plane->rate;
   double s[2] = {};
@@ -183,7 +190,10 @@ KERNEL ritz_follow(float *u, const float *x, const float *hx, const float *y, co
   s[0] = s[1] = 0;
   for (int k = threadIdx.x; k < (int)gridDim.x; k += blockDim.x) s[0] += fresh(partial + 2 * k), s[1] += fresh(partial + 2 * k + 1);
   block_sums(s, scratch);
-  if (threadIdx.x == 0) out[0] = s[0], out[1] = s[1];
+  if (threadIdx.x) return;
+  out[0] = s[0], out[1] = s[1];
+  const double norm = about->norm; // of what u was
+  *about = {s[1] * s[1] >= 0.5 * norm * norm ? 1.f : 0.f, (float)sqrt(1 + plane->rate * plane->rate * s[0])};
 }
 
 // Stretch is elements from to from + size − 1 of a vector, of which so many blocks from first on
