@@ -87,7 +87,11 @@ func newTrainer[T engine.Float](p *problem.Opened, c Case) (Trainer, error) {
 		Select: selection, Seed: Seed, Plain: true, Converge: selection.Converged(),
 	})
 	if monitor.Ahead() && problem.SetData(p, s) && (!monitor.Noisy() || s.NoisySteps(c.Batch)) {
-		return &resident[T]{session: s, monitor: monitor, batches: batches{sampler: sampler}, line: record.Step{LR: LearningRate}}, nil
+		t := &resident[T]{session: s, monitor: monitor, batches: batches{sampler: sampler}, stride: stride, line: record.Step{LR: LearningRate}}
+		if selection.Flatness() {
+			t.stride = flatStride
+		}
+		return t, nil
 	}
 	return &trainer[T]{
 		session: s, monitor: monitor, batches: batches{sampler: sampler}, update: optim.Update{LR: LearningRate}, line: record.Step{LR: LearningRate},
@@ -163,8 +167,12 @@ func (t *trainer[T]) Work() int {
 
 func (t *trainer[T]) Close() { t.session.Close() }
 
-// stride is how many steps a resident trainer takes at once.
-const stride = 100
+// stride is how many steps a resident trainer takes at once, flatStride how many that measure
+// flatness, which are several times as long.
+const (
+	stride     = 100
+	flatStride = 24
+)
 
 // resident takes steps on a device that needs nothing from the host for them. As in
 // training, the next ones are queued before the results of some are looked at, so that
@@ -174,8 +182,9 @@ type resident[T engine.Float] struct {
 	monitor *measure.Monitor[T]
 	batches batches
 
-	at      int
-	ahead   bool    // steps are queued
+	stride  int
+	at      int     // steps whose results were looked at
+	queued  int     // those that the device was given
 	indices []int32 // of all steps
 	rates   []float64
 	results engine.Results
@@ -184,11 +193,11 @@ type resident[T engine.Float] struct {
 }
 
 func (t *resident[T]) Step() (float64, error) {
-	if !t.ahead {
-		t.ahead = true
-		t.queue()
+	for t.queued < t.at+2*t.stride {
+		if err := t.queue(); err != nil {
+			return 0, err
+		}
 	}
-	t.queue()
 	t.session.Finish(&t.results)
 	if err := t.session.Err(); err != nil {
 		return 0, err
@@ -204,18 +213,25 @@ func (t *resident[T]) Step() (float64, error) {
 }
 
 // queue gives the device the next steps.
-func (t *resident[T]) queue() {
+func (t *resident[T]) queue() error {
 	t.indices, t.rates = t.indices[:0], t.rates[:0]
-	for len(t.rates) < stride {
+	for len(t.rates) < t.stride {
 		t.indices, t.rates = append(t.indices, t.batches.next()...), append(t.rates, LearningRate)
 	}
-	t.session.Start(engine.Steps[T]{Batch: t.batches.sampler.MaxBatch(), Indices: t.indices, Rates: t.rates, Noise: t.monitor.Noisy(), Last: t.monitor.LastGrad()})
+	c := engine.Steps[T]{Batch: t.batches.sampler.MaxBatch(), Indices: t.indices, Rates: t.rates}
+	if err := t.monitor.Steps(&c, t.queued-t.at); err != nil {
+		return fmt.Errorf("bench: steps from %d on: %w", t.queued, err)
+	}
+	t.session.Start(c)
+	t.queued += t.stride
+	return nil
 }
 
-func (t *resident[T]) Stride() int { return stride }
+func (t *resident[T]) Stride() int { return t.stride }
 
 func (t *resident[T]) Work() int {
-	return stepWork(t.session.Program(), t.batches.sampler.MaxBatch(), 0)
+	products, _ := t.line.Flatness.Get("hv").Get()
+	return stepWork(t.session.Program(), t.batches.sampler.MaxBatch(), int(products))
 }
 
 func (t *resident[T]) Close() { t.session.Close() }

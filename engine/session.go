@@ -28,7 +28,6 @@ type Config struct {
 type Session[T Float] struct {
 	program *program.Program
 	machine backend[T]
-	started []started
 	data    *uint8    // the first pixel of the data that the device holds
 	lapped  time.Time // when Lap was last called
 }

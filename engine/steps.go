@@ -1,6 +1,6 @@
 package engine
 
-import "sgflow/engine/optim"
+import "sgflow/engine/steps"
 
 // Data is what samples a session has at hand: bytes, such as images, and their classes.
 // They are numbered from the first of the first set to the last of the last.
@@ -18,44 +18,22 @@ type Samples struct {
 	Labels []int32 // samples, each below Classes
 }
 
-// Steps are training steps that need nothing from the host on their way.
-type Steps[T Float] struct {
-	Batch   int       // samples in a step
-	Indices []int32   // into the data: Batch for each step
-	Rates   []float64 // the learning rate of each step, at most MostSteps
-	// Optimizer's vectors are NewVectors; its LR is not read.
-	Optimizer optim.Optimizer[T]
+// Steps are training steps that need nothing from the host on their way. Noise needs
+// Session.NoisySteps, and Recording is one of Session.Record.
+type Steps[T Float] = steps.Request[T]
 
-	// Noise asks for the norms of samples' gradients and those of parameters; it needs
-	// Session.NoisySteps. Last, a NewVector, holds the gradient of the step before and
-	// then that of each step; nil where no products with it are wanted.
-	Noise bool
-	Last  []T
-}
-
-// Results are what steps have to tell, an element or a row a step. The slices are
-// reused where they are long enough.
-type Results struct {
-	Steps, Batch int
-	Losses       []float64 // mean loss of the step's batch before its update
-	Correct      []int     // samples classified rightly; −1 where not known
-
-	// Of steps with noise: Σ ḡ′ⱼḡⱼ with the gradient ḡ′ of the step before, and ‖ḡ‖²,
-	// over each parameter's part, steps×parameters; and ‖gᵢ‖² of each sample,
-	// steps×parameters×batch.
-	Dots, NormSqs, SampleNorms []float64
-}
-
-// MostSteps is how many steps one Start takes at most.
-const MostSteps = 128
+// Results are what steps have to tell.
+type Results = steps.Results
 
 // stepper is a backend that trains by itself.
 type stepper[T Float] interface {
 	SetData(pixels [][]uint8, labels [][]int32, values []T, classes int) bool
 	Gather(first int, indices []int32)
 	NoisySteps(batch int) bool
-	Start(batch int, indices []int32, rates []float64, by optim.Optimizer[T], noise bool, last []T)
-	Finish(losses []float64, correct []int, dots, normSqs, norms []float64) int
+	Record(queue func()) steps.Recording
+	Start(c *steps.Request[T])
+	Finish(r *steps.Results)
+	Deliver(r steps.Recording, numbers []float64)
 }
 
 // SetData gives the session the data that Start takes its batches from, and
@@ -96,39 +74,25 @@ func (s *Session[T]) NoisySteps(batch int) bool {
 	return ok && m.NoisySteps(batch)
 }
 
-// Start queues training steps: each gathers its batch, computes loss and gradient
-// and updates the parameters, exactly as filling the inputs, Gradient and Update
-// do. It returns at once; at most two Starts may be under way. It needs SetData.
-func (s *Session[T]) Start(c Steps[T]) {
-	s.machine.(stepper[T]).Start(c.Batch, c.Indices, c.Rates, c.Optimizer, c.Noise, c.Last)
-	s.started = append(s.started, started{c.Batch, c.Noise})
+// Record returns the name of what queue asks the session for, to be asked for at every step of
+// Steps: products with the Hessian, and operations on NewVectors whose numbers the next Wait
+// stores; anything that waits panics. queue is called now, and again whenever Start has to
+// know it, with the same outcome. It needs SetData.
+func (s *Session[T]) Record(queue func()) steps.Recording {
+	return s.machine.(stepper[T]).Record(queue)
 }
 
-// started is a Start that is not finished.
-type started struct {
-	batch int
-	noise bool
-}
+// Start queues training steps: each gathers its batch, computes loss and gradient, measures
+// what was recorded and updates the parameters, exactly as filling the inputs, Gradient and
+// Update do. It returns at once; at most two Starts may be under way. It needs SetData.
+func (s *Session[T]) Start(c Steps[T]) { s.machine.(stepper[T]).Start(&c) }
 
 // Finish waits for the earlier Start that has not been finished and stores its
-// results in r. After an error of the device (Err) losses are NaN.
-func (s *Session[T]) Finish(r *Results) {
-	t := s.started[0]
-	s.started = append(s.started[:0], s.started[1:]...)
-	params := 0
-	if t.noise {
-		params = len(s.program.Params)
-	}
-	r.Losses, r.Correct = resized(r.Losses, MostSteps), resized(r.Correct, MostSteps)
-	r.Dots, r.NormSqs = resized(r.Dots, MostSteps*params), resized(r.NormSqs, MostSteps*params)
-	r.SampleNorms = resized(r.SampleNorms, MostSteps*params*t.batch)
-	r.Batch, r.Steps = t.batch, s.machine.(stepper[T]).Finish(r.Losses, r.Correct, r.Dots, r.NormSqs, r.SampleNorms)
-}
+// results in r. After an error of the device (Err) losses and other numbers are NaN.
+func (s *Session[T]) Finish(r *Results) { s.machine.(stepper[T]).Finish(r) }
 
-// resized returns n elements, those of x where it has so many.
-func resized[E any](x []E, n int) []E {
-	if cap(x) < n {
-		return make([]E, n)
-	}
-	return x[:n]
+// Deliver stores a step's numbers (a row of Results.Numbers) where the recording asked for
+// them, as Wait does. What Lap measures is that of one of the last few steps.
+func (s *Session[T]) Deliver(r steps.Recording, numbers []float64) {
+	s.machine.(stepper[T]).Deliver(r, numbers)
 }

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"sgflow/engine/optim"
 	"sgflow/engine/rng"
+	"sgflow/engine/steps"
 )
 
 // The benchmarks speak of a GPU; on the emulator they say nothing.
@@ -46,8 +46,8 @@ func benchMachine(b *testing.B, spec string, batch int) *Machine {
 	if !m.SetData([][]uint8{pixels}, [][]int32{labels}, values, 10) {
 		b.Fatal("MNIST does not fit")
 	}
-	m.Start(batch, make([]int32, batch), []float64{0}, optim.Optimizer[float32]{}, false, nil) // fills the inputs
-	m.Finish(make([]float64, 1), make([]int, 1), nil, nil, nil)
+	m.Start(&steps.Request[float32]{Batch: batch, Indices: make([]int32, batch), Rates: []float64{0}}) // fills the inputs
+	m.Finish(&steps.Results{})
 	return m
 }
 
@@ -63,13 +63,12 @@ func eachBench(b *testing.B, f func(b *testing.B, m *Machine, batch int)) {
 // BenchmarkStep times training steps that stay on the device, plain and with noise.
 func BenchmarkStep(b *testing.B) {
 	eachBench(b, func(b *testing.B, m *Machine, batch int) {
-		indices, rates := make([]int32, batch*mostSteps), make([]float64, mostSteps)
+		indices, rates := make([]int32, batch*steps.Most), make([]float64, steps.Most)
 		r := rand.New(rand.NewPCG(2, 2))
 		for i := range indices {
 			indices[i] = int32(r.IntN(60_000))
 		}
-		losses, correct, params := make([]float64, mostSteps), make([]int, mostSteps), len(m.program.Params)
-		sums, norms := make([]float64, mostSteps*params), make([]float64, mostSteps*params*batch)
+		var results steps.Results
 		last := m.NewVector(m.program.NumParams)
 		for _, noise := range []bool{false, true} {
 			b.Run(map[bool]string{false: "plain", true: "noise"}[noise], func(b *testing.B) {
@@ -77,23 +76,23 @@ func BenchmarkStep(b *testing.B) {
 					b.Fatal("steps with noise do not stay on the device")
 				}
 				start := func(n int) {
+					c := steps.Request[float32]{Batch: batch, Indices: indices[:n*batch], Rates: rates[:n], Noise: noise}
 					if noise {
-						m.Start(batch, indices[:n*batch], rates[:n], optim.Optimizer[float32]{}, true, last)
-					} else {
-						m.Start(batch, indices[:n*batch], rates[:n], optim.Optimizer[float32]{}, false, nil)
+						c.Last = last
 					}
+					m.Start(&c)
 				}
-				finish := func() { m.Finish(losses, correct, sums, sums, norms) }
-				start(mostSteps)
+				finish := func() { m.Finish(&results) }
+				start(steps.Most)
 				finish()
 				b.ResetTimer()
 				started := 0
-				for left := b.N; left > 0; left -= mostSteps {
+				for left := b.N; left > 0; left -= steps.Most {
 					if started == slots {
 						finish()
 						started--
 					}
-					start(min(left, mostSteps))
+					start(min(left, steps.Most))
 					started++
 				}
 				for ; started > 0; started-- {
@@ -113,10 +112,12 @@ func BenchmarkIdle(b *testing.B) {
 	for _, spec := range []string{"mlp", "cnn"} {
 		b.Run(spec, func(b *testing.B) {
 			m := benchMachine(b, spec, batch)
-			indices, rates := make([]int32, batch*mostSteps), make([]float64, mostSteps)
-			losses, correct := make([]float64, mostSteps), make([]int, mostSteps)
-			start := func(n int) { m.Start(batch, indices[:n*batch], rates[:n], optim.Optimizer[float32]{}, false, nil) }
-			finish := func() { m.Finish(losses, correct, nil, nil, nil) }
+			indices, rates := make([]int32, batch*steps.Most), make([]float64, steps.Most)
+			var results steps.Results
+			start := func(n int) {
+				m.Start(&steps.Request[float32]{Batch: batch, Indices: indices[:n*batch], Rates: rates[:n]})
+			}
+			finish := func() { m.Finish(&results) }
 			flag, err := pinned[uint32](m, "flag", 1)
 			if err != nil {
 				b.Fatal(err)
@@ -131,28 +132,28 @@ func BenchmarkIdle(b *testing.B) {
 				flag[0] = 0
 				m.check(m.stream.Hold("a run of steps", hostAddress(flag)))
 				m.check(m.stream.Record(begin))
-				slot := m.steps.next
+				slot := m.training.next
 				start(queued)
 				flag[0] = 1
 				finish()
-				took, err := m.steps.events[slot].Since(begin)
+				took, err := m.training.events[slot].Since(begin)
 				m.check(err)
 				return took / queued
 			}
-			start(mostSteps)
+			start(steps.Most)
 			finish()
 			var held []time.Duration
 			for range 20 {
 				held = append(held, alone())
 			}
 			slices.Sort(held)
-			start(mostSteps)
+			start(steps.Most)
 			b.ResetTimer()
 			for range b.N {
-				start(mostSteps)
+				start(steps.Most)
 				finish()
 			}
-			step := b.Elapsed() / time.Duration(b.N*mostSteps)
+			step := b.Elapsed() / time.Duration(b.N*steps.Most)
 			finish()
 			if err := m.Err(); err != nil {
 				b.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"sgflow/engine/cuda/driver"
 	"sgflow/engine/optim"
+	"sgflow/engine/steps"
 )
 
 // emulated reports whether tests run on the emulator, which is slow.
@@ -48,7 +49,7 @@ func TestTooLittleMemoryIsAnErrorThatSaysHowMuch(t *testing.T) {
 // TestTenThousandSteps trains for long (for short on the emulator) and finds the
 // device's memory as it was.
 func TestTenThousandSteps(t *testing.T) {
-	runs := 10_000/mostSteps + 1
+	runs := 10_000/steps.Most + 1
 	if emulated(t) {
 		runs = 1
 	}
@@ -56,7 +57,7 @@ func TestTenThousandSteps(t *testing.T) {
 	if !m.SetData([][]uint8{make([]uint8, 50*784)}, [][]int32{make([]int32, 50)}, make([]float32, 256), 10) {
 		t.Fatal("MNIST does not fit")
 	}
-	indices, rates := make([]int32, 4*mostSteps), make([]float64, mostSteps)
+	indices, rates := make([]int32, 4*steps.Most), make([]float64, steps.Most)
 	for i := range indices {
 		indices[i] = int32(i % 50)
 	}
@@ -64,27 +65,29 @@ func TestTenThousandSteps(t *testing.T) {
 		rates[i] = 0.01
 	}
 	velocity := m.NewVector(m.program.NumParams)
-	losses, correct := make([]float64, mostSteps), make([]int, mostSteps)
-	by := optim.Optimizer[float32]{Update: optim.Update{Momentum: 0.5}, Velocity: velocity}
-	m.Start(4, indices, rates, by, false, nil)
-	m.Finish(losses, correct, nil, nil, nil)
+	var results steps.Results
+	c := steps.Request[float32]{
+		Batch: 4, Indices: indices, Rates: rates, Optimizer: optim.Optimizer[float32]{Update: optim.Update{Momentum: 0.5}, Velocity: velocity},
+	}
+	m.Start(&c)
+	m.Finish(&results)
 	m.Wait()
 	before, _, err := m.ctx.MemoryInfo()
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := losses[0]
-	m.Start(4, indices, rates, by, false, nil)
+	first := results.Losses[0]
+	m.Start(&c)
 	for range runs {
-		m.Start(4, indices, rates, by, false, nil)
-		m.Finish(losses, correct, nil, nil, nil)
+		m.Start(&c)
+		m.Finish(&results)
 	}
-	m.Finish(losses, correct, nil, nil, nil)
+	m.Finish(&results)
 	m.Wait()
 	if after, _, err := m.ctx.MemoryInfo(); err != nil || after < before {
 		t.Errorf("%d bytes free after, %d before, %v", after, before, err)
 	}
-	if last := losses[len(losses)-1]; !(last < first) {
+	if last := results.Losses[steps.Most-1]; !(last < first) {
 		t.Errorf("loss %v at first, %v at last", first, last)
 	}
 	if err := m.Err(); err != nil {

@@ -22,7 +22,7 @@ const mostGathered = 32
 // of the inputs: what filling them does, but queued, by the run of these samples where
 // that comes next.
 func (m *Machine) Gather(first int, indices []int32) {
-	s, g, n := &m.steps, &m.gathered, len(indices)
+	s, g, n := &m.training, &m.gathered, len(indices)
 	m.checkBatch(n)
 	if m.err != nil {
 		return
@@ -95,7 +95,7 @@ func (m *Machine) queueGather(batch []driver.Arg, n int) {
 // batchArgs are the arguments that name a batch of n samples of the data set, whose indices
 // begin at place *step·n, or 0 where step is null; see kernels/batch.cuh.
 func (m *Machine) batchArgs(n int, indices, step driver.Pointer) []driver.Arg {
-	s, p := &m.steps, m.program
+	s, p := &m.training, m.program
 	return []driver.Arg{
 		driver.Ptr(m.buffers.at[p.Inputs[0]]), driver.Ptr(m.buffers.at[p.Inputs[1]]), driver.Ptr(s.pixels), driver.Ptr(s.labels), driver.Ptr(s.values),
 		driver.Ptr(indices), driver.Ptr(step), driver.Int(n), driver.Int(s.size), driver.Int(s.plane), driver.Int(s.classes),

@@ -17,8 +17,8 @@ type kernelSet struct {
 	loss, denseLoss, softmaxRows, lossGrad, lossHess, denseHess, softmax              driver.Kernel
 	dotTasks, gram, addMeans, scaleRows, square                                       driver.Kernel
 	vectorSums, partSums, axpy, signs, update                                         driver.Kernel
-	direction, ritzSolve, ritzFollow                                                     driver.Kernel
-	gather, gatherMatMul, storeResults                                                driver.Kernel
+	direction, ritzSolve, ritzFollow                                                  driver.Kernel
+	gather, gatherMatMul, storeResults, readClock                                     driver.Kernel
 }
 
 // loadKernels finds all kernels in the module.
@@ -40,7 +40,7 @@ func loadKernels(module *driver.Module) (k kernelSet, err error) {
 		"scale_rows": &k.scaleRows, "square": &k.square,
 		"vector_sums": &k.vectorSums, "part_sums": &k.partSums, "axpy": &k.axpy, "signs": &k.signs, "update": &k.update,
 		"direction": &k.direction, "ritz_solve": &k.ritzSolve, "ritz_follow": &k.ritzFollow,
-		"gather": &k.gather, "gather_matmul": &k.gatherMatMul, "store_results": &k.storeResults,
+		"gather": &k.gather, "gather_matmul": &k.gatherMatMul, "store_results": &k.storeResults, "read_clock": &k.readClock,
 	} {
 		if *kernel, err = module.Kernel(name); err != nil {
 			return k, err

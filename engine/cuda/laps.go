@@ -19,6 +19,10 @@ type laps struct {
 // Lap stores in took, by the next Wait, how long the device takes for what was queued since
 // the Lap before; with nil it begins.
 func (m *Machine) Lap(took *time.Duration) {
+	if m.recording != nil {
+		m.recording.lap(m, took)
+		return
+	}
 	m.flushSums()
 	l := &m.laps
 	if took != nil {

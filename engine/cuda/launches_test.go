@@ -55,8 +55,8 @@ func TestLaunchesOfAStep(t *testing.T) {
 			queue  func()
 			atMost int
 		}{
-			{"a step", false, func() { m.queueStep(&step{n: n, end: m.endOf(n, false), ring: &ring{}}) }, most.step},
-			{"a step with noise", true, func() { m.queueStep(&step{n: n, noise: true, end: m.endOf(n, true), ring: &ring{}}) }, most.noisy},
+			{"a step", false, func() { m.queueStep(&step{n: n, end: m.endOf(n, false), ring: &ring{}}, false) }, most.step},
+			{"a step with noise", true, func() { m.queueStep(&step{n: n, noise: true, end: m.endOf(n, true), ring: &ring{}}, false) }, most.noisy},
 			{"a gradient", false, func() { m.queueGradient(n, false) }, most.gradient},
 			{"a gradient that gathers its batch", false, func() { m.queueGradient(n, true) }, most.gathered},
 			{"a gradient with norms", true, func() { m.queueGradient(n, false) }, most.noise},

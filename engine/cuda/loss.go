@@ -141,8 +141,8 @@ func (l *loss) run(n int) {
 		hits = 0
 	}
 	var step driver.Pointer
-	if l.m.stepping && l == l.m.steps.loss { // the end of the step sums
-		step, mean, correct, arrived = l.m.steps.counter, 0, 0, 0
+	if l.m.stepping && l == l.m.training.loss { // the end of the step sums
+		step, mean, correct, arrived = l.m.training.counter, 0, 0, 0
 	}
 	args := []driver.Arg{
 		driver.Int(l.kind), driver.Ptr(l.z.p), driver.Ptr(l.y.p), driver.Ptr(l.p), driver.Ptr(l.each), driver.Ptr(hits), driver.Ptr(gradient),

@@ -77,7 +77,9 @@ type Machine struct {
 	curved     bool // Curvature has run for it
 	sampled    sampled
 	logit      *logits // nil where the program has no LogitLoss
-	steps      steps
+	training   training
+	recordings []*recording // by name − 1
+	recording  *recording   // that is being queued
 	gathered   gathered
 	binder     *binder // of the phases, for products that are bound later
 	products   map[[2]driver.Pointer]*boundProduct
@@ -222,7 +224,7 @@ func (m *Machine) close() error {
 	for _, g := range m.graphs {
 		keep(g.Close())
 	}
-	errs = append(errs, m.steps.close()...)
+	errs = append(errs, m.training.close()...)
 	errs = append(errs, m.laps.close()...)
 	keep(m.memory.free())
 	if m.stream != nil {
@@ -250,10 +252,19 @@ func (m *Machine) check(err error) {
 	}
 }
 
+// asks is called before the device is asked for something. It returns false where it must not
+// be.
+func (m *Machine) asks() bool {
+	m.flushSums()
+	if m.recording != nil {
+		m.recording.asking = true
+	}
+	return m.err == nil && !m.dry
+}
+
 // launch queues a kernel.
 func (m *Machine) launch(what string, k driver.Kernel, g driver.Grid, args ...driver.Arg) {
-	m.flushSums()
-	if m.err == nil && !m.dry && g.Blocks.X > 0 {
+	if m.asks() && g.Blocks.X > 0 {
 		m.check(m.stream.Launch(what, k, g, args...))
 		m.busy = true
 	}
@@ -261,8 +272,7 @@ func (m *Machine) launch(what string, k driver.Kernel, g driver.Grid, args ...dr
 
 // copy queues a copy of bytes.
 func (m *Machine) copy(what string, dst, src driver.Pointer, bytes int) {
-	m.flushSums()
-	if m.err == nil && !m.dry && bytes > 0 && dst != src {
+	if m.asks() && bytes > 0 && dst != src {
 		m.check(m.stream.Copy(what, dst, src, int64(bytes)))
 		m.busy = true
 	}
@@ -270,8 +280,7 @@ func (m *Machine) copy(what string, dst, src driver.Pointer, bytes int) {
 
 // fill queues zeros for n words of 4 bytes.
 func (m *Machine) fill(what string, dst driver.Pointer, n int) {
-	m.flushSums()
-	if m.err == nil && !m.dry && n > 0 {
+	if m.asks() && n > 0 {
 		m.check(m.stream.Fill(what, dst, 0, int64(n)))
 		m.busy = true
 	}
@@ -280,6 +289,9 @@ func (m *Machine) fill(what string, dst driver.Pointer, n int) {
 // Wait returns when all that is queued is done, and the numbers that it leaves are
 // stored. It is free where nothing is queued.
 func (m *Machine) Wait() {
+	if m.recording != nil {
+		panic(waitsInRecording)
+	}
 	m.flushGather()
 	m.flushSums()
 	if m.busy {
@@ -294,6 +306,10 @@ func (m *Machine) Wait() {
 // rehearsed before it is captured, so that it can upload its tables.
 func (m *Machine) graph(key run, f func()) {
 	m.flushSums()
+	if m.recording != nil { // which is part of another
+		f()
+		return
+	}
 	if m.err != nil {
 		return
 	}

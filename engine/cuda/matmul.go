@@ -247,7 +247,7 @@ func (r *matMul) runGathering(n int, batch []driver.Arg) bool {
 	if r.second != nil || r.a.p != m.buffers.at[m.program.Inputs[0]] || r.transA || !r.transB || r.rows != each(1) || r.cols.Batch || r.k.Batch {
 		return false
 	}
-	if m.steps.plane == 1 { // the kernel has fours of bytes from two channels at most
+	if m.training.plane == 1 { // the kernel has fours of bytes from two channels at most
 		return false
 	}
 	t, splits := m.tiling(transposedB, n, cols, k)

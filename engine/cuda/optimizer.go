@@ -50,8 +50,8 @@ type optimizerArgs struct {
 	numbers, step                              driver.Pointer
 }
 
-// optimizerNumbers is how many numbers of a rule may differ from step to step.
-const optimizerNumbers = 3
+// stepNumbers is how many numbers may differ from step to step; see kernels/step.cuh.
+const stepNumbers = 4
 
 // sgd returns the rule u with the velocity, which may be 0 without momentum.
 func (m *Machine) sgd(velocity driver.Pointer, u optim.Update) optimizerArgs {

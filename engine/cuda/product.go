@@ -44,7 +44,7 @@ func (m *Machine) boundTo(out, v []float32) *boundProduct {
 		d = &boundProduct{what: fmt.Sprintf("product of %x to %x", key[1], key[0]), out: key[0]}
 		m.products[key] = d
 	}
-	if d.uses++; d.uses == boundAfter {
+	if d.uses++; d.list == nil && (d.uses == boundAfter || m.recording != nil) {
 		m.bindTo(d, key[0], key[1])
 	}
 	if d.list == nil {

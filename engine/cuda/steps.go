@@ -11,6 +11,7 @@ import (
 	"sgflow/engine/cuda/driver"
 	"sgflow/engine/optim"
 	"sgflow/engine/program"
+	"sgflow/engine/steps"
 )
 
 // Training steps that stay on the device. The data set, the optimizer's state and
@@ -23,20 +24,17 @@ import (
 // host.
 const stepsTogether = 8
 
-// mostSteps is how many steps a Start has at most, slots how many may be under way.
-const (
-	mostSteps = 128
-	slots     = 2
-)
+// slots is how many Starts may be under way.
+const slots = 2
 
-// steps is what training by itself needs.
-type steps struct {
+// training is what training by itself needs.
+type training struct {
 	pixels, labels, values driver.Pointer
 	samples, size, classes int
 	plane                  int // elements of a channel
 
-	indices driver.Pointer // slots·mostSteps·capacity
-	numbers driver.Pointer // slots·mostSteps·optimizerNumbers
+	indices driver.Pointer // slots·steps.Most·capacity
+	numbers driver.Pointer // slots·steps.Most·stepNumbers
 	counter driver.Pointer
 	loss    *loss // which counts the steps
 	host    struct {
@@ -67,19 +65,20 @@ type end struct {
 }
 
 // ring is where steps leave their results, a row each: all scalars; of steps with
-// noise also all norms, n for each parameter, and the sums over the gradient's parts.
+// noise also all norms, n for each parameter, and the sums over the gradient's parts, or, with
+// a recording, its numbers.
 type ring struct {
 	row    int            // numbers that a step leaves, at most
-	device driver.Pointer // slots·mostSteps rows, which the steps of all Starts fill one after the other
+	device driver.Pointer // slots·steps.Most rows, which the steps of all Starts fill one after the other
 	host   []float64      // see slot
 }
 
 // started is a Start under way.
 type started struct {
-	count, batch int
-	noise        bool
-	end          *end
-	results      []float64
+	step
+	count   int
+	name    steps.Recording
+	results []float64
 }
 
 // mostRing is how many bytes the ring of steps with noise may have: at batch sizes for
@@ -91,7 +90,7 @@ const mostRing = 64 << 20
 // sets. It returns false where the program's inputs are not such samples and their one-hot
 // classes, or its loss is no instruction of its own, which counts the steps.
 func (m *Machine) SetData(pixels [][]uint8, labels [][]int32, values []float32, classes int) bool {
-	p, s := m.program, &m.steps
+	p, s := m.program, &m.training
 	channels := len(values) / 256
 	if channels == 0 || len(p.Inputs) != 2 || p.Loss == program.None {
 		return false
@@ -136,7 +135,7 @@ func (m *Machine) meanLoss() *loss {
 
 // makeSteps allocates and uploads.
 func (m *Machine) makeSteps(pixels [][]uint8, labels [][]int32, values []float32) (err error) {
-	s := &m.steps
+	s := &m.training
 	device := func(what string, bytes int) (p driver.Pointer) {
 		if err == nil {
 			p, err = m.memory.device(what, bytes)
@@ -144,7 +143,7 @@ func (m *Machine) makeSteps(pixels [][]uint8, labels [][]int32, values []float32
 		return p
 	}
 	s.pixels, s.labels, s.values = device("data set", s.samples*s.size), device("labels", s.samples*4), device("values of bytes", len(values)*real)
-	s.indices, s.numbers = device("indices of batches", slots*mostSteps*m.capacity*4), device("learning rates", slots*mostSteps*optimizerNumbers*double)
+	s.indices, s.numbers = device("indices of batches", slots*steps.Most*m.capacity*4), device("learning rates", slots*steps.Most*stepNumbers*double)
 	s.counter = device("counter of steps", 4)
 	if err != nil {
 		return err
@@ -162,11 +161,11 @@ func (m *Machine) makeSteps(pixels [][]uint8, labels [][]int32, values []float32
 	for _, f := range []func() error{
 		func() error { return driver.Upload(m.ctx, "values of bytes", s.values, values) },
 		func() (err error) {
-			s.host.indices, err = pinned[int32](m, "indices of batches", slots*mostSteps*m.capacity)
+			s.host.indices, err = pinned[int32](m, "indices of batches", slots*steps.Most*m.capacity)
 			return err
 		},
 		func() (err error) {
-			s.host.numbers, err = pinned[float64](m, "learning rates", slots*mostSteps*optimizerNumbers)
+			s.host.numbers, err = pinned[float64](m, "learning rates", slots*steps.Most*stepNumbers)
 			return err
 		},
 	} {
@@ -190,8 +189,8 @@ func (m *Machine) reserveRing(r *ring, row int) {
 	}
 	var err error
 	r.row = row
-	if r.device, err = m.memory.device("results of steps", slots*mostSteps*row*double); err == nil {
-		r.host, err = pinned[float64](m, "results of steps", slots*mostSteps*row)
+	if r.device, err = m.memory.device("results of steps", slots*steps.Most*row*double); err == nil {
+		r.host, err = pinned[float64](m, "results of steps", slots*steps.Most*row)
 	}
 	m.check(err)
 }
@@ -199,13 +198,16 @@ func (m *Machine) reserveRing(r *ring, row int) {
 // slot is where a slot's Start has its results on the host: room for the largest
 // batch so far, so that the results of the next Start, which may arrive while these are
 // read, lie elsewhere whatever both batches are.
-func (r *ring) slot(k int) []float64 { return r.host[k*mostSteps*r.row:][:mostSteps*r.row] }
+func (r *ring) slot(k int) []float64 { return r.host[k*steps.Most*r.row:][:steps.Most*r.row] }
 
-// rowOfStep is where a step of n samples leaves its results in r.
-func (m *Machine) rowOfStep(r *ring, n int, noise bool, e *end) rowArgs {
-	row := rowArgs{ring: r.device, results: m.buffers.doubles, count: m.buffers.scalars, capacity: m.capacity, n: n}
-	if noise {
-		row.planes, row.sums = m.normPlanes(), 2*len(e.owners)
+// rowOf is where a step leaves its results.
+func (m *Machine) rowOf(t *step) rowArgs {
+	row := rowArgs{ring: t.ring.device, results: m.buffers.doubles, count: m.buffers.scalars, capacity: m.capacity, n: t.n}
+	if t.noise {
+		row.planes, row.sums = m.normPlanes(), 2*len(t.end.owners)
+	}
+	if t.recording != nil {
+		row.sums = t.recording.used
 	}
 	return row
 }
@@ -227,13 +229,13 @@ func (m *Machine) NoisySteps(batch int) bool {
 			return false
 		}
 	}
-	row := m.rowOfStep(&ring{}, batch, true, m.endOf(batch, true))
-	return slots*mostSteps*row.size()*double <= mostRing
+	row := m.rowOf(&step{n: batch, noise: true, end: m.endOf(batch, true), ring: &ring{}})
+	return slots*steps.Most*row.size()*double <= mostRing
 }
 
 // endOf returns how steps of n samples end. It finds out by a rehearsal.
 func (m *Machine) endOf(n int, noise bool) *end {
-	s, p, params := &m.steps, &m.pending, m.program.Params
+	s, p, params := &m.training, &m.pending, m.program.Params
 	if e := s.ends[endKey{n, noise}]; e != nil {
 		return e
 	}
@@ -295,17 +297,14 @@ const (
 	noNoise     = "cuda: steps with noise that the machine cannot take"
 )
 
-// Start queues len(rates) steps of training on batches of the data set: indices
-// has batch for each. The optimizer's vectors are NewVectors, as for Step and Adam; its
-// LR is not read. With noise, which needs NoisySteps, last holds the gradient of the step
-// before, and then that of each step; it is a NewVector, or nil.
-func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Optimizer[float32], noise bool, last []float32) {
-	s, count := &m.steps, len(rates)
-	m.checkBatch(batch)
+// checkSteps panics where Start cannot be asked for c.
+func (m *Machine) checkSteps(c *steps.Request[float32]) {
+	s, count, by := &m.training, len(c.Rates), &c.Optimizer
+	m.checkBatch(c.Batch)
 	switch {
 	case s.samples == 0:
 		panic(noData)
-	case count < 1 || count > mostSteps || len(indices) != count*batch:
+	case count < 1 || count > steps.Most || len(c.Indices) != count*c.Batch:
 		panic(badSteps)
 	case len(s.started) == slots:
 		panic(tooMany)
@@ -313,23 +312,32 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Op
 		panic(badVector)
 	case by.First != nil && (len(by.First) != m.program.NumParams || len(by.Second) != m.program.NumParams):
 		panic(badVector)
-	case noise && !m.NoisySteps(batch):
+	case c.Noise && !m.NoisySteps(c.Batch):
 		panic(noNoise)
-	case last != nil && (!noise || len(last) != m.program.NumParams):
+	case c.Last != nil && (!c.Noise || c.Recording != 0 || len(c.Last) != m.program.NumParams):
 		panic(badVector)
 	}
-	slot, first := s.next, s.next*mostSteps
+}
+
+// Start queues steps of training on batches of the data set; see package steps.
+func (m *Machine) Start(c *steps.Request[float32]) {
+	m.checkSteps(c)
+	s, count := &m.training, len(c.Rates)
+	slot, first := s.next, s.next*steps.Most
 	s.next = (s.next + 1) % slots
 	m.flushGather()
 	m.loaded, m.batch, m.pulled = 0, 0, false
 	m.changed()
-	t := step{n: batch, noise: noise, end: m.endOf(batch, noise), ring: &s.plain, last: m.near(last)}
-	if noise {
+	t := step{n: c.Batch, noise: c.Noise, ring: &s.plain, last: m.near(c.Last), recording: m.recorded(c.Recording), end: &end{}}
+	if t.recording == nil {
+		t.end = m.endOf(t.n, t.noise)
+	}
+	if t.noise || t.recording != nil {
 		t.ring = &s.noisy
 	}
-	row := m.rowOfStep(t.ring, batch, noise, t.end)
+	row := m.rowOf(&t)
 	m.reserveRing(t.ring, row.size())
-	begun := started{count: count, batch: batch, noise: noise, end: t.end}
+	begun := started{step: t, count: count, name: c.Recording}
 	if m.err == nil {
 		begun.results = t.ring.slot(slot)
 	}
@@ -339,26 +347,17 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Op
 	}
 	// On the host each slot has its own room, as the copies of an earlier Start may
 	// still be under way; on the device they come one after the other.
-	mine, numbers := s.host.indices[first*m.capacity:], s.host.numbers[first*optimizerNumbers:]
-	copy(mine, indices)
-	storeNumbers(numbers, rates, &by)
-	m.copy("indices of batches", s.indices+driver.Pointer(first*batch*4), hostAddress(mine), count*batch*4)
-	m.copy("learning rates", s.numbers+driver.Pointer(first*optimizerNumbers*double), hostAddress(numbers), count*optimizerNumbers*double)
+	mine, numbers := s.host.indices[first*m.capacity:], s.host.numbers[first*stepNumbers:]
+	copy(mine, c.Indices)
+	storeNumbers(numbers, c)
+	m.copy("indices of batches", s.indices+driver.Pointer(first*t.n*4), hostAddress(mine), count*t.n*4)
+	m.copy("learning rates", s.numbers+driver.Pointer(first*stepNumbers*double), hostAddress(numbers), count*stepNumbers*double)
 	if m.err == nil {
 		m.check(m.stream.Fill("counter of steps", s.counter, uint32(first), 1))
 	}
-	by.Update.LR, by.Adam.LR, by.Adam.Step = 0, 0, 1 // these are in numbers
-	switch {
-	case by.First != nil:
-		t.by = m.adam(m.near(by.First), m.near(by.Second), by.Adam)
-	case by.Update.Momentum != 0:
-		t.by = m.sgd(m.near(by.Velocity), by.Update)
-	default:
-		t.by = m.sgd(0, by.Update)
-	}
-	t.by.numbers, t.by.step = s.numbers, s.counter
-	key := run{what: fmt.Sprintf("step by %+v, gradient %x, results %x", t.by, t.last, t.ring.device), n: batch, noise: noise}
-	m.noise, m.toGradient = noise, true
+	t.by = m.rule(&c.Optimizer)
+	key := run{what: fmt.Sprintf("step by %+v, gradient %x, results %x, recording %d", t.by, t.last, t.ring.device, c.Recording), n: t.n, noise: t.noise}
+	m.noise, m.toGradient = t.noise, true
 	for left := count; left > 0; {
 		together := 1
 		if left >= stepsTogether {
@@ -367,8 +366,8 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Op
 		left -= together
 		key.steps = together
 		m.graph(key, func() {
-			for range together {
-				m.queueStep(&t)
+			for k := range together {
+				m.queueStep(&t, k == 0)
 			}
 		})
 	}
@@ -378,11 +377,29 @@ func (m *Machine) Start(batch int, indices []int32, rates []float64, by optim.Op
 	}
 }
 
-// storeNumbers stores what differs from step to step of the optimizer, a row of
-// optimizerNumbers for each.
-func storeNumbers(numbers, rates []float64, by *optim.Optimizer[float32]) {
-	for k, lr := range rates {
-		row := numbers[optimizerNumbers*k:]
+// rule returns the optimizer's rule, but for what is in the numbers of steps.
+func (m *Machine) rule(by *optim.Optimizer[float32]) (o optimizerArgs) {
+	u, adam := by.Update, by.Adam
+	u.LR, adam.LR, adam.Step = 0, 0, 1
+	switch {
+	case by.First != nil:
+		o = m.adam(m.near(by.First), m.near(by.Second), adam)
+	case u.Momentum != 0:
+		o = m.sgd(m.near(by.Velocity), u)
+	default:
+		o = m.sgd(0, u)
+	}
+	o.numbers, o.step = m.training.numbers, m.training.counter
+	return o
+}
+
+// storeNumbers stores what differs from step to step, a row of stepNumbers for each: of the
+// optimizer's rule, and how many probes are drawn.
+func storeNumbers(numbers []float64, c *steps.Request[float32]) {
+	by := &c.Optimizer
+	for k, lr := range c.Rates {
+		row := numbers[stepNumbers*k:]
+		row[3] = float64(c.Drawn + uint64(k))
 		if by.First == nil {
 			u := by.Update
 			u.LR = lr
@@ -411,12 +428,13 @@ const farVector = "cuda: the velocity or gradient of steps is no NewVector"
 
 // step is a training step that the device takes by itself.
 type step struct {
-	n     int
-	noise bool
-	end   *end
-	by    optimizerArgs
-	last  driver.Pointer // the gradient of the step before, 0 for none
-	ring  *ring
+	n         int
+	noise     bool
+	end       *end
+	by        optimizerArgs
+	last      driver.Pointer // the gradient of the step before, 0 for none
+	recording *recording     // nil for none; else its numbers are left in place of sums
+	ring      *ring
 }
 
 // gathering is an instruction that, as the first of a step, may read its samples where they
@@ -426,35 +444,37 @@ type gathering interface {
 	runGathering(n int, batch []driver.Arg) bool
 }
 
-// queueStep queues one step.
-func (m *Machine) queueStep(t *step) {
-	s, n := &m.steps, t.n
+// queueStep queues one step, which may tell what its parts take.
+func (m *Machine) queueStep(t *step, timed bool) {
+	s, n := &m.training, t.n
 	batch := m.batchArgs(n, s.indices, s.counter)
 	forward := m.queueBatch(batch, n)
 	m.stepping = true
 	m.runList(forward, n)
 	m.stepping = false
 	m.queueBackward(m.phases[program.Gradient], n)
-	row := m.rowOfStep(t.ring, n, t.noise, t.end)
+	row := m.rowOf(t)
 	s.loss.keep(&row)
 	if t.end.fused {
 		m.flushWith(t.by, row, t.last)
 		return
 	}
 	m.flush()
-	if t.noise {
-		m.queuePartSums(t.last, address(m.buffers.grad), m.vectors.stepSums)
+	sums := m.vectors.stepSums
+	switch {
+	case t.recording != nil:
+		m.queueRecording(t.recording, n, timed)
+		sums = t.recording.numbers
+	case t.noise:
+		m.queuePartSums(t.last, address(m.buffers.grad), sums)
 	}
-	m.queueUpdate(t.by, row, m.vectors.stepSums)
+	m.queueUpdate(t.by, row, sums)
 }
 
-// Finish waits for the steps of the earliest Start that was not finished, stores
-// their mean losses and how many samples were classified rightly, −1 where that is
-// not known, and returns how many there were. Of steps with noise it also stores, for
-// each step and parameter, Σ lastⱼḡⱼ and Σ ḡⱼ² over its part in dots and normSqs, and
-// the norms of all samples in norms, steps×parameters×samples.
-func (m *Machine) Finish(losses []float64, correct []int, dots, normSqs, norms []float64) int {
-	s := &m.steps
+// Finish waits for the steps of the earliest Start that was not finished, and stores what
+// they have to tell; see package steps.
+func (m *Machine) Finish(r *steps.Results) {
+	s := &m.training
 	if len(s.started) == 0 {
 		panic(nothingRuns)
 	}
@@ -464,39 +484,59 @@ func (m *Machine) Finish(losses []float64, correct []int, dots, normSqs, norms [
 	if m.err == nil {
 		m.check(s.events[slot].Synchronize("waiting for steps"))
 	}
-	p, b := m.program, &m.buffers
-	row := m.rowOfStep(&ring{}, t.batch, t.noise, t.end)
+	p, b, row := m.program, &m.buffers, m.rowOf(&t.step)
+	r.Steps, r.Batch, r.Recording = t.count, t.n, t.name
+	params, norms, numbers := len(p.Params), 0, 0
+	if t.noise {
+		norms = params * t.n
+	}
+	if t.recording != nil {
+		params, numbers = 0, row.sums
+	} else if !t.noise {
+		params = 0
+	}
+	r.Reserve(params, norms, numbers)
 	for k := range t.count {
-		losses[k], correct[k] = math.NaN(), -1
 		if m.err != nil {
+			r.Losses[k], r.Correct[k] = math.NaN(), -1
+			for _, x := range [][]float64{r.Dots, r.NormSqs, r.SampleNorms, r.Numbers} {
+				for i, row := 0, steps.Row(x, k); i < len(row); i++ {
+					row[i] = math.NaN()
+				}
+			}
 			continue
 		}
 		results := t.results[k*row.size():][:row.size()]
-		losses[k] = results[b.doubleAt[p.Loss]]
+		r.Losses[k], r.Correct[k] = results[b.doubleAt[p.Loss]], -1
 		if p.Correct != program.None {
-			correct[k] = int(results[b.doubleAt[p.Correct]])
+			r.Correct[k] = int(results[b.doubleAt[p.Correct]])
 		}
-		if !t.noise {
+		if t.noise {
+			norms := steps.Row(r.SampleNorms, k)
+			for q, param := range p.Params {
+				plane := (b.doubleAt[param.Norms] - b.scalars) / m.capacity
+				copy(norms[q*t.n:][:t.n], results[b.scalars+plane*t.n:])
+			}
+		}
+		sums := results[row.size()-row.sums:]
+		if t.recording != nil {
+			copy(steps.Row(r.Numbers, k), sums)
 			continue
 		}
-		first, params := k*len(p.Params), len(p.Params)
-		clear(dots[first:][:params])
-		clear(normSqs[first:][:params])
-		sums := results[row.size()-row.sums:]
+		dots, normSqs := steps.Row(r.Dots, k), steps.Row(r.NormSqs, k)
+		clear(dots)
+		clear(normSqs)
 		for q, owner := range t.end.owners {
-			dots[first+owner] += sums[2*q]
-			normSqs[first+owner] += sums[2*q+1]
-		}
-		for q, param := range p.Params {
-			plane := (b.doubleAt[param.Norms] - b.scalars) / m.capacity
-			copy(norms[(first+q)*t.batch:][:t.batch], results[b.scalars+plane*t.batch:])
+			if t.noise {
+				dots[owner] += sums[2*q]
+				normSqs[owner] += sums[2*q+1]
+			}
 		}
 	}
-	return t.count
 }
 
 // close frees what is not memory.
-func (s *steps) close() (errs []error) {
+func (s *training) close() (errs []error) {
 	for _, e := range s.events {
 		if e != nil {
 			errs = append(errs, e.Close())

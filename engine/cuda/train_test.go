@@ -175,7 +175,7 @@ func TestTrainingAgreesWithTheProcessor(t *testing.T) {
 // weights and losses, and of what is made from sums over the gradient, which have their
 // terms in another order, all but the last.
 func TestTrainingAheadIsTrainingOneByOne(t *testing.T) {
-	for _, what := range []string{"none", "noise"} {
+	for _, what := range []string{"none", "noise", "all", "flatness", "batch_sharpness", "grad_norm_sq,tic_trace,frobenius"} {
 		ahead, single := config(t, "cuda"), config(t, "cuda")
 		ahead.Measure, single.Measure = what, "distance" // which needs the parameters of every step
 		if what != "none" {

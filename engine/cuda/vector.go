@@ -156,6 +156,12 @@ func (v *vectors) bind(b *binder) {
 // reserve returns the place of n results, which it may have to wait for.
 func (m *Machine) reserve(n int) int {
 	v := &m.vectors
+	if r := m.recording; r != nil {
+		if r.used += n; r.used > r.room {
+			panic(waitsInRecording)
+		}
+		return r.used - n
+	}
 	if v.used+n > len(v.results) {
 		m.Wait()
 	}
@@ -179,11 +185,18 @@ func (m *Machine) deliver() {
 
 // expect makes the next Wait store result at in dst.
 func (m *Machine) expect(dst *float64, at int) {
+	if r := m.recording; r != nil {
+		r.asked = append(r.asked, number{dst, at})
+		return
+	}
 	m.vectors.numbers = append(m.vectors.numbers, number{dst, at})
 }
 
 // result is where the device finds a result.
 func (m *Machine) result(at int) driver.Pointer {
+	if r := m.recording; r != nil {
+		return r.numbers + driver.Pointer(at*double)
+	}
 	return hostAddress(m.vectors.results) + driver.Pointer(at*double)
 }
 
@@ -363,12 +376,17 @@ func (m *Machine) Scale(alpha float64, x []float32) {
 	m.done()
 }
 
-// Signs fills x with the Rademacher probe of the given stream (see rng.Signs).
+// Signs fills x with the Rademacher probe of the given stream (see rng.Signs), to whose number
+// steps that stay on the device add theirs.
 func (m *Machine) Signs(x []float32, stream rng.Stream) {
 	counter, key := stream.Name()
 	word := func(w uint32) driver.Arg { return driver.Arg(w) }
+	var numbers, step driver.Pointer
+	if m.recording != nil {
+		numbers, step = m.training.numbers, m.training.counter
+	}
 	p := m.overwrite(0, x)
 	m.launch("signs", m.kernels.signs, warps(blocks(len(x), 128)), driver.Ptr(p), driver.Int(len(x)),
-		word(counter[1]), word(counter[2]), word(counter[3]), word(key[0]), word(key[1]))
+		word(counter[1]), word(counter[2]), word(counter[3]), word(key[0]), word(key[1]), driver.Ptr(numbers), driver.Ptr(step))
 	m.done()
 }

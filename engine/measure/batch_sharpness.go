@@ -11,7 +11,14 @@ var batchSharpness = Quantity{
 	Unit:    "loss per parameter²",
 	Cost:    "1 Hessian-vector product, shared with lambda_max",
 	Needs:   Products,
+	queue:   rule{queueBatchSharpness[float32], queueBatchSharpness[float64]},
 	measure: rule{measureBatchSharpness[float32], measureBatchSharpness[float64]},
+}
+
+func queueBatchSharpness[T engine.Float](p *Point[T]) error {
+	p.queueNormSq()
+	p.queueGradientProduct()
+	return nil
 }
 
 func measureBatchSharpness[T engine.Float](p *Point[T]) error {

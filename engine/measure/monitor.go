@@ -107,6 +107,7 @@ type Monitor[T engine.Float] struct {
 	noise, flatness, updated []*Quantity
 	needs, flatNeeds         Need
 	spent                    map[*Quantity]*spent
+	recorded                 recording // for steps that a device takes by itself
 }
 
 // spent is what a quantity has cost.
@@ -167,15 +168,8 @@ func (m *Monitor[T]) Step(step int, indices []int32, out *record.Step) error {
 	}
 	out.Samples, out.Loss = len(indices), m.p.loss
 	out.Accuracy = opt(float64(m.p.correct)/float64(len(indices)), m.p.correct >= 0)
-	took, err := m.measure(m.noise, false, &out.Noise, out)
-	if err != nil {
+	if err := m.measureNoise(out); err != nil {
 		return err
-	}
-	if len(m.noise) > 0 {
-		out.MS.Set("noise", inMilliseconds(took))
-	}
-	if m.needs&SampleNorms != 0 && m.p.hasNoise && m.o.normsOK {
-		out.Layers = recordLayers(m.o.s, m.p.layers, out.Layers)
 	}
 	if due && !subset {
 		if err := m.measureFlatness(out); err != nil {
@@ -237,6 +231,21 @@ func (m *Monitor[T]) queue(list []*Quantity) error {
 			return fmt.Errorf("measure: %s: %w", q.Name, err)
 		}
 		m.o.s.Lap(&m.spent[q].queued)
+	}
+	return nil
+}
+
+// measureNoise measures the noise of the step's gradient.
+func (m *Monitor[T]) measureNoise(out *record.Step) error {
+	took, err := m.measure(m.noise, false, &out.Noise, out)
+	if err != nil {
+		return err
+	}
+	if len(m.noise) > 0 {
+		out.MS.Set("noise", inMilliseconds(took))
+	}
+	if m.needs&SampleNorms != 0 && m.p.hasNoise && m.o.normsOK {
+		out.Layers = recordLayers(m.o.s, m.p.layers, out.Layers)
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func (g GradientNoise) Scale() (float64, bool) {
 func (o *Objective[T]) Noise(layers []GradientNoise) (total GradientNoise, byParam []GradientNoise, ok bool) {
 	o.queueNoise(nil)
 	o.s.Wait()
-	total, byParam, _ = o.noise(layers)
+	total, byParam, _ = o.noise(layers, len(o.indices))
 	return total, byParam, o.normsOK
 }
 
@@ -74,11 +74,11 @@ func (o *Objective[T]) normSqOfParts() (sum float64) {
 	return sum
 }
 
-// noise is Noise after queueNoise was waited for; it also returns Σ lastᵢḡᵢ with what last
-// was.
-func (o *Objective[T]) noise(layers []GradientNoise) (total GradientNoise, byParam []GradientNoise, dot float64) {
+// noise is Noise of n samples after queueNoise was waited for; it also returns Σ lastᵢḡᵢ with
+// what last was.
+func (o *Objective[T]) noise(layers []GradientNoise, n int) (total GradientNoise, byParam []GradientNoise, dot float64) {
 	params := len(o.parts) / 2
-	return o.noiseOf(layers, len(o.indices), o.parts[:params], o.parts[params:])
+	return o.noiseOf(layers, n, o.parts[:params], o.parts[params:])
 }
 
 // noiseOf is noise of n samples, given what the pass over the gradient found.

@@ -119,6 +119,13 @@ func (o *Objective[T]) queueGradient(indices []int32, noise bool) {
 	o.s.Copy(o.s.Grad(), o.grad)
 }
 
+// present says that the session has the gradient, and the activations, of samples of its own
+// choice.
+func (o *Objective[T]) present() {
+	o.indices, o.products = nil, 0
+	o.loaded, o.stale = true, false
+}
+
 // gradient returns what Gradient does for the samples of queueGradient.
 func (o *Objective[T]) gradient() (loss float64, correct int) {
 	if !o.loaded {

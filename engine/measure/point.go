@@ -25,8 +25,9 @@ type Point[T engine.Float] struct {
 	step    *Step // of training the point belongs to; nil elsewhere
 	aside   bool  // at other samples than the step's batch, for their flatness
 
-	owed bool // numbers are queued that were not waited for
+	recording bool // what is queued is recorded, for all steps that a device takes
 
+	queued
 	out *record.Numbers // the group that log writes to
 	bad record.Number   // the first number that was not finite
 	ok  bool            // there was none
@@ -35,7 +36,6 @@ type Point[T engine.Float] struct {
 	layers    []GradientNoise
 	lastDot   float64 // Σ ḡⱼ·(the last ḡ)ⱼ, where the last one is kept
 	hasNoise  bool
-	summed    bool      // its pass over ḡ is queued
 	total     []float64 // ‖gᵢ‖²
 	hasTotal  bool
 	dots      []float64 // gᵢᵀḡ
@@ -43,14 +43,10 @@ type Point[T engine.Float] struct {
 	losses    []float64
 	hasLosses bool
 	gg        float64 // ‖ḡ‖²
-	hasGG     bool    // it is queued
 	hg        []T     // H·ḡ
-	gHg       float64
-	hasHG     bool // H·ḡ is queued
-	hasGHg    bool // and ḡᵀHḡ
+	gHg       float64 // ḡᵀHḡ
 	top       eigenStream[T]
 	zHz, hzSq float64 // of the trace's probe
-	probed    bool    // they are queued
 	moment    []T     // (1/n) Σ gᵢ∘gᵢ
 	momentOK  bool
 	hasMoment bool
@@ -66,6 +62,17 @@ type Point[T engine.Float] struct {
 	scratch   [2][]T
 	curvature curvatures[T]
 	report    func(stage string) // of work that takes long; nil for none
+}
+
+// queued says what a session was asked for at the point.
+type queued struct {
+	summed bool // the pass over ḡ of noise
+	hasGG  bool // ‖ḡ‖² by itself
+	hasHG  bool // H·ḡ
+	hasGHg bool // ḡᵀHḡ
+	probed bool // the probe of the trace
+
+	owed bool // numbers that were not waited for
 }
 
 // Step is what quantities know of the step of training that a point belongs to.
@@ -85,9 +92,9 @@ type Step struct {
 // and count are set by found.
 func (p *Point[T]) begin(n int) {
 	p.n = n
-	p.hasNoise, p.summed, p.hasTotal, p.hasDots, p.hasLosses = false, false, false, false, false
-	p.hasGG, p.hasHG, p.hasGHg = false, false, false
-	p.hasMoment, p.hasTrace, p.probed = false, false, false
+	p.queued = queued{owed: p.owed}
+	p.hasNoise, p.hasTotal, p.hasDots, p.hasLosses = false, false, false, false
+	p.hasMoment, p.hasTrace = false, false
 	p.curvature.begin()
 	p.ok = true
 }
@@ -154,7 +161,7 @@ func (p *Point[T]) Noise() (g GradientNoise, ok bool) {
 	if !p.hasNoise {
 		p.queueNoise()
 		p.collect()
-		p.noise, p.layers, p.lastDot = p.o.noise(p.layers[:0])
+		p.noise, p.layers, p.lastDot = p.o.noise(p.layers[:0], p.n)
 		p.hasNoise, p.summed = true, false
 	}
 	return p.noise, p.o.normsOK
@@ -209,13 +216,19 @@ func (p *Point[T]) queueProduct() (hg []T) {
 	return p.hg
 }
 
-// GradientProduct returns H·ḡ and ḡᵀHḡ.
-func (p *Point[T]) GradientProduct() (hg []T, gHg float64) {
+// queueGradientProduct queues ḡᵀHḡ, and H·ḡ, and returns where the latter will be.
+func (p *Point[T]) queueGradientProduct() (hg []T) {
 	hg = p.queueProduct()
 	if !p.hasGHg {
 		p.o.s.DotTo(&p.gHg, p.o.Grad(), hg)
 		p.hasGHg, p.owed = true, true
 	}
+	return hg
+}
+
+// GradientProduct returns H·ḡ and ḡᵀHḡ.
+func (p *Point[T]) GradientProduct() (hg []T, gHg float64) {
+	hg = p.queueGradientProduct()
 	p.collect()
 	return hg, p.gHg
 }

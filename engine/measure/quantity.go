@@ -23,8 +23,9 @@ type Quantity struct {
 
 	// measure logs the quantity at a point. Where updated is set, it is run once
 	// more when the step's update was made, instead of or beside measure. Where queue
-	// is set, it is run before measure: it queues what measure will wait for, so that a
-	// device is waited for once for all quantities.
+	// is set, it is run before measure: it queues all that measure will wait for, so that a
+	// device is waited for once for all quantities, or not at all where what is queued was
+	// recorded (see Monitor.Record).
 	queue, measure, updated rule
 }
 

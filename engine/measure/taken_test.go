@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 
+	"sgflow/engine"
 	"sgflow/engine/record"
 )
 
@@ -26,7 +27,9 @@ func TestTakenStepsAreMeasuredAsOthers(t *testing.T) {
 			if !ahead.Ahead() {
 				t.Fatalf("%s cannot be taken ahead", what)
 			}
-			last := ahead.LastGrad() // as a device keeps it
+			if err := ahead.Steps(&engine.Steps[float64]{}, 0); err != nil {
+				t.Fatal(err)
+			}
 			for k, n := range []int{8, 8, 5} {
 				want, got := record.Step{LR: 0.1}, record.Step{LR: 0.1}
 				if err := one.Step(k, samples(n), &want); err != nil {
@@ -34,6 +37,7 @@ func TestTakenStepsAreMeasuredAsOthers(t *testing.T) {
 				}
 				r := Taken{Samples: n, Loss: o.s.Loss(), Correct: o.s.Correct()}
 				params := len(o.norms)
+				last := ahead.m.vectors[lastGradient] // as a device keeps it
 				r.Dots, r.NormSqs = make([]float64, params), make([]float64, params)
 				o.s.ExchangeParts(r.Dots, r.NormSqs, last, o.s.Grad())
 				for q := range params {
@@ -68,14 +72,26 @@ func TestWhatNeedsVectorsIsNotTakenAhead(t *testing.T) {
 		}
 		ahead[q.Name] = NewMonitor(objective[float64](t, nets["mlp"], pool), Config{Select: sel}).Ahead()
 	}
-	for _, name := range []string{"lambda_max", "trace", "distance", "update_size", "alpha", "noise_scale_interval", "param_variance"} {
+	for _, name := range []string{"trace_hutchpp", "noise_curvature", "ggn_trace", "distance", "update_size", "alpha", "noise_scale_interval", "param_variance"} {
 		if ahead[name] {
 			t.Errorf("%s is measured without the vectors that it needs", name)
 		}
 	}
-	for _, name := range []string{"noise_scale", "grad_cosine", "cabs"} {
+	for _, name := range []string{"noise_scale", "grad_cosine", "cabs", "lambda_max", "trace", "batch_sharpness", "tic_trace", "frobenius"} {
 		if !ahead[name] {
 			t.Errorf("%s is not taken ahead", name)
+		}
+	}
+	flat, err := ParseSelection("flatness")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]Config{
+		"of every other step": {Every: 2}, "of some steps a decade": {PerDecade: 3}, "iterated": {Converge: true}, "of fixed samples": {Subset: samples(3)},
+	} {
+		c.Select = flat
+		if NewMonitor(objective[float64](t, nets["mlp"], pool), c).Ahead() {
+			t.Errorf("flatness %s is taken ahead", what)
 		}
 	}
 	sel, err := ParseSelection("noise")

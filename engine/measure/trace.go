@@ -36,17 +36,26 @@ func (p *Point[T]) queueTrace() {
 	if p.hasTrace || p.probed {
 		return
 	}
-	const drawn = "trace.probes" // how many probes were drawn
-	k := p.number(drawn)
-	p.setNumber(drawn, k+1)
 	s, z, hz := p.o.s, p.temporary(0), p.temporary(1)
-	s.Signs(z, rng.New(rng.Probes, p.c.Seed, uint64(k)))
+	s.Signs(z, rng.New(rng.Probes, p.c.Seed, p.drawn()))
 	p.o.Product(hz, z)
 	s.DotTo(&p.zHz, z, hz)
 	if p.c.Select.Has(frobenius.Name) {
 		s.DotTo(&p.hzSq, hz, hz)
 	}
 	p.probed, p.owed = true, true
+}
+
+// traceProbes names how many probes were drawn.
+const traceProbes = "trace.probes"
+
+// drawn returns the number of the next probe; while steps are recorded, those that are drawn
+// before are added at each of them.
+func (p *Point[T]) drawn() uint64 {
+	if p.recording {
+		return 0
+	}
+	return uint64(p.number(traceProbes))
 }
 
 // trace returns the mean of zᵀHz over the window of probes and its standard error; ok is
@@ -57,6 +66,7 @@ func (p *Point[T]) trace() (tr, stderr float64, ok bool) {
 	}
 	p.queueTrace()
 	p.collect()
+	p.setNumber(traceProbes, p.number(traceProbes)+1)
 	p.tr, p.trErr, p.trErrOK = mean(p.window("trace.window", p.zHz)) // the last, oldest first
 	if p.c.Select.Has(frobenius.Name) {
 		c := &p.curvature
@@ -75,6 +85,7 @@ var ticTrace = Quantity{
 	Unit:    "loss",
 	Cost:    "none beside trace",
 	Needs:   SampleNorms | Products | TraceProbes,
+	queue:   rule{queueTrace[float32], queueTrace[float64]},
 	measure: rule{measureTICTrace[float32], measureTICTrace[float64]},
 }
 

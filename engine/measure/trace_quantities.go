@@ -14,6 +14,7 @@ var frobenius = Quantity{
 	Unit:    "loss per parameter²",
 	Cost:    "none beside trace",
 	Needs:   Products | TraceProbes,
+	queue:   rule{queueTrace[float32], queueTrace[float64]},
 	measure: rule{measureFrobenius[float32], measureFrobenius[float64]},
 }
 

@@ -9,6 +9,7 @@ import (
 	"sgflow/engine"
 	"sgflow/engine/measure"
 	"sgflow/engine/problem"
+	"sgflow/engine/steps"
 )
 
 // ahead takes steps on a device that trains by itself, ahead of what is logged: a
@@ -19,6 +20,7 @@ import (
 type ahead[T engine.Float] struct {
 	queued int // steps that the session was given
 	starts int // Starts that are not finished
+	most   int // steps of the next
 
 	results engine.Results // of the last Finish
 	used    int            // of those, logged
@@ -45,7 +47,23 @@ func newAhead[T engine.Float](t *trainer[T]) *ahead[T] {
 	if t.monitor.Noisy() && !t.session.NoisySteps(t.sampler.MaxBatch()) {
 		return nil
 	}
-	return &ahead[T]{}
+	return &ahead[T]{most: 1}
+}
+
+// A Start is of one step at first, and then of what takes about startTime, so that the log,
+// and who looks at it or ends the run, need not wait for much longer; of a multiple of
+// roundSteps where it is of so many, as devices take several at once.
+const (
+	startTime  = 50 * time.Millisecond
+	roundSteps = 8
+)
+
+// learn chooses how many steps the next Start has.
+func (a *ahead[T]) learn() {
+	a.most = min(max(1, int(float64(startTime)/1e6/a.ms)), steps.Most)
+	if a.most > roundSteps {
+		a.most -= a.most % roundSteps
+	}
 }
 
 // settled reports whether the parameters are those after the last step that was
@@ -67,15 +85,15 @@ func (t *trainer[T]) limit() int {
 
 // queue gives the session steps to go on with: nothing where it is time to stop or
 // to save, unless it must.
-func (t *trainer[T]) queue(ctx context.Context, must bool) {
+func (t *trainer[T]) queue(ctx context.Context, must bool) error {
 	a, limit := t.ahead, t.limit()
 	for ; a.starts < 2 && a.queued < limit; must = false {
 		if !must && (ctx.Err() != nil || t.saveDue(false)) {
-			return
+			return nil
 		}
 		a.indices, a.rates = a.indices[:0], a.rates[:0]
 		batch, first := 0, a.queued
-		for a.queued < limit && len(a.rates) < engine.MostSteps {
+		for a.queued < limit && len(a.rates) < a.most {
 			t.indices = t.sampler.Batch(a.queued, t.indices)
 			if batch != 0 && len(t.indices) != batch {
 				break
@@ -85,15 +103,17 @@ func (t *trainer[T]) queue(ctx context.Context, must bool) {
 			a.rates = append(a.rates, t.schedule.LR(t.c.LR, a.queued, t.steps))
 			a.queued++
 		}
-		t.session.Start(engine.Steps[T]{
-			Batch: batch, Indices: a.indices, Rates: a.rates, Optimizer: t.updater.ahead(first),
-			Noise: t.monitor.Noisy(), Last: t.monitor.LastGrad(),
-		})
+		c := engine.Steps[T]{Batch: batch, Indices: a.indices, Rates: a.rates, Optimizer: t.updater.ahead(first)}
+		if err := t.monitor.Steps(&c, first-t.at); err != nil {
+			return fmt.Errorf("train: steps from %d on: %w", first, err)
+		}
+		t.session.Start(c)
 		a.starts++
 	}
 	if a.queued == limit && limit < t.steps {
 		t.sampler.Prepare(t.sampler.Epoch(limit)) // while the device is busy
 	}
+	return nil
 }
 
 // take waits for steps where none are left to log, and makes the line of the next.
@@ -102,7 +122,9 @@ func (t *trainer[T]) take(ctx context.Context) error {
 	if a.used == a.results.Steps {
 		if a.starts == 0 {
 			a.since, a.queued = time.Now(), t.at
-			t.queue(ctx, true)
+			if err := t.queue(ctx, true); err != nil {
+				return err
+			}
 		}
 		t.session.Finish(&a.results)
 		a.used = 0
@@ -112,8 +134,14 @@ func (t *trainer[T]) take(ctx context.Context) error {
 			return t.failed(fmt.Errorf("steps from %d on: %w", t.at, err))
 		}
 		now := time.Now()
+		warm := a.ms > 0 // the device has taken steps before
 		a.ms, a.since = float64(now.Sub(a.since))/1e6/float64(a.results.Steps), now
-		t.queue(ctx, false)
+		if warm {
+			a.learn()
+		}
+		if err := t.queue(ctx, false); err != nil {
+			return err
+		}
 	}
 	a.taken.Of(&a.results, a.used)
 	a.used++

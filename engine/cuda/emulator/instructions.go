@@ -174,8 +174,11 @@ func (t *translator) operand(text string) (string, error) {
 			}
 			return fmt.Sprintf("emulator::self()->%s.%s", special[name], axis), nil
 		}
-		if text == "%laneid" {
+		switch text {
+		case "%laneid":
 			return "u32(emulator::self()->index % 32)", nil
+		case "%globaltimer":
+			return "emulator::nanoseconds()", nil
 		}
 		if t.local[strings.TrimRight(text, "0123456789")].space != "register" {
 			return "", errUnknown

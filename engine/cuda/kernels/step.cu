@@ -43,3 +43,11 @@ KERNEL store_results(double *host, const double *results, int count, int planes,
   const int at = k < 0 ? i : count + k / n * capacity + k % n;
   host[at] = results[at];
 }
+
+// read_clock stores what the device's clock shows, in nanoseconds, less whole multiples of 2⁵²
+// of them, which float64 has no room for.
+KERNEL read_clock(double *out) {
+  u64 t;
+  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(t));
+  *out = (double)(t & ((1ull << 52) - 1));
+}

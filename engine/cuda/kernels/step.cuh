@@ -57,15 +57,18 @@ struct Optimizer {
   }
 };
 
-// The numbers rate, scale and keep are arguments or, where numbers is not null, those of
-// its row *step − 1.
+// Numbers of a step that stays on the device are in row *step − 1 of a table: what the optimizer
+// takes in place of rate, scale and keep, and how many probes are drawn before.
+#define STEP_NUMBERS 4
+#define NUMBER(k) numbers[STEP_NUMBERS * (u64)(*step - 1) + k]
+
+// numbers is null where there is no such step.
 #define OPTIMIZER_PARAMETERS                                                                                              \
   float *theta, float *first, float *second, float coupled, float momentum, int nesterov, float move, float beta2, float add, \
       float epsilon, float rate, float scale, float keep, const double *numbers, const int *step
-#define OPTIMIZER_OF                                                                                  \
-  {theta, first, second, coupled, momentum, nesterov, move, beta2, add, epsilon,                      \
-   numbers ? (float)numbers[3 * (u64)(*step - 1)] : rate, numbers ? (float)numbers[3 * (u64)(*step - 1) + 1] : scale, \
-   numbers ? (float)numbers[3 * (u64)(*step - 1) + 2] : keep}
+#define OPTIMIZER_OF                                                                     \
+  {theta, first, second, coupled, momentum, nesterov, move, beta2, add, epsilon,         \
+   numbers ? (float)NUMBER(0) : rate, numbers ? (float)NUMBER(1) : scale, numbers ? (float)NUMBER(2) : keep}
 
 // Row is where a step's results go, row *step − 1 of the ring: count float64 numbers, the
 // first n of each of planes arrays of capacity numbers behind them, and sums numbers more.

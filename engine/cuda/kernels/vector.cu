@@ -252,11 +252,12 @@ KERNEL axpy(float *y, const float *x, float alpha, int size) {
 }
 
 // signs fills x with the elements of a Rademacher probe as engine/rng's Signs
-// does; c1 to c3 and the key are those of its stream. A warp makes the 128 signs of
-// one block of Philox.
-KERNEL signs(float *x, int size, u32 c1, u32 c2, u32 c3, u32 k0, u32 k1) {
+// does; c1 to c3 and the key are those of its stream, to whose number, c2 and c3, that of the
+// step is added where there is one. A warp makes the 128 signs of one block of Philox.
+KERNEL signs(float *x, int size, u32 c1, u32 c2, u32 c3, u32 k0, u32 k1, const double *numbers, const int *step) {
   const u32 block = WARP, lane = threadIdx.x & 31;
-  u32 c[4] = {block, c1, c2, c3};
+  const u64 stream = ((u64)c3 << 32 | c2) + (numbers ? (u64)NUMBER(3) : 0);
+  u32 c[4] = {block, c1, (u32)stream, (u32)(stream >> 32)};
   philox(c, k0, k1);
 #pragma unroll
   for (int j = 0; j < 4; j++) {

@@ -1,6 +1,7 @@
 // What kernels compiled for the CPU need of the emulator; ptx.h has the rest.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -62,6 +63,9 @@ inline Thread *thread_of_stack(uintptr_t number) {
 inline Thread *self() {
 	return thread_of_stack((reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) - stacks) / stack_size);
 }
+
+// nanoseconds is what the device's clock shows.
+inline uint64_t nanoseconds() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
 
 // sync waits for all threads of the block, sync_grid for those of all blocks.
 void sync(const char *file, int line);
