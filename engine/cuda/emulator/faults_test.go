@@ -193,3 +193,65 @@ func TestAWrongLaunchFailsAtOnce(t *testing.T) {
 	d.launch("reverse", driver.Grid{Threads: driver.Dim{X: 64}, Shared: 256}, x)
 	d.wait()
 }
+
+// Launches of two branches of a graph must not touch what the other writes; those that wait
+// for each other may.
+func TestBranchesOfAGraphThatRaceAreReported(t *testing.T) {
+	const n = 32
+	for name, c := range map[string]struct {
+		wait     bool // the second branch for the first
+		from, to int  // that the second branch copies, of arrays a, b, c, d and e; the first copies a to b
+		want     string
+	}{
+		"both write":                {to: 1, from: 2, want: "a race: write"},
+		"one reads":                 {to: 3, from: 1, want: "a race: read"},
+		"one writes what was read":  {to: 0, from: 2, want: "a race: write"},
+		"apart":                     {to: 3, from: 2},
+		"both read":                 {to: 3, from: 0},
+		"one reads when it is made": {to: 3, from: 1, wait: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := open(t)
+			var arrays []driver.Pointer
+			for range 5 {
+				arrays = append(arrays, upload(d, make([]float32, n)))
+			}
+			side, err := d.ctx.NewStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var events [3]*driver.Event
+			for k := range events {
+				if events[k], err = d.ctx.NewEvent(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			k, err := d.module.Kernel("copy")
+			if err != nil {
+				t.Fatal(err)
+			}
+			move := func(s *driver.Stream, to, from int) error {
+				return s.Launch("a copy", k, grid(1, n), driver.Ptr(arrays[to]), driver.Ptr(arrays[from]), driver.Int(n))
+			}
+			g, err := d.stream.Capture("two branches", func() error {
+				errs := []error{move(d.stream, 4, 2), d.stream.Record(events[0]), side.Wait(events[0]), move(d.stream, 1, 0)}
+				if c.wait {
+					errs = append(errs, d.stream.Record(events[1]), side.Wait(events[1]))
+				}
+				return errors.Join(append(errs, move(side, c.to, c.from), side.Record(events[2]), d.stream.Wait(events[2]), move(d.stream, c.to, 4))...)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // a second run is after all of the first
+				if err := d.stream.LaunchGraph("two branches", g); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err = d.stream.Synchronize("the end")
+			if (err != nil) != (c.want != "") || err != nil && (!strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "another launch of the graph")) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
+	}
+}

@@ -347,6 +347,8 @@ private:
 	void *argument = nullptr;
 };
 
+uint32_t last_epoch() { return epochs; }
+
 struct Run {
 	const Launch *launch;
 	uint32_t epoch = ++epochs;

@@ -21,6 +21,10 @@ struct Launch {
 // error is the driver's number for it.
 std::string run(const Launch &launch, int *error);
 
+// last_epoch is that of the last launch, or of the last barrier of a grid: the epochs of a
+// launch are between those before and after it.
+uint32_t last_epoch();
+
 // The error numbers of kernels.
 constexpr int illegal_address = 700, misaligned_address = 716, launch_failed = 719;
 

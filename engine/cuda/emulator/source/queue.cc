@@ -21,8 +21,9 @@ bool waits_for_legacy(CUstream s) {
 CUresult enqueue(CUstream s, Command c) {
 	Global &g = global();
 	if (s->capture) {
-		s->capture->commands.push_back(std::move(c));
-		s->clock[s] = ++s->capture->captured[s];
+		int number = ++s->capture->captured[s];
+		s->capture->nodes.push_back({std::move(c), s, number, s->clock});
+		s->clock[s] = number;
 		return CUDA_SUCCESS;
 	}
 	CUresult code = CUDA_SUCCESS;

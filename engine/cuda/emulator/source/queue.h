@@ -22,8 +22,16 @@ typedef std::function<CUresult()> Command;
 // Clock says how much of the captured work of each stream came before.
 typedef std::map<CUstream, int> Clock;
 
+// Node is captured work: the number-th of its stream, and what is done before it.
+struct Node {
+	Command run;
+	CUstream stream;
+	int number;
+	Clock before;
+};
+
 struct CUgraph_st {
-	std::vector<Command> commands;
+	std::vector<Node> nodes;
 	std::map<CUstream, int> captured; // streams in the capture: how much of theirs
 	CUstream origin;
 	std::thread::id thread;
@@ -31,7 +39,7 @@ struct CUgraph_st {
 };
 
 struct CUgraphExec_st {
-	std::vector<Command> commands;
+	std::vector<Node> nodes;
 };
 
 struct CUstream_st {

@@ -1,10 +1,31 @@
 #include "races.h"
 
+#include <algorithm>
+
+#include "launch.h"
+
 namespace emulator {
 
 namespace {
 
 constexpr uint32_t many = 1u << 31; // in the meeting of a read: several threads did, the last this one
+
+// Running is the graph that runs, one of several branches.
+struct Running {
+	const std::vector<Node> *nodes = nullptr; // null for none
+	std::vector<uint32_t> epochs;             // at the beginning of each node so far
+
+	// beside reports whether the launch of that epoch is one whose end the node that runs would
+	// not wait for.
+	bool beside(uint32_t epoch) const {
+		if (!nodes || epoch <= epochs.front()) return false;
+		const Node &now = (*nodes)[epochs.size() - 1];
+		size_t k = std::lower_bound(epochs.begin(), epochs.end(), epoch) - epochs.begin() - 1;
+		const Node &other = (*nodes)[k];
+		auto known = now.before.find(other.stream);
+		return k + 1 < epochs.size() && (known == now.before.end() || known->second < other.number);
+	}
+} graph;
 
 // Me is the calling thread.
 struct Me {
@@ -27,15 +48,18 @@ struct Me {
 
 	// races reports whether the other access may have been at the same time.
 	bool races(const Access &other, bool shared) const {
-		if (other.who == access.who || other.who >> 32 != access.who >> 32) return false;
+		if (other.who == access.who) return false;
+		if (other.who >> 32 != access.who >> 32) return !shared && graph.beside(other.who >> 32);
 		return own_block(other) ? unordered(other) : !shared && !block->fenced;
 	}
 	bool own_block(const Access &other) const { return (other.who ^ access.who) / 1024 == 0; }
+	bool own_launch(const Access &other) const { return (other.who ^ access.who) >> 32 == 0; }
 };
 
 [[gnu::noinline, noreturn]] void race(const Me &me, uintptr_t address, const char *verb, const Access &other, const char *did) {
-	std::string who = me.own_block(other) ? me.block->place(me.block->thread(other.who % 1024)) : "another block";
-	fault(launch_failed, std::string("a race: ") + verb + " of " + where(address) + ", which " + who + " " + did + " with no barrier between");
+	std::string who = me.own_block(other) ? me.block->place(me.block->thread(other.who % 1024)) : me.own_launch(other) ? "another block" : "another launch of the graph";
+	std::string between = me.own_launch(other) ? "no barrier between" : "neither waiting for the other";
+	fault(launch_failed, std::string("a race: ") + verb + " of " + where(address) + ", which " + who + " " + did + " with " + between);
 }
 
 } // namespace
@@ -76,6 +100,19 @@ void traced_write(uintptr_t address, size_t bytes) {
 		if (shared && read.meeting & many && me.unordered(read) && read.who == me.access.who) read.who ^= 1;
 		if (me.races(read, shared)) race(me, a, "write", read, "read");
 	}
+}
+
+CUresult run_nodes(const std::vector<Node> &nodes) {
+	bool branches = false;
+	for (const Node &n : nodes) branches |= n.stream != nodes.front().stream;
+	CUresult code = CUDA_SUCCESS;
+	for (const Node &n : nodes) {
+		if (code) break;
+		if (branches) graph.nodes = &nodes, graph.epochs.push_back(last_epoch());
+		code = n.run();
+	}
+	graph = {};
+	return code;
 }
 
 void fence() {

@@ -1,9 +1,10 @@
 // Who touched a word of memory last: enough to see that two threads do without a
-// barrier between them.
+// barrier between them, or two launches of a graph that don't wait for each other.
 #pragma once
 
 #include "block.h"
 #include "memory.h"
+#include "queue.h"
 
 namespace emulator {
 
@@ -31,5 +32,9 @@ inline Trace *trace(uintptr_t address) {
 // waited for them by atomic operations.
 void traced_read(uintptr_t address, size_t bytes);
 void traced_write(uintptr_t address, size_t bytes);
+
+// run_nodes runs the work of a graph, one node after the other. While it does, what a launch
+// touches must not race with what one beside it has: one whose end it would not wait for.
+CUresult run_nodes(const std::vector<Node> &nodes);
 
 } // namespace emulator

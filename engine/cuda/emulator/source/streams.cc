@@ -1,6 +1,7 @@
 // The emulated driver: streams, events, capture and graphs.
 
 #include "memory.h"
+#include "races.h"
 #include "state.h"
 
 using namespace emulator;
@@ -206,14 +207,14 @@ API CUresult cuStreamEndCapture(CUstream handle, CUgraph *result) {
 API CUresult cuGraphGetNodes(CUgraph graph, CUgraphNode *, size_t *count) {
 	ENTER();
 	if (!global().graphs.count(graph)) return CUDA_ERROR_INVALID_VALUE;
-	*count = graph->commands.size();
+	*count = graph->nodes.size();
 	return CUDA_SUCCESS;
 }
 
 API CUresult cuGraphInstantiateWithFlags(CUgraphExec *result, CUgraph graph, unsigned long long) {
 	ENTER();
 	if (!global().graphs.count(graph)) return CUDA_ERROR_INVALID_VALUE;
-	CUgraphExec e = new CUgraphExec_st{graph->commands};
+	CUgraphExec e = new CUgraphExec_st{graph->nodes};
 	global().executables.insert(e);
 	*result = e;
 	return CUDA_SUCCESS;
@@ -232,11 +233,7 @@ API CUresult cuGraphLaunch(CUgraphExec e, CUstream handle) {
 	if (!global().executables.count(e)) return complain(CUDA_ERROR_INVALID_VALUE, "a graph that is not one (any more)");
 	return enqueue(s, [e] {
 		if (!global().executables.count(e)) return spoil(CUDA_ERROR_LAUNCH_FAILED, "a graph was destroyed before it ran");
-		CUresult code = CUDA_SUCCESS;
-		for (const Command &c : e->commands) {
-			if (!code) code = c();
-		}
-		return code;
+		return run_nodes(e->nodes);
 	});
 }
 
