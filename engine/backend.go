@@ -63,6 +63,8 @@ type device[T Float] interface {
 	NewVector(n int) []T
 	Wait()
 	Lap(took *time.Duration)
+	Fork()
+	Join()
 	LossTo(loss, correct *float64)
 	DotTo(dst *float64, a, b []T)
 	Copy(dst, src []T)

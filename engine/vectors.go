@@ -50,6 +50,22 @@ func (s *Session[T]) Lap(took *time.Duration) {
 	s.lapped = now
 }
 
+// Fork begins a branch, which Join ends: what s is asked for between needs nothing of what it was
+// asked for since the last Gradient, nor does anything need what it gives, before the next
+// Wait. Steps that a GPU takes by itself do branches and the rest at the same time.
+func (s *Session[T]) Fork() {
+	if d, ok := s.machine.(device[T]); ok {
+		d.Fork()
+	}
+}
+
+// Join ends a branch.
+func (s *Session[T]) Join() {
+	if d, ok := s.machine.(device[T]); ok {
+		d.Join()
+	}
+}
+
 // Dot returns Σ aᵢbᵢ, accumulated in float64 in a fixed order.
 func (s *Session[T]) Dot(a, b []T) float64 { return s.machine.Dot(a, b) }
 

@@ -132,7 +132,7 @@ func bindCorrect(b *binder, in *program.Correct) bound {
 const lossThreads = 256
 
 func (l *loss) run(n int) {
-	gradient, mean, correct, arrived := l.gradient.p, l.mean.p, l.correct.p, l.m.arrived
+	gradient, mean, correct, arrived := l.gradient.p, l.mean.p, l.correct.p, l.m.lane.arrived
 	if !l.m.toGradient {
 		gradient = 0
 	}

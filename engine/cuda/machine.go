@@ -48,6 +48,10 @@ type Machine struct {
 	ctx     *driver.Context
 	module  *driver.Module
 	stream  *driver.Stream
+	main    lane
+	side    *lane // of branches; nil before the first, or where there is no memory for it
+	narrow  bool  // there is none
+	lane    *lane // that work is queued in
 	kernels kernelSet
 	memory  memory
 	buffers buffers
@@ -55,8 +59,6 @@ type Machine struct {
 	busy    bool // something is queued that was not waited for
 
 	geometries map[program.ConvGeom]*geometry
-	partial    driver.Pointer // of split sums
-	arrived    driver.Pointer // counts of blocks that are done
 	phases     [program.NumPhases][]bound
 	graphs     map[run]*driver.Graph
 	pending    pending
@@ -82,7 +84,7 @@ type Machine struct {
 	recording  *recording   // that is being queued
 	gathered   gathered
 	binder     *binder // of the phases, for products that are bound later
-	products   map[[2]driver.Pointer]*boundProduct
+	products   map[productKey]*boundProduct
 }
 
 // tensorCapability is the compute capability, major·10 + minor, from which devices
@@ -131,7 +133,7 @@ func New(p *program.Program, o Options) (*Machine, error) {
 	m := &Machine{
 		program: p, capacity: o.Capacity, multiprocessors: o.Multiprocessors,
 		geometries: map[program.ConvGeom]*geometry{}, graphs: map[run]*driver.Graph{},
-		products: map[[2]driver.Pointer]*boundProduct{},
+		products: map[productKey]*boundProduct{},
 	}
 	m.tf32 = o.TF32 && o.Device.Capability >= tensorCapability
 	if m.multiprocessors == 0 {
@@ -162,14 +164,11 @@ func (m *Machine) start(d driver.Device) (err error) {
 	if err := m.allocate(layout); err != nil {
 		return err
 	}
-	if m.partial, err = m.memory.device("parts of sums", partialBytes(m.multiprocessors)); err != nil {
+	m.lane = &m.main
+	if err := m.makeLane(&m.main, m.stream); err != nil {
 		return err
 	}
-	arrived := 4 * max(2*m.multiprocessors, 2)
-	if m.arrived, err = m.memory.device("counts of blocks", arrived); err != nil {
-		return err
-	}
-	m.fill("counts of blocks", m.arrived, arrived/4)
+	m.main.vector, m.main.product = m.buffers.vector, m.buffers.product
 	m.gradGaps = m.program.Gaps(program.Grad, program.Gradient)
 	if m.program.HasProduct() {
 		m.productGaps = m.program.Gaps(program.Product, program.HessianProduct)
@@ -196,6 +195,7 @@ func (m *Machine) bind() error {
 		m.phases[ph] = list
 		errs = append(errs, err)
 	}
+	m.main.products = m.phases[program.HessianProduct]
 	b.err = nil
 	m.logit = b.bindLogits()
 	m.vectors.bind(b)
@@ -227,6 +227,7 @@ func (m *Machine) close() error {
 	errs = append(errs, m.training.close()...)
 	errs = append(errs, m.laps.close()...)
 	keep(m.memory.free())
+	keep(m.side.close())
 	if m.stream != nil {
 		keep(m.stream.Close())
 	}
@@ -265,7 +266,7 @@ func (m *Machine) asks() bool {
 // launch queues a kernel.
 func (m *Machine) launch(what string, k driver.Kernel, g driver.Grid, args ...driver.Arg) {
 	if m.asks() && g.Blocks.X > 0 {
-		m.check(m.stream.Launch(what, k, g, args...))
+		m.check(m.lane.stream.Launch(what, k, g, args...))
 		m.busy = true
 	}
 }
@@ -273,7 +274,7 @@ func (m *Machine) launch(what string, k driver.Kernel, g driver.Grid, args ...dr
 // copy queues a copy of bytes.
 func (m *Machine) copy(what string, dst, src driver.Pointer, bytes int) {
 	if m.asks() && bytes > 0 && dst != src {
-		m.check(m.stream.Copy(what, dst, src, int64(bytes)))
+		m.check(m.lane.stream.Copy(what, dst, src, int64(bytes)))
 		m.busy = true
 	}
 }
@@ -281,7 +282,7 @@ func (m *Machine) copy(what string, dst, src driver.Pointer, bytes int) {
 // fill queues zeros for n words of 4 bytes.
 func (m *Machine) fill(what string, dst driver.Pointer, n int) {
 	if m.asks() && n > 0 {
-		m.check(m.stream.Fill(what, dst, 0, int64(n)))
+		m.check(m.lane.stream.Fill(what, dst, 0, int64(n)))
 		m.busy = true
 	}
 }
@@ -560,17 +561,22 @@ func (m *Machine) Product(out, v []float32) {
 		panic(badVector)
 	}
 	n := m.batch
-	if !m.curved && len(m.phases[program.Curvature]) > 0 {
-		m.graph(run{what: "curvature", n: n}, func() { m.run(program.Curvature, n) })
-	}
-	m.curved = true
+	m.curve()
 	if d := m.boundTo(out, v); d != nil {
 		m.graph(run{what: d.what, n: n}, func() { m.queueProductOf(d.out, d.list, n) })
 		return
 	}
-	m.read(m.buffers.vector, v)
+	m.read(m.lane.vector, v)
 	m.graph(run{what: "product", n: n}, func() { m.queueProduct(n) })
-	m.write(out, m.buffers.product)
+	m.write(out, m.lane.product)
+}
+
+// curve computes what all products with the Hessian at one point share.
+func (m *Machine) curve() {
+	if n := m.batch; !m.curved && len(m.phases[program.Curvature]) > 0 {
+		m.graph(run{what: "curvature", n: n}, func() { m.run(program.Curvature, n) })
+	}
+	m.curved = true
 }
 
 // run queues one phase.

@@ -138,7 +138,7 @@ func (r *product) runTiled(t tile, splits int, out driver.Pointer, f, second ter
 		driver.Int(rows), driver.Int(cols), driver.Int(f.k), driver.Int(second.k), flag(r.accumulate),
 		flag(vectorA), flag(vectorB), flag(vectorA2), flag(vectorB2),
 		driver.Ptr(e.bias.p), driver.Int(int(e.f)), driver.Ptr(e.mask.p), driver.Int(int(e.df)),
-		driver.Ptr(m.partial), driver.Ptr(m.arrived))
+		driver.Ptr(m.lane.partial), driver.Ptr(m.lane.arrived))
 }
 
 // partialBytes is the size of the workspace for split sums: two of the largest tiles for
@@ -259,7 +259,7 @@ func (r *matMul) runGathering(n int, batch []driver.Arg) bool {
 		Blocks: driver.Dim{X: blocks(n, t.rows)*blocks(cols, t.cols)*splits + n}, Threads: driver.Dim{X: t.threads},
 	}, append(batch, driver.Ptr(r.out.p), driver.Ptr(r.b.p), driver.Int(cols), flag(r.accumulate), flag(vector(r.b.p, k)),
 		driver.Ptr(e.bias.p), driver.Int(int(e.f)), driver.Ptr(e.mask.p), driver.Int(int(e.df)),
-		driver.Int(splits), driver.Ptr(m.partial), driver.Ptr(m.arrived))...)
+		driver.Int(splits), driver.Ptr(m.lane.partial), driver.Ptr(m.lane.arrived))...)
 	return true
 }
 

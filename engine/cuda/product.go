@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"sgflow/engine/cuda/driver"
@@ -17,6 +18,12 @@ type boundProduct struct {
 	uses int
 	out  driver.Pointer
 	list []bound // nil where it is not bound
+}
+
+// productKey names a product: H·v to out, in a lane.
+type productKey struct {
+	out, v driver.Pointer
+	lane   *lane
 }
 
 // mostBound is how many pairs of vectors are looked at, boundAfter how many products one
@@ -35,17 +42,18 @@ func (m *Machine) boundTo(out, v []float32) *boundProduct {
 	if m.err != nil || m.memory.pinned || !shared(out) || !shared(v) {
 		return nil
 	}
-	key := [2]driver.Pointer{address(out), address(v)}
+	key := productKey{address(out), address(v), m.lane}
 	d := m.products[key]
 	if d == nil {
 		if len(m.products) == mostBound {
 			return nil
 		}
-		d = &boundProduct{what: fmt.Sprintf("product of %x to %x", key[1], key[0]), out: key[0]}
+		d = &boundProduct{what: fmt.Sprintf("product of %x to %x", key.v, key.out), out: key.out}
 		m.products[key] = d
 	}
 	if d.uses++; d.list == nil && (d.uses == boundAfter || m.recording != nil) {
-		m.bindTo(d, key[0], key[1])
+		// Where that fails, for lack of memory, it stays as it is.
+		d.list, _ = m.bindProduct(m.lane, key.out, key.v)
 	}
 	if d.list == nil {
 		return nil
@@ -53,31 +61,31 @@ func (m *Machine) boundTo(out, v []float32) *boundProduct {
 	return d
 }
 
-// bindTo binds d to the vectors. Where that fails, for lack of memory, it stays as it is.
-func (m *Machine) bindTo(d *boundProduct, out, v driver.Pointer) {
+// bindProduct binds the HessianProduct phase to vectors, and to the temporaries of a lane.
+func (m *Machine) bindProduct(l *lane, out, v driver.Pointer) ([]bound, error) {
 	p, at := m.program, m.buffers.at
-	place := func(out, v driver.Pointer) {
-		for k := range p.Buffers {
-			switch buf := &p.Buffers[k]; buf.Role {
-			case program.Vector:
-				at[k] = v + driver.Pointer(buf.Offset*real)
-			case program.Product:
-				at[k] = out + driver.Pointer(buf.Offset*real)
-			}
+	before := slices.Clone(at)
+	defer copy(at, before)
+	for k := range p.Buffers {
+		switch buf := &p.Buffers[k]; buf.Role {
+		case program.Vector:
+			at[k] = v + driver.Pointer(buf.Offset*real)
+		case program.Product:
+			at[k] = out + driver.Pointer(buf.Offset*real)
 		}
 	}
-	place(out, v)
-	list, err := m.binder.bindPhase(program.HessianProduct)
-	place(m.buffers.product, m.buffers.vector)
-	if err == nil {
-		d.list = list
+	for id, place := range l.moved {
+		at[id] = place
 	}
+	list, err := m.binder.bindPhase(program.HessianProduct)
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
 }
 
-// queueProduct queues H·v of the machine's own v.
-func (m *Machine) queueProduct(n int) {
-	m.queueProductOf(m.buffers.product, m.phases[program.HessianProduct], n)
-}
+// queueProduct queues H·v of the lane's own v.
+func (m *Machine) queueProduct(n int) { m.queueProductOf(m.lane.product, m.lane.products, n) }
 
 // queueProductOf queues H·v by the bound phase, which writes to out.
 func (m *Machine) queueProductOf(out driver.Pointer, list []bound, n int) {

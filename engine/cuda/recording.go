@@ -3,7 +3,6 @@
 package cuda
 
 import (
-	"math"
 	"time"
 
 	"sgflow/engine/cuda/driver"
@@ -20,13 +19,18 @@ type recording struct {
 	laps    []recordedLap
 	timed   bool // the device's clock is read in this step
 	asking  bool // something is queued since it was read
+	last    int  // which number it is by then
+
+	branch   struct{ from, to int } // the numbers of the last branch's clock
+	branched bool                   // which no lap has told yet
+	main     bool                   // what asking was at its beginning
 }
 
-// recordedLap is where the time since the lap before is to be stored, nil if nowhere, and which
-// number the clock's is.
+// recordedLap is where a time is to be stored, nil if nowhere: that between two numbers that
+// the clock's are.
 type recordedLap struct {
-	took *time.Duration
-	at   int
+	took     *time.Duration
+	from, to int
 }
 
 // waitsInRecording is the text of a panic.
@@ -63,24 +67,38 @@ func (m *Machine) queueRecording(r *recording, n int, timed bool) {
 	m.recording, m.batch, m.pulled = r, n, false
 	m.changed()
 	r.used, r.asked, r.laps, r.timed, r.asking = 0, r.asked[:0], r.laps[:0], timed, true
+	m.curve() // which both lanes need
+	m.openBranches()
 	r.queue()
 	m.flushSums()
+	m.joinBranches()
 	m.recording, m.batch = nil, 0
 	m.changed()
 }
 
-// lap is Lap of a recording.
+// lap is Lap of a recording: what a branch takes, where there was one since the last, is a time
+// of its own.
 func (r *recording) lap(m *Machine, took *time.Duration) {
 	m.flushSums()
-	if !r.asking {
-		r.laps = append(r.laps, recordedLap{took, r.laps[len(r.laps)-1].at})
+	if r.branched {
+		r.laps, r.branched = append(r.laps, recordedLap{took, r.branch.from, r.branch.to}), false
 		return
 	}
+	at := r.last
+	if r.asking {
+		at = r.stamp(m)
+	}
+	r.laps = append(r.laps, recordedLap{took, r.last, at})
+	r.last, r.asking = at, false
+}
+
+// stamp asks what the clock shows, and returns which number that is.
+func (r *recording) stamp(m *Machine) int {
 	at := m.reserve(1)
 	if r.timed {
 		m.launch("clock", m.kernels.readClock, driver.Grid{Blocks: driver.Dim{X: 1}, Threads: driver.Dim{X: 1}}, driver.Ptr(m.result(at)))
 	}
-	r.laps, r.asking = append(r.laps, recordedLap{took, at}), false
+	return at
 }
 
 // Deliver stores the numbers of a step, which Finish has told, where the recording asked for
@@ -90,13 +108,9 @@ func (m *Machine) Deliver(name steps.Recording, numbers []float64) {
 	for _, a := range r.asked {
 		*a.dst = numbers[a.at]
 	}
-	for k, l := range r.laps {
-		if l.took == nil {
-			continue
-		}
-		*l.took = 0
-		if k > 0 && m.err == nil {
-			*l.took = time.Duration(math.Max(0, numbers[l.at]-numbers[r.laps[k-1].at]))
+	for _, l := range r.laps {
+		if l.took != nil && m.err == nil {
+			*l.took = time.Duration(max(0, numbers[l.to]-numbers[l.from]))
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"sgflow/engine/cuda/driver"
+	"sgflow/engine/program"
 	"sgflow/engine/ritz"
 	"sgflow/engine/rng"
 )
@@ -94,8 +95,6 @@ func hostAddress[T any](x []T) driver.Pointer {
 
 // vectors is what sums over vectors need.
 type vectors struct {
-	parts   driver.Pointer // of blocks
-	scalars driver.Pointer // numbers that the next launches read
 	results []float64      // of sums that are queued; pinned
 	used    int            // of results
 	numbers []number       // that the next Wait stores
@@ -136,21 +135,31 @@ const (
 )
 
 func (v *vectors) bind(b *binder) {
-	v.scalars = b.alloc("sums", mostScalars*double)
 	params := b.p.Params
 	v.stepSums = b.alloc("sums over parameters", 2*max(1, len(params))*double)
 	results, err := pinned[float64](b.m, "sums", mostNumbers+2*len(params))
 	b.check(err)
 	v.results = results
-	v.blocks = 0
 	stretches := make([]stretch, len(params))
+	v.blocks = 0
 	for k, q := range params {
-		n := max(1, blocksOfSum(q.Size))
+		n := blocksOfParam(q)
 		stretches[k] = stretch{int32(q.Offset), int32(q.Size), int32(v.blocks), int32(n)}
 		v.blocks += n
 	}
 	v.params = upload(b, "parameters in vectors", stretches, 16)
-	v.parts = b.alloc("parts of sums", max(mostScalars*sumBlocks, 2*v.blocks)*double)
+}
+
+// blocksOfParam is how many blocks make the sums over a parameter's part of a vector.
+func blocksOfParam(q program.Parameter) int { return max(1, blocksOfSum(q.Size)) }
+
+// partsOfSums is how many parts of sums over vectors a launch leaves at most.
+func (m *Machine) partsOfSums() int {
+	n := 0
+	for _, q := range m.program.Params {
+		n += blocksOfParam(q)
+	}
+	return max(mostScalars*sumBlocks, 2*n)
 }
 
 // reserve returns the place of n results, which it may have to wait for.
@@ -243,7 +252,7 @@ func (m *Machine) launchSums(list []dot, out driver.Pointer) {
 	x2, y2 := pair(2)
 	x3, y3 := pair(3)
 	m.launch("sums over vectors", m.kernels.vectorSums, sumGrid(size, len(list)), flag(list[0].distance), x0, y0, x1, y1, x2, y2, x3, y3, driver.Int(size),
-		driver.Ptr(m.vectors.parts), driver.Ptr(out), driver.Ptr(m.arrived))
+		driver.Ptr(m.lane.parts), driver.Ptr(out), driver.Ptr(m.lane.arrived))
 }
 
 // blocksOfSum is how many blocks make a sum over size elements.
@@ -301,7 +310,7 @@ func (m *Machine) queuePartSums(old, x, out driver.Pointer) {
 	v := &m.vectors
 	m.launch("sums over parameters", m.kernels.partSums, driver.Grid{Blocks: driver.Dim{X: v.blocks}, Threads: driver.Dim{X: 256}},
 		driver.Ptr(old), driver.Ptr(x), driver.Ptr(v.params), driver.Int(len(m.program.Params)),
-		driver.Ptr(v.parts), driver.Ptr(out), driver.Ptr(m.arrived))
+		driver.Ptr(m.lane.parts), driver.Ptr(out), driver.Ptr(m.lane.arrived))
 }
 
 // NormSq returns Σ xᵢ², with products and sums in float64.
@@ -325,7 +334,7 @@ func (m *Machine) Direction(d []float32, guess ritz.Guess[float32], y, hy []floa
 	if len(guess.U) != len(d) || len(y) != len(d) || len(hy) != len(d) {
 		panic(badLengths)
 	}
-	pu, about, py, ph, sums := m.see(0, guess.U), m.see(1, guess.About), m.see(2, y), m.see(3, hy), m.vectors.scalars
+	pu, about, py, ph, sums := m.see(0, guess.U), m.see(1, guess.About), m.see(2, y), m.see(3, hy), m.lane.scalars
 	p := m.overwrite(4, d)
 	m.launchSums([]dot{{x: py, y: ph, size: len(d)}, {x: ph, y: ph, size: len(d)}, {x: py, y: py, size: len(d)}}, sums)
 	at := m.reserve(1)
@@ -348,11 +357,11 @@ func (m *Machine) Ritz(guess ritz.Guess[float32], x, hx, y, hy []float32, _, _ *
 		in[k] = m.see(k, v)
 	}
 	u, about := m.change(4, guess.U), m.change(5, guess.About)
-	grid, plane, at := sumGrid(n, 1), m.vectors.scalars, m.reserve(7)
+	grid, plane, at := sumGrid(n, 1), m.lane.scalars, m.reserve(7)
 	m.launch("projection on two vectors", m.kernels.ritzSolve, grid, driver.Ptr(in[0]), driver.Ptr(in[1]), driver.Ptr(in[2]), driver.Ptr(in[3]), driver.Int(n),
-		driver.Float64(least), driver.Ptr(m.vectors.parts), driver.Ptr(plane), driver.Ptr(m.result(at)), driver.Ptr(m.arrived))
+		driver.Float64(least), driver.Ptr(m.lane.parts), driver.Ptr(plane), driver.Ptr(m.result(at)), driver.Ptr(m.lane.arrived))
 	m.launch("residual", m.kernels.ritzFollow, grid, driver.Ptr(u), driver.Ptr(about), driver.Ptr(in[0]), driver.Ptr(in[1]), driver.Ptr(in[2]), driver.Ptr(in[3]),
-		driver.Ptr(plane), driver.Int(n), driver.Ptr(m.vectors.parts), driver.Ptr(m.result(at+5)), driver.Ptr(m.arrived))
+		driver.Ptr(plane), driver.Int(n), driver.Ptr(m.lane.parts), driver.Ptr(m.result(at+5)), driver.Ptr(m.lane.arrived))
 	for k, dst := range []*float64{&step.Value, &step.Other, &step.Alpha, &step.Beta, &step.Rate, &step.ResidualSq, &step.Overlap} {
 		m.expect(dst, at+k)
 	}

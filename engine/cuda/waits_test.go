@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"sgflow/engine"
 	"sgflow/engine/cuda/driver"
 	"sgflow/engine/flow/study"
 	"sgflow/engine/landscape"
@@ -72,55 +71,6 @@ func TestWaitsOfAStep(t *testing.T) {
 			t.Errorf("%s: %d steps ask for %+v, one for %+v before", name, steps, got, want)
 		}
 	}
-}
-
-// Steps that measure all are in graphs, several in one, and need no wait but for their results.
-func TestStepsThatMeasureAllStayOnTheDevice(t *testing.T) {
-	needsManaged(t)
-	const batch, count = 6, 16
-	w := networks[1]
-	s := session[float32](t, w, w.program(t), batch, gpu(t))
-	if !s.SetData(bytesOf(w, count*batch)) {
-		t.Fatal("the data does not fit")
-	}
-	m := measure.NewMonitor(measure.NewObjective(s, func(indices []int32) { s.Gather(0, indices) }), measure.Config{Select: selected(t, "all"), Plain: true})
-	if !m.Ahead() {
-		t.Fatal("steps that measure all are not taken ahead")
-	}
-	c := engine.Steps[float32]{Batch: batch, Indices: problem.Sequence(0, count*batch), Rates: make([]float64, count)}
-	if err := m.Steps(&c, 0); err != nil {
-		t.Fatal(err)
-	}
-	var results engine.Results
-	var taken measure.Taken
-	for range 2 { // the first makes the graphs
-		before := s.Counts()
-		s.Start(c)
-		got := s.Counts()
-		got = driver.Counts{Waits: got.Waits - before.Waits, Launches: got.Launches - before.Launches, Copies: got.Copies - before.Copies, Graphs: got.Graphs - before.Graphs}
-		if want := (driver.Counts{Copies: 4, Graphs: 2}); got != want {
-			t.Errorf("%d steps ask for %+v, want %+v", count, got, want)
-		}
-		s.Finish(&results)
-		for k := range results.Steps {
-			out := record.Step{LR: 1e-3}
-			taken.Of(&results, k)
-			if err := m.Take(&taken, &out); err != nil {
-				t.Fatal(err)
-			}
-			for _, name := range []string{"lambda_max", "trace", "flatness"} {
-				if ms, ok := out.MS.Get(name).Get(); !ok || ms <= 0 {
-					t.Errorf("step %d: %s takes %v ms", k, name, ms)
-				}
-			}
-		}
-	}
-	defer func() {
-		if recover() == nil {
-			t.Error("what has to be waited for can be recorded")
-		}
-	}()
-	s.Record(func() { s.Dot(s.Params(), s.Grad()) })
 }
 
 // Laps tell what the device takes for what lies between them, whoever waits meanwhile.

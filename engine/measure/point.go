@@ -151,7 +151,9 @@ func (p *Point[T]) queueNoise() {
 	if p.step != nil && !p.aside && p.c.Select.Has(gradCosine.Name) {
 		last, _ = p.vector(lastGradient, len(p.o.Grad()))
 	}
+	p.o.s.Fork()
 	p.o.queueNoise(last)
+	p.o.s.Join()
 	p.summed, p.owed = true, true
 }
 

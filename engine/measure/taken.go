@@ -91,10 +91,11 @@ func (m *Monitor[T]) record() (err error) {
 		p.recording = true
 		m.o.present()
 		p.begin(0)
+		err = m.queue(m.noise)
 		if m.Noisy() {
 			p.queueNoise()
 		}
-		err = errors.Join(m.queue(m.noise), m.queue(m.flatness))
+		err = errors.Join(err, m.queue(m.flatness))
 		r.queued, r.products = p.queued, m.o.products
 		r.queued.owed = false // when a step is taken, its numbers are there
 		p.queued, p.recording = queued{}, false

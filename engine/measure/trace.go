@@ -37,12 +37,14 @@ func (p *Point[T]) queueTrace() {
 		return
 	}
 	s, z, hz := p.o.s, p.temporary(0), p.temporary(1)
+	s.Fork()
 	s.Signs(z, rng.New(rng.Probes, p.c.Seed, p.drawn()))
 	p.o.Product(hz, z)
 	s.DotTo(&p.zHz, z, hz)
 	if p.c.Select.Has(frobenius.Name) {
 		s.DotTo(&p.hzSq, hz, hz)
 	}
+	s.Join()
 	p.probed, p.owed = true, true
 }
 

@@ -131,6 +131,10 @@ func (s *Stream) Fill(what string, dst Pointer, word uint32, n int64) error {
 	})
 }
 
+// Release says that a capture that s took part in by Wait is joined: what is queued on s from
+// now on is not captured.
+func (s *Stream) Release() { s.capture = false }
+
 // Hold makes what is queued on s from now on wait until the host has stored 1 at flag,
 // which is in pinned memory. Of the driver's functions this alone may be missing: only
 // measurements need it.
@@ -145,6 +149,7 @@ func (s *Stream) handle() C.CUstream { return C.CUstream(unsafe.Pointer(s.s.C())
 type Event struct {
 	context *Context
 	e       cu.Event
+	capture bool // it is a point in captured work
 }
 
 // NewEvent makes an event.
@@ -164,11 +169,14 @@ func (e *Event) Close() error {
 
 // Record puts the event after what is queued on s.
 func (s *Stream) Record(e *Event) error {
+	e.capture = s.capture
 	return s.context.do("cuEventRecord", "recording an event", func() error { return e.e.Record(s.s) })
 }
 
-// Wait makes what is queued on s from now on wait for the event.
+// Wait makes what is queued on s from now on wait for the event. After one of captured work that
+// is captured too, until s is released.
 func (s *Stream) Wait(e *Event) error {
+	s.capture = s.capture || e.capture
 	return s.context.do("cuStreamWaitEvent", "waiting for an event", func() error { return s.s.Wait(e.e, 0) })
 }
 

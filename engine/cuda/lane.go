@@ -1,0 +1,186 @@
+//go:build gpu && cgo && linux && amd64
+
+package cuda
+
+import (
+	"cmp"
+	"slices"
+
+	"sgflow/engine/cuda/driver"
+	"sgflow/engine/program"
+)
+
+// lane is what work needs for itself that is done beside other work: a stream, room for what
+// its launches leave each other, and, of a product with the Hessian, its temporaries.
+type lane struct {
+	stream *driver.Stream
+
+	partial driver.Pointer // of split sums of products
+	arrived driver.Pointer // counts of blocks that are done
+	parts   driver.Pointer // of sums over vectors
+	scalars driver.Pointer // numbers that the next launches read
+
+	vector, product driver.Pointer // copies of v and H·v
+	products        []bound        // the HessianProduct phase of these
+	moved           map[program.BufferID]driver.Pointer
+
+	// Of the side lane: where its work begins, beside the main lane's, and where it is done.
+	begin, end *driver.Event
+	used       bool // in the recording that is being queued
+}
+
+// makeLane makes the room that lanes have.
+func (m *Machine) makeLane(l *lane, s *driver.Stream) (err error) {
+	l.stream = s
+	room := func(what string, bytes int) driver.Pointer {
+		var p driver.Pointer
+		if err == nil {
+			p, err = m.memory.device(what, bytes)
+		}
+		return p
+	}
+	l.partial = room("parts of products", partialBytes(m.multiprocessors))
+	counts := max(2*m.multiprocessors, 2)
+	l.arrived = room("counts of blocks", counts*4)
+	l.parts, l.scalars = room("parts of sums", m.partsOfSums()*double), room("sums", mostScalars*double)
+	if err == nil {
+		err = driver.Upload(m.ctx, "counts of blocks", l.arrived, make([]uint32, counts))
+	}
+	return err
+}
+
+// openSide makes the side lane.
+func (m *Machine) openSide() (l *lane, err error) {
+	l = &lane{}
+	s, err := m.ctx.NewStream()
+	if err != nil {
+		return nil, err
+	}
+	if err = m.makeLane(l, s); err == nil {
+		l.begin, err = m.ctx.NewEvent()
+	}
+	if err == nil {
+		l.end, err = m.ctx.NewEvent()
+	}
+	if err == nil && m.program.HasProduct() {
+		if l.vector, err = m.memory.device("vector", m.program.NumParams*real); err == nil {
+			l.product, err = m.memory.device("product", m.program.NumParams*real)
+		}
+		if err == nil {
+			l.moved, err = m.moveTemporaries(program.HessianProduct)
+		}
+		if err == nil {
+			l.products, err = m.bindProduct(l, l.product, l.vector)
+		}
+	}
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// moveTemporaries finds other places for the temporaries that a phase writes: those that share
+// memory do so there.
+func (m *Machine) moveTemporaries(ph program.Phase) (map[program.BufferID]driver.Pointer, error) {
+	var ids []program.BufferID
+	for _, in := range m.program.Phases[ph] {
+		for _, id := range program.Writes(in) {
+			if b := m.program.Buffer(id); b.Role == program.Temporary && b.Type == program.Real && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	at := m.buffers.at
+	end := func(id program.BufferID) driver.Pointer {
+		return at[id] + driver.Pointer(m.program.Buffer(id).Len(m.capacity)*real)
+	}
+	slices.SortFunc(ids, func(a, b program.BufferID) int { return cmp.Compare(at[a], at[b]) })
+	moved := map[program.BufferID]driver.Pointer{}
+	for len(ids) > 0 {
+		n, last := 1, end(ids[0]) // of what hangs together
+		for n < len(ids) && at[ids[n]] < last {
+			last = max(last, end(ids[n]))
+			n++
+		}
+		room, err := m.memory.device("temporaries", int(last-at[ids[0]]))
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids[:n] {
+			moved[id] = room + at[id] - at[ids[0]]
+		}
+		ids = ids[n:]
+	}
+	return moved, nil
+}
+
+// close gives back what is not memory.
+func (l *lane) close() error {
+	if l == nil {
+		return nil
+	}
+	var first error
+	for _, e := range []*driver.Event{l.begin, l.end} {
+		if e != nil {
+			first = cmp.Or(first, e.Close())
+		}
+	}
+	return cmp.Or(first, l.stream.Close())
+}
+
+// Fork begins a branch, which Join ends: what is asked for between needs nothing of what was
+// asked for since the gradient, and gives nothing to what is asked for later. Branches of a
+// recording are done beside the rest, where there is memory for that; one after the other.
+func (m *Machine) Fork() {
+	r := m.recording
+	if r == nil {
+		return
+	}
+	m.flushSums()
+	if m.side == nil && m.dry && !m.narrow { // in the rehearsal
+		var err error
+		m.side, err = m.openSide()
+		m.narrow = err != nil
+	}
+	if m.side == nil {
+		return
+	}
+	m.lane, r.main = m.side, r.asking
+	if !m.side.used && !m.dry && m.err == nil {
+		m.check(m.side.stream.Wait(m.side.begin))
+	}
+	m.side.used = true
+	r.branch.from = r.stamp(m)
+}
+
+// Join ends a branch.
+func (m *Machine) Join() {
+	r := m.recording
+	if r == nil || m.lane == &m.main {
+		return
+	}
+	m.flushSums()
+	r.branch.to = r.stamp(m)
+	m.lane, r.asking, r.branched = &m.main, r.main, true
+}
+
+// openBranches marks where branches begin; joinBranches makes the rest wait for them.
+func (m *Machine) openBranches() {
+	if m.side == nil {
+		return
+	}
+	m.side.used = false
+	if !m.dry && m.err == nil {
+		m.check(m.stream.Record(m.side.begin))
+	}
+}
+
+func (m *Machine) joinBranches() {
+	if m.side == nil || !m.side.used || m.dry || m.err != nil {
+		return
+	}
+	m.check(m.side.stream.Record(m.side.end))
+	m.check(m.stream.Wait(m.side.end))
+	m.side.stream.Release()
+}
