@@ -168,10 +168,10 @@ func (t *trainer[T]) Work() int {
 func (t *trainer[T]) Close() { t.session.Close() }
 
 // stride is how many steps a resident trainer takes at once, flatStride how many that measure
-// flatness, which are several times as long.
+// flatness, which are several times as long; the comparison with peers takes 100 at once.
 const (
 	stride     = 100
-	flatStride = 24
+	flatStride = 25
 )
 
 // resident takes steps on a device that needs nothing from the host for them. As in

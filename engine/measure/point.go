@@ -2,7 +2,6 @@ package measure
 
 import (
 	"context"
-	"math"
 
 	"sgflow/engine"
 	"sgflow/engine/record"
@@ -54,7 +53,7 @@ type Point[T engine.Float] struct {
 	trErrOK   bool
 	hasTrace  bool
 	quick     *lanczos[T] // of lambda_max
-	sorted    []float64
+	ordered   []float64
 	slopes    []float64
 	signs     []float64
 	sums      []float64 // of the blocks of reduce
@@ -292,16 +291,4 @@ func variance(x []float64) (v, mean float64) {
 		v += (a - mean) * (a - mean)
 	}
 	return v / (n - 1), mean
-}
-
-// quantile returns the q-quantile of sorted x by linear interpolation between
-// order statistics (Hyndman & Fan 1996, definition 7, the default of NumPy).
-func quantile(x []float64, q float64) float64 {
-	at := q * float64(len(x)-1)
-	i := int(math.Floor(at))
-	if i+1 >= len(x) {
-		return x[len(x)-1]
-	}
-	f := at - float64(i)
-	return x[i]*(1-f) + x[i+1]*f
 }

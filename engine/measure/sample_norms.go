@@ -2,7 +2,6 @@ package measure
 
 import (
 	"math"
-	"slices"
 
 	"sgflow/engine"
 )
@@ -27,13 +26,13 @@ func measureSampleNorms[T engine.Float](p *Point[T]) error {
 	if total == nil {
 		return nil
 	}
-	p.sorted = append(p.sorted[:0], total...)
-	for i, x := range p.sorted {
-		p.sorted[i] = math.Sqrt(x)
+	p.ordered = append(p.ordered[:0], total...)
+	for i, x := range p.ordered {
+		p.ordered[i] = math.Sqrt(x)
 	}
-	slices.Sort(p.sorted)
+	q := quartiles(p.ordered)
 	for i, key := range sampleNormKeys {
-		p.log(key, quantile(p.sorted, float64(i)/4))
+		p.log(key, q[i])
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package measure
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"sgflow/engine"
 	"sgflow/engine/record"
@@ -136,11 +135,12 @@ func (m *Monitor[T]) Take(r *Taken, out *record.Step) error {
 	return m.measureFlatness(out)
 }
 
-// take makes the sample norms those of a step that a device took. No gradient
-// belongs to them.
+// take makes the sample norms those of a step that a device took, which stay where they
+// are. No gradient belongs to them.
 func (o *Objective[T]) take(r *Taken) {
 	o.indices, o.loaded, o.normsOK = nil, false, true
+	n := r.Samples
 	for k := range o.norms {
-		o.norms[k] = append(slices.Grow(o.norms[k][:0], r.Samples), r.SampleNorms[k*r.Samples:][:r.Samples]...)
+		o.norms[k] = r.SampleNorms[k*n:][:n:n]
 	}
 }
