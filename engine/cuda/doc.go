@@ -46,19 +46,26 @@
 // of the weights and biases of dense layers are put off to the end and made by one launch,
 // with all norms of samples' gradients.
 //
-// Training that measures no more than noise stays on the device (Start, Finish): training
+// Training stays on the device where the host has no part in a step (Start, Finish): training
 // and test set are there as bytes, a batch is gathered by a kernel, one graph is several whole
-// steps, a counter in device memory tells them which, and losses, norms and sums over the
+// steps, a counter in device memory tells them which one, and losses, norms and sums over the
 // gradient come back in bulk while the next steps run. There the launch that makes the
 // gradient also makes the optimizer's step, element by element. A step of the MLP preset
 // is five launches, with noise or without, as the first layer reads its samples in the data
 // set, and leaves the batch for the others on the way.
 //
-// A step that measures everything of the sets noise and flatness waits once. The device
-// solves the small eigenproblem of flatness (Ritz) and judges what is too short to have a
-// direction (Reject), so that all can be queued before the loss is known; events tell what
-// flatness takes (Lap). Gather leaves its launches to the run of the samples, whose first
-// layer may read them in the data set. An evaluation of many chunks waits once too (LossTo).
+// What else is to be measured is recorded (Record): the requests that would be queued at a step
+// are part of the graph, and their numbers come back with the losses. So nothing on the way may
+// depend on the host: the device solves the small eigenproblem of flatness (Ritz), chooses the
+// direction that it is tried with (Direction), and draws each step's own probe. What needs no
+// more than the gradient and gives numbers alone is a branch of the graph (Fork, Join), in a
+// lane of its own: a stream, temporaries and room for sums. The device's clock tells what
+// parts of a step take, in one step of each graph.
+//
+// A step that is measured one by one, as the host has a part in its update, waits once: all is
+// queued before the loss is known, and events tell what flatness takes (Lap). Gather leaves its
+// launches to the run of the samples, whose first layer may read them in the data set. An
+// evaluation of many chunks waits once too (LossTo).
 //
 // # Accuracy
 //
