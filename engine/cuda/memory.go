@@ -73,6 +73,17 @@ func (m *memory) both(what string, bytes int) (*driver.Memory, error) {
 	return block, nil
 }
 
+// pinned returns n elements of pinned host memory.
+func pinned[T any](m *Machine, what string, n int) ([]T, error) {
+	var t T
+	block, err := m.ctx.AllocPinned(what, int64(n)*int64(unsafe.Sizeof(t)))
+	if err != nil {
+		return nil, err
+	}
+	m.memory.all = append(m.memory.all, block)
+	return driver.Slice[T](block), nil
+}
+
 // isShared reports whether the device sees the n bytes at p.
 func (m *memory) isShared(p unsafe.Pointer, n int) bool {
 	from, to := uintptr(p), uintptr(p)+uintptr(n)
