@@ -42,8 +42,8 @@ func (benchCommand) Help() string {
 gradient, measure, update. Cases of one model and batch size are timed in turns,
 after a warm-up; ± is half the distance between the quartiles of the steps'
 times. The share of the peak is of what this machine's kernels reach on a product
-in cache. A GPU that measures nothing takes 100 steps at once, and a step's time
-is a hundredth of that.
+in cache. A GPU that trains by itself takes many steps at once, 100 or, measuring
+flatness, 25, and a step's time is its share of that.
 
 Examples:
 

@@ -58,7 +58,7 @@
 // are part of the graph, and their numbers come back with the losses. So nothing on the way may
 // depend on the host: the device solves the small eigenproblem of flatness (Ritz), chooses the
 // direction that it is tried with (Direction), and draws each step's own probe. What needs no
-// more than the gradient and gives numbers alone is a branch of the graph (Fork, Join), in a
+// more than the gradient, and gives nothing that is needed on the way, is a branch of the graph (Fork, Join), in a
 // lane of its own: a stream, temporaries and room for sums. The device's clock tells what
 // parts of a step take, in one step of each graph.
 //

@@ -11,7 +11,7 @@ import (
 )
 
 // lane is what work needs for itself that is done beside other work: a stream, room for what
-// its launches leave each other, and, of a product with the Hessian, its temporaries.
+// its launches leave each other, and places for the temporaries of products with the Hessian.
 type lane struct {
 	stream *driver.Stream
 
@@ -20,22 +20,20 @@ type lane struct {
 	parts   driver.Pointer // of sums over vectors
 	scalars driver.Pointer // numbers that the next launches read
 
-	vector, product driver.Pointer // copies of v and H·v
-	products        []bound        // the HessianProduct phase of these
-	moved           map[program.BufferID]driver.Pointer
-
-	// Of the side lane: where its work begins, beside the main lane's, and where it is done.
+	// Of the side lane: its memory, where temporaries are that it has for itself, where its work
+	// begins, beside the main lane's, and where it is done.
+	memory     memory
+	moved      map[program.BufferID]driver.Pointer
 	begin, end *driver.Event
 	used       bool // in the recording that is being queued
 }
 
 // makeLane makes the room that lanes have.
-func (m *Machine) makeLane(l *lane, s *driver.Stream) (err error) {
-	l.stream = s
+func (m *Machine) makeLane(l *lane, from *memory) (err error) {
 	room := func(what string, bytes int) driver.Pointer {
 		var p driver.Pointer
 		if err == nil {
-			p, err = m.memory.device(what, bytes)
+			p, err = from.device(what, bytes)
 		}
 		return p
 	}
@@ -49,40 +47,35 @@ func (m *Machine) makeLane(l *lane, s *driver.Stream) (err error) {
 	return err
 }
 
-// openSide makes the side lane.
-func (m *Machine) openSide() (l *lane, err error) {
-	l = &lane{}
-	s, err := m.ctx.NewStream()
-	if err != nil {
-		return nil, err
+// openSide makes the side lane; where there is no memory for it, there is none.
+func (m *Machine) openSide() {
+	l := &lane{memory: memory{ctx: m.ctx}}
+	var err error
+	if l.stream, err = m.ctx.NewStream(); err == nil {
+		err = m.makeLane(l, &l.memory)
 	}
-	if err = m.makeLane(l, s); err == nil {
-		l.begin, err = m.ctx.NewEvent()
+	for _, e := range []**driver.Event{&l.begin, &l.end} {
+		if err == nil {
+			*e, err = m.ctx.NewEvent()
+		}
 	}
 	if err == nil {
-		l.end, err = m.ctx.NewEvent()
+		l.moved, err = m.moveTemporaries(program.HessianProduct, &l.memory)
 	}
-	if err == nil && m.program.HasProduct() {
-		if l.vector, err = m.memory.device("vector", m.program.NumParams*real); err == nil {
-			l.product, err = m.memory.device("product", m.program.NumParams*real)
-		}
-		if err == nil {
-			l.moved, err = m.moveTemporaries(program.HessianProduct)
-		}
-		if err == nil {
-			l.products, err = m.bindProduct(l, l.product, l.vector)
-		}
+	if m.side = l; err != nil {
+		m.dropSide()
 	}
-	if err != nil {
-		l.close()
-		return nil, err
-	}
-	return l, nil
 }
 
-// moveTemporaries finds other places for the temporaries that a phase writes: those that share
+// dropSide gives the side lane back, and makes the main lane the only one.
+func (m *Machine) dropSide() {
+	m.check(m.side.close())
+	m.lane, m.side, m.narrow = &m.main, nil, true
+}
+
+// moveTemporaries finds other places, of memory, for the temporaries that a phase writes: those that share
 // memory do so there.
-func (m *Machine) moveTemporaries(ph program.Phase) (map[program.BufferID]driver.Pointer, error) {
+func (m *Machine) moveTemporaries(ph program.Phase, from *memory) (map[program.BufferID]driver.Pointer, error) {
 	var ids []program.BufferID
 	for _, in := range m.program.Phases[ph] {
 		for _, id := range program.Writes(in) {
@@ -103,7 +96,7 @@ func (m *Machine) moveTemporaries(ph program.Phase) (map[program.BufferID]driver
 			last = max(last, end(ids[n]))
 			n++
 		}
-		room, err := m.memory.device("temporaries", int(last-at[ids[0]]))
+		room, err := from.device("temporaries", int(last-at[ids[0]]))
 		if err != nil {
 			return nil, err
 		}
@@ -115,18 +108,21 @@ func (m *Machine) moveTemporaries(ph program.Phase) (map[program.BufferID]driver
 	return moved, nil
 }
 
-// close gives back what is not memory.
+// close gives a side lane back.
 func (l *lane) close() error {
 	if l == nil {
 		return nil
 	}
-	var first error
+	first := l.memory.free()
 	for _, e := range []*driver.Event{l.begin, l.end} {
 		if e != nil {
 			first = cmp.Or(first, e.Close())
 		}
 	}
-	return cmp.Or(first, l.stream.Close())
+	if l.stream != nil {
+		first = cmp.Or(first, l.stream.Close())
+	}
+	return first
 }
 
 // Fork begins a branch, which Join ends: what is asked for between needs nothing of what was
@@ -139,9 +135,7 @@ func (m *Machine) Fork() {
 	}
 	m.flushSums()
 	if m.side == nil && m.dry && !m.narrow { // in the rehearsal
-		var err error
-		m.side, err = m.openSide()
-		m.narrow = err != nil
+		m.openSide()
 	}
 	if m.side == nil {
 		return

@@ -165,10 +165,10 @@ func (m *Machine) start(d driver.Device) (err error) {
 		return err
 	}
 	m.lane = &m.main
-	if err := m.makeLane(&m.main, m.stream); err != nil {
+	m.main.stream = m.stream
+	if err := m.makeLane(&m.main, &m.memory); err != nil {
 		return err
 	}
-	m.main.vector, m.main.product = m.buffers.vector, m.buffers.product
 	m.gradGaps = m.program.Gaps(program.Grad, program.Gradient)
 	if m.program.HasProduct() {
 		m.productGaps = m.program.Gaps(program.Product, program.HessianProduct)
@@ -195,7 +195,6 @@ func (m *Machine) bind() error {
 		m.phases[ph] = list
 		errs = append(errs, err)
 	}
-	m.main.products = m.phases[program.HessianProduct]
 	b.err = nil
 	m.logit = b.bindLogits()
 	m.vectors.bind(b)
@@ -291,7 +290,10 @@ func (m *Machine) fill(what string, dst driver.Pointer, n int) {
 // stored. It is free where nothing is queued.
 func (m *Machine) Wait() {
 	if m.recording != nil {
-		panic(waitsInRecording)
+		if m.err == nil {
+			panic(waitsInRecording)
+		}
+		return
 	}
 	m.flushGather()
 	m.flushSums()
@@ -566,9 +568,12 @@ func (m *Machine) Product(out, v []float32) {
 		m.graph(run{what: d.what, n: n}, func() { m.queueProductOf(d.out, d.list, n) })
 		return
 	}
-	m.read(m.lane.vector, v)
+	if m.lane == m.side { // which has no copies of vectors
+		m.dropSide()
+	}
+	m.read(m.buffers.vector, v)
 	m.graph(run{what: "product", n: n}, func() { m.queueProduct(n) })
-	m.write(out, m.lane.product)
+	m.write(out, m.buffers.product)
 }
 
 // curve computes what all products with the Hessian at one point share.

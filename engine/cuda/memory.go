@@ -73,6 +73,25 @@ func (m *memory) both(what string, bytes int) (*driver.Memory, error) {
 	return block, nil
 }
 
+// mark is a place in the order in which memory is handed out.
+type mark int
+
+func (m *memory) mark() mark { return mark(len(m.all)) }
+
+// release gives back the blocks that were taken since the mark. What was found room for in
+// earlier ones stays taken, and there is no more room in them.
+func (m *memory) release(since mark) error {
+	var first error
+	for _, block := range m.all[since:] {
+		if err := block.Free(); first == nil {
+			first = err
+		}
+	}
+	m.all = m.all[:since]
+	m.room.at, m.room.end = 0, 0
+	return first
+}
+
 // pinned returns n elements of pinned host memory.
 func pinned[T any](m *Machine, what string, n int) ([]T, error) {
 	var t T

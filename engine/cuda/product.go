@@ -27,7 +27,8 @@ type productKey struct {
 }
 
 // mostBound is how many pairs of vectors are looked at, boundAfter how many products one
-// has to be used for before it is bound: by then a run multiplies with it at every step.
+// has to be used for before it is bound: by then a run multiplies with it at every step. One
+// that is recorded is bound at once.
 const (
 	mostBound  = 8
 	boundAfter = 3
@@ -51,9 +52,15 @@ func (m *Machine) boundTo(out, v []float32) *boundProduct {
 		d = &boundProduct{what: fmt.Sprintf("product of %x to %x", key.v, key.out), out: key.out}
 		m.products[key] = d
 	}
-	if d.uses++; d.list == nil && (d.uses == boundAfter || m.recording != nil) {
+	d.uses++
+	often := d.uses == boundAfter && m.recording == nil
+	if d.list == nil && (often || m.recording != nil && m.dry) {
 		// Where that fails, for lack of memory, it stays as it is.
-		d.list, _ = m.bindProduct(m.lane, key.out, key.v)
+		before := m.memory.mark()
+		var err error
+		if d.list, err = m.bindProduct(m.lane, key.out, key.v); err != nil {
+			m.check(m.memory.release(before))
+		}
 	}
 	if d.list == nil {
 		return nil
@@ -84,8 +91,10 @@ func (m *Machine) bindProduct(l *lane, out, v driver.Pointer) ([]bound, error) {
 	return list, nil
 }
 
-// queueProduct queues H·v of the lane's own v.
-func (m *Machine) queueProduct(n int) { m.queueProductOf(m.lane.product, m.lane.products, n) }
+// queueProduct queues H·v of the machine's own v.
+func (m *Machine) queueProduct(n int) {
+	m.queueProductOf(m.buffers.product, m.phases[program.HessianProduct], n)
+}
 
 // queueProductOf queues H·v by the bound phase, which writes to out.
 func (m *Machine) queueProductOf(out driver.Pointer, list []bound, n int) {

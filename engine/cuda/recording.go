@@ -47,7 +47,11 @@ func (m *Machine) Record(queue func()) steps.Recording {
 	m.check(err)
 	dry := m.dry
 	m.dry = true
-	m.queueRecording(r, m.capacity, false)
+	for again := true; again; {
+		narrow := m.narrow
+		m.queueRecording(r, m.capacity, false)
+		again = narrow != m.narrow // as there is no memory for branches
+	}
 	m.dry = dry
 	m.recordings = append(m.recordings, r)
 	return steps.Recording(len(m.recordings))
@@ -80,8 +84,10 @@ func (m *Machine) queueRecording(r *recording, n int, timed bool) {
 // of its own.
 func (r *recording) lap(m *Machine, took *time.Duration) {
 	m.flushSums()
-	if r.branched {
-		r.laps, r.branched = append(r.laps, recordedLap{took, r.branch.from, r.branch.to}), false
+	branched := r.branched
+	r.branched = false
+	if branched && took != nil {
+		r.laps = append(r.laps, recordedLap{took, r.branch.from, r.branch.to})
 		return
 	}
 	at := r.last

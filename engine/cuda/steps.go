@@ -41,7 +41,7 @@ type training struct {
 		indices []int32
 		numbers []float64
 	}
-	plain, noisy ring // of steps without noise and with
+	plain, noisy ring // of steps with nothing but a loss, and of others
 	ends         map[endKey]*end
 	events       [slots]*driver.Event
 	started      []started // the Starts under way, the earliest first
@@ -77,7 +77,6 @@ type ring struct {
 type started struct {
 	step
 	count   int
-	name    steps.Recording
 	results []float64
 }
 
@@ -230,7 +229,7 @@ func (m *Machine) Start(c *steps.Request[float32]) {
 	}
 	row := m.rowOf(&t)
 	m.reserveRing(t.ring, row.size())
-	begun := started{step: t, count: count, name: c.Recording}
+	begun := started{step: t, count: count}
 	if m.err == nil {
 		begun.results = t.ring.slot(slot)
 	}
@@ -378,7 +377,7 @@ func (m *Machine) Finish(r *steps.Results) {
 		m.check(s.events[slot].Synchronize("waiting for steps"))
 	}
 	p, b, row := m.program, &m.buffers, m.rowOf(&t.step)
-	r.Steps, r.Batch, r.Recording = t.count, t.n, t.name
+	r.Steps, r.Batch = t.count, t.n
 	params, norms, numbers := len(p.Params), 0, 0
 	if t.noise {
 		norms = params * t.n

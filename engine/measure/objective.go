@@ -120,9 +120,9 @@ func (o *Objective[T]) queueGradient(indices []int32, noise bool) {
 }
 
 // present says that the session has the gradient, and the activations, of samples of its own
-// choice.
-func (o *Objective[T]) present() {
-	o.indices, o.products = nil, 0
+// choice, and knows the norms of samples' gradients or does not.
+func (o *Objective[T]) present(norms bool) {
+	o.indices, o.products, o.normsOK = nil, 0, norms
 	o.loaded, o.stale = true, false
 }
 

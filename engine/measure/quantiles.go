@@ -30,8 +30,9 @@ func quartiles(x []float64) (q [5]float64) {
 	if unordered {
 		slices.Sort(x)
 		q[0], q[4] = x[0], x[last]
+	} else {
+		arrange(x, 0, at[:], 2*bits.Len(uint(len(x))))
 	}
-	arrange(x, 0, at[:], 2*bits.Len(uint(len(x))))
 	for i := range 3 {
 		f := float64(i+1)/4*float64(last) - float64(at[2*i])
 		q[i+1] = x[at[2*i]]*(1-f) + x[at[2*i+1]]*f

@@ -47,8 +47,13 @@ func TestQuartilesAreThoseOfSortedElements(t *testing.T) {
 			r.Error("other elements than before")
 		}
 	})
-	if q := quartiles([]float64{3, math.NaN(), 1}); !math.IsNaN(q[0]) {
-		t.Errorf("of NaN: %v", q)
+	x := make([]float64, 33)
+	for i := range x {
+		x[i] = float64(32 - i)
+	}
+	x[20] = math.NaN() // in place of 12
+	if q := quartiles(x); !math.IsNaN(q[0]) || q[1] != 7 || q[2] != 16 || q[3] != 24 || q[4] != 32 {
+		t.Errorf("with NaN, which is the least: %v", q)
 	}
 }
 

@@ -25,7 +25,7 @@ type Quantity struct {
 	// more when the step's update was made, instead of or beside measure. Where queue
 	// is set, it is run before measure: it queues all that measure will wait for, so that a
 	// device is waited for once for all quantities, or not at all where what is queued was
-	// recorded (see Monitor.Record).
+	// recorded (see engine.Session.Record).
 	queue, measure, updated rule
 }
 

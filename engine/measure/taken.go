@@ -53,7 +53,7 @@ func (m *Monitor[T]) Ahead() bool {
 // Noisy reports whether Take needs norms of samples' gradients.
 func (m *Monitor[T]) Noisy() bool { return len(m.noise) > 0 || m.flatNeeds&SampleNorms != 0 }
 
-// recording is what Record has found.
+// recording is what record has found.
 type recording struct {
 	name     steps.Recording // 0 for none
 	queued   queued          // at each step
@@ -88,7 +88,7 @@ func (m *Monitor[T]) record() (err error) {
 	}
 	r.name = m.o.s.Record(func() {
 		p.recording = true
-		m.o.present()
+		m.o.present(m.Noisy())
 		p.begin(0)
 		err = m.queue(m.noise)
 		if m.Noisy() {
@@ -135,8 +135,8 @@ func (m *Monitor[T]) Take(r *Taken, out *record.Step) error {
 	return m.measureFlatness(out)
 }
 
-// take makes the sample norms those of a step that a device took, which stay where they
-// are. No gradient belongs to them.
+// take makes the sample norms those of a step that a device took, which stay in its results
+// until the next gradient's take their place. No gradient belongs to them.
 func (o *Objective[T]) take(r *Taken) {
 	o.indices, o.loaded, o.normsOK = nil, false, true
 	n := r.Samples

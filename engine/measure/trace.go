@@ -87,8 +87,15 @@ var ticTrace = Quantity{
 	Unit:    "loss",
 	Cost:    "none beside trace",
 	Needs:   SampleNorms | Products | TraceProbes,
-	queue:   rule{queueTrace[float32], queueTrace[float64]},
+	queue:   rule{queueTICTrace[float32], queueTICTrace[float64]},
 	measure: rule{measureTICTrace[float32], measureTICTrace[float64]},
+}
+
+func queueTICTrace[T engine.Float](p *Point[T]) error {
+	if p.o.normsOK {
+		p.queueTrace()
+	}
+	return nil
 }
 
 func measureTICTrace[T engine.Float](p *Point[T]) error {

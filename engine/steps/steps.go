@@ -44,8 +44,7 @@ type Results struct {
 	Dots, NormSqs, SampleNorms []float64
 
 	// Of steps with a recording, which has no Dots and NormSqs: its numbers.
-	Recording Recording
-	Numbers   []float64
+	Numbers []float64
 }
 
 // Row returns what x, one of r's slices of float64, has of step k.

@@ -50,7 +50,7 @@ func newAhead[T engine.Float](t *trainer[T]) *ahead[T] {
 	return &ahead[T]{most: 1}
 }
 
-// A Start is of one step at first, and then of what takes about startTime, so that the log,
+// The first Starts are of one step, and then of what takes about startTime, so that the log,
 // and who looks at it or ends the run, need not wait for much longer; of a multiple of
 // roundSteps where it is of so many, as devices take several at once.
 const (
@@ -136,7 +136,7 @@ func (t *trainer[T]) take(ctx context.Context) error {
 		now := time.Now()
 		warm := a.ms > 0 // the device has taken steps before
 		a.ms, a.since = float64(now.Sub(a.since))/1e6/float64(a.results.Steps), now
-		if warm {
+		if warm && a.results.Steps >= a.most { // of fewer the host's part is too large
 			a.learn()
 		}
 		if err := t.queue(ctx, false); err != nil {

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -62,16 +63,13 @@ void reserve() {
 }
 
 size_t total_memory() {
-	static const size_t total = [] {
-		const char *mib = getenv("SGFLOW_EMULATOR_MEMORY_MIB");
-		return (mib ? strtoull(mib, nullptr, 10) : 4096) << 20;
-	}();
-	return total;
+	const char *mib = getenv("SGFLOW_EMULATOR_MEMORY_MIB");
+	return (mib ? strtoull(mib, nullptr, 10) : 4096) << 20;
 }
 
 size_t free_memory() {
 	std::lock_guard<std::mutex> lock(mutex);
-	return total_memory() - used;
+	return total_memory() - std::min(used, total_memory());
 }
 
 // Addresses are not used again until the range is spent, so that a pointer to
@@ -79,7 +77,7 @@ size_t free_memory() {
 uintptr_t allocate(size_t bytes, Kind kind) {
 	std::lock_guard<std::mutex> lock(mutex);
 	size_t pages = (bytes + page - 1) / page + 1;
-	if (kind != Kind::pinned && bytes > total_memory() - used) return 0;
+	if (kind != Kind::pinned && used + bytes > total_memory()) return 0;
 	if (next + pages * page > device_base + device_size) {
 		next = device_base + shared_size + page;
 		for (const auto &[start, a] : allocations) {
