@@ -33,7 +33,9 @@
 // Races are found too: two threads of a block that touch one word of shared or device
 // memory, at least one of them writing, with no barrier between them; and two blocks
 // that do within a launch, unless a block has executed a fence before, or reads through
-// a volatile pointer. Words of less than four bytes are not looked at.
+// a volatile pointer; and two launches, copies or fills of a graph of which neither waits
+// for the other. Words of less than four bytes are not looked at; of many that read a word
+// before it is written, the last is known, and one of another branch of the graph.
 //
 // Work runs when the host waits for it, and no sooner; of several streams only the one
 // that is waited for runs, with what it waits for. A host that forgets to wait sees

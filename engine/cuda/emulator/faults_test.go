@@ -194,26 +194,36 @@ func TestAWrongLaunchFailsAtOnce(t *testing.T) {
 	d.wait()
 }
 
-// Launches of two branches of a graph must not touch what the other writes; those that wait
-// for each other may.
+// What two branches of a graph do must not touch what the other writes; what waits may.
 func TestBranchesOfAGraphThatRaceAreReported(t *testing.T) {
 	const n = 32
+	type move struct {
+		to, from int    // of arrays
+		by       string // "" for a kernel, else a copy or a fill
+	}
 	for name, c := range map[string]struct {
-		wait     bool // the second branch for the first
-		from, to int  // that the second branch copies, of arrays a, b, c, d and e; the first copies a to b
-		want     string
+		wait       bool   // the side for the main branch
+		side, main []move // in this order, but after the wait
+		want       string
 	}{
-		"both write":                {to: 1, from: 2, want: "a race: write"},
-		"one reads":                 {to: 3, from: 1, want: "a race: read"},
-		"one writes what was read":  {to: 0, from: 2, want: "a race: write"},
-		"apart":                     {to: 3, from: 2},
-		"both read":                 {to: 3, from: 0},
-		"one reads when it is made": {to: 3, from: 1, wait: true},
+		"both write":               {side: []move{{1, 2, ""}}, main: []move{{1, 0, ""}}, want: "a race: write"},
+		"one reads":                {side: []move{{3, 1, ""}}, main: []move{{1, 0, ""}}, want: "a race: write"},
+		"one writes what was read": {side: []move{{0, 2, ""}}, main: []move{{1, 0, ""}}, want: "a race: read"},
+		"both read, then one writes": {
+			side: []move{{3, 0, ""}}, main: []move{{1, 0, ""}, {0, 2, ""}}, want: "a race: write",
+		},
+		"a fill":                    {side: []move{{3, 0, ""}}, main: []move{{0, 0, "fill"}}, want: "a race: a copy or fill writes"},
+		"after a fill":              {side: []move{{3, 0, "fill"}}, main: []move{{3, 0, ""}}, want: "a race: write"},
+		"a copy":                    {side: []move{{3, 0, ""}}, main: []move{{1, 3, "copy"}}, want: "a race: a copy reads"},
+		"after a copy":              {side: []move{{3, 0, "copy"}}, main: []move{{0, 1, ""}}, want: "a race: write"},
+		"apart":                     {side: []move{{3, 2, ""}, {3, 2, "copy"}}, main: []move{{1, 0, ""}, {1, 0, "fill"}}},
+		"both read":                 {side: []move{{3, 0, ""}}, main: []move{{1, 0, ""}, {1, 0, "copy"}}},
+		"one reads when it is made": {side: []move{{3, 1, ""}, {3, 1, "copy"}}, main: []move{{1, 0, ""}}, wait: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := open(t)
 			var arrays []driver.Pointer
-			for range 5 {
+			for range 4 {
 				arrays = append(arrays, upload(d, make([]float32, n)))
 			}
 			side, err := d.ctx.NewStream()
@@ -230,15 +240,30 @@ func TestBranchesOfAGraphThatRaceAreReported(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			move := func(s *driver.Stream, to, from int) error {
-				return s.Launch("a copy", k, grid(1, n), driver.Ptr(arrays[to]), driver.Ptr(arrays[from]), driver.Int(n))
-			}
-			g, err := d.stream.Capture("two branches", func() error {
-				errs := []error{move(d.stream, 4, 2), d.stream.Record(events[0]), side.Wait(events[0]), move(d.stream, 1, 0)}
-				if c.wait {
-					errs = append(errs, d.stream.Record(events[1]), side.Wait(events[1]))
+			do := func(s *driver.Stream, list []move) (errs []error) {
+				for _, m := range list {
+					switch m.by {
+					case "copy":
+						err = s.Copy("a copy", arrays[m.to], arrays[m.from], 4*n)
+					case "fill":
+						err = s.Fill("a fill", arrays[m.to], 0, n)
+					default:
+						err = s.Launch("a launch", k, grid(1, n), driver.Ptr(arrays[m.to]), driver.Ptr(arrays[m.from]), driver.Int(n))
+					}
+					errs = append(errs, err)
 				}
-				return errors.Join(append(errs, move(side, c.to, c.from), side.Record(events[2]), d.stream.Wait(events[2]), move(d.stream, c.to, 4))...)
+				return errs
+			}
+			all := []move{{0, 1, ""}, {1, 2, ""}, {2, 3, ""}, {3, 0, ""}} // before and after both
+			g, err := d.stream.Capture("two branches", func() error {
+				errs := append(do(d.stream, all), d.stream.Record(events[0]), side.Wait(events[0]))
+				if c.wait {
+					errs = append(append(errs, do(d.stream, c.main)...), d.stream.Record(events[1]), side.Wait(events[1]))
+					c.main = nil
+				}
+				errs = append(append(errs, do(side, c.side)...), do(d.stream, c.main)...)
+				errs = append(errs, side.Record(events[2]), d.stream.Wait(events[2]))
+				return errors.Join(append(errs, do(d.stream, all)...)...)
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -348,6 +348,7 @@ private:
 };
 
 uint32_t last_epoch() { return epochs; }
+uint32_t next_epoch() { return ++epochs; }
 
 struct Run {
 	const Launch *launch;

@@ -24,6 +24,7 @@ std::string run(const Launch &launch, int *error);
 // last_epoch is that of the last launch, or of the last barrier of a grid: the epochs of a
 // launch are between those before and after it.
 uint32_t last_epoch();
+uint32_t next_epoch();
 
 // The error numbers of kernels.
 constexpr int illegal_address = 700, misaligned_address = 716, launch_failed = 719;

@@ -27,6 +27,11 @@ struct Running {
 	}
 } graph;
 
+// saw keeps in mind that the last reader is another than before.
+void saw(Trace *t, uint64_t before, uint32_t epoch) {
+	if (graph.nodes && before >> 32 != epoch && graph.beside(before >> 32)) t->beside = before;
+}
+
 // Me is the calling thread.
 struct Me {
 	Block *block;
@@ -79,7 +84,10 @@ void traced_read(uintptr_t address, size_t bytes) {
 		if (shared) {
 			if (me.unordered(before) && (before.meeting & many || before.who != me.access.who)) t->read.meeting |= many;
 			t->read.who = me.access.who;
-		} else __atomic_store_n(&t->read.who, me.access.who, __ATOMIC_SEQ_CST);
+		} else {
+			saw(t, before.who, me.access.who >> 32);
+			__atomic_store_n(&t->read.who, me.access.who, __ATOMIC_SEQ_CST);
+		}
 		if (me.races(t->write, shared)) race(me, a, "read", t->write, "wrote");
 	}
 }
@@ -99,7 +107,30 @@ void traced_write(uintptr_t address, size_t bytes) {
 		// Of many readers the last is known. If that is this thread, another did too.
 		if (shared && read.meeting & many && me.unordered(read) && read.who == me.access.who) read.who ^= 1;
 		if (me.races(read, shared)) race(me, a, "write", read, "read");
+		if (read.who = t->beside, !shared && me.races(read, shared)) race(me, a, "write", read, "read");
 	}
+}
+
+std::string moved(uintptr_t to, uintptr_t from, size_t bytes) {
+	if (!graph.nodes) return "";
+	const uint32_t epoch = next_epoch();
+	const uint64_t who = (uint64_t)epoch << 32;
+	auto beside = [](uint64_t other) { return graph.beside(other >> 32); };
+	for (size_t i = 0; i + 4 <= bytes; i += 4) {
+		if (to && on_device(to + i)) {
+			Trace *t = trace(to + i);
+			if (beside(t->write.who) || beside(t->read.who) || beside(t->beside))
+				return "a race: a copy or fill writes to " + where(to + i) + ", which another launch of the graph uses with neither waiting for the other";
+			t->write = {who, 0, 0};
+		}
+		if (from && on_device(from + i)) {
+			Trace *t = trace(from + i);
+			if (beside(t->write.who)) return "a race: a copy reads " + where(from + i) + ", which another launch of the graph wrote with neither waiting for the other";
+			saw(t, t->read.who, epoch);
+			t->read = {who, 0, 0};
+		}
+	}
+	return "";
 }
 
 CUresult run_nodes(const std::vector<Node> &nodes) {

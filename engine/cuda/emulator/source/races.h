@@ -19,6 +19,7 @@ struct Access {
 // Trace is of four bytes of the device's range.
 struct Trace {
 	Access write, read;
+	uint64_t beside; // a reader before the last, of another branch of the graph
 };
 
 constexpr uintptr_t trace_base = shadow_base + device_size;
@@ -32,6 +33,10 @@ inline Trace *trace(uintptr_t address) {
 // waited for them by atomic operations.
 void traced_read(uintptr_t address, size_t bytes);
 void traced_write(uintptr_t address, size_t bytes);
+
+// moved is traced_read and traced_write of a copy or, with nothing to read from, a fill. It
+// returns what is wrong, empty if nothing.
+std::string moved(uintptr_t to, uintptr_t from, size_t bytes);
 
 // run_nodes runs the work of a graph, one node after the other. While it does, what a launch
 // touches must not race with what one beside it has: one whose end it would not wait for.

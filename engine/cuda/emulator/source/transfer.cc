@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "memory.h"
+#include "races.h"
 #include "state.h"
 
 using namespace emulator;
@@ -33,6 +34,7 @@ CUresult copy(uintptr_t to, uintptr_t from, size_t bytes, bool pageable) {
 		return complain(CUDA_ERROR_INVALID_VALUE, "a copy of " + std::to_string(bytes) + " bytes " + (wrong == to ? "to " : "from ") +
 			where(wrong) + (on_device(wrong) ? "" : ", and asynchronous: such memory must be pinned or managed"));
 	}
+	if (std::string race = moved(to, from, bytes); !race.empty()) return spoil(CUDA_ERROR_LAUNCH_FAILED, race);
 	guard(false);
 	// Bytes that were not written stay so; writing them down would hide a mistake.
 	if (on_device(to) && on_device(from)) memmove(shadow(to), shadow(from), bytes);
@@ -44,6 +46,7 @@ CUresult copy(uintptr_t to, uintptr_t from, size_t bytes, bool pageable) {
 template <class T> CUresult fill(CUdeviceptr to, T value, size_t n) {
 	if (!on_device(to) || !contains(to, n * sizeof(T)) || to % sizeof(T))
 		return complain(CUDA_ERROR_INVALID_VALUE, "a fill of " + std::to_string(n * sizeof(T)) + " bytes at " + where(to));
+	if (std::string race = moved(to, 0, n * sizeof(T)); !race.empty()) return spoil(CUDA_ERROR_LAUNCH_FAILED, race);
 	T *p = reinterpret_cast<T *>(to);
 	for (size_t i = 0; i < n; i++) p[i] = value;
 	memset(shadow(to), written, n * sizeof(T));
