@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"sgflow/engine/lock"
 	"sgflow/engine/nearest"
 )
 
@@ -80,11 +81,14 @@ func (k *knownSet) fetch(ctx context.Context, opt FetchOptions) (string, error) 
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fail(err)
 	}
-	unlock, err := lock(filepath.Join(dir, ".lock"))
+	held, err := lock.Try(filepath.Join(dir, ".lock"))
+	if errors.Is(err, lock.ErrHeld) {
+		return fail(errFetching)
+	}
 	if err != nil {
 		return fail(err)
 	}
-	defer unlock()
+	defer held.Close()
 
 	d := downloader{
 		client:  cmp.Or(opt.Client, http.DefaultClient),

@@ -204,7 +204,11 @@ func (r *report) Measured(costs []record.Cost) {
 	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "measured\ttimes\tms each\tmemory\t")
+	title := "measured"
+	if r.first > 0 {
+		title = fmt.Sprintf("measured from step %s on", grouped(r.first))
+	}
+	fmt.Fprintf(w, "%s\ttimes\tms each\tmemory\t\n", title)
 	for _, c := range costs {
 		fmt.Fprintf(w, "%s\t%s\t%.3f\t%s\t\n", c.Name, grouped(c.Times), c.MS, memory(c.Bytes))
 	}

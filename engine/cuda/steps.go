@@ -204,7 +204,7 @@ func (m *Machine) checkSteps(c *steps.Request[float32]) {
 		panic(badVector)
 	case by.First != nil && (len(by.First) != m.program.NumParams || len(by.Second) != m.program.NumParams):
 		panic(badVector)
-	case c.Noise && !m.NoisySteps(c.Batch):
+	case c.Noise && m.err == nil && !m.NoisySteps(c.Batch):
 		panic(noNoise)
 	case c.Last != nil && (!c.Noise || c.Recording != 0 || len(c.Last) != m.program.NumParams):
 		panic(badVector)

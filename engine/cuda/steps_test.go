@@ -6,9 +6,11 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"sgflow/engine"
+	"sgflow/engine/cuda/driver"
 	"sgflow/engine/optim"
 	"sgflow/engine/rng"
 )
@@ -203,5 +205,46 @@ func TestDataThatDoesNotFitIsRefused(t *testing.T) {
 	d.Sets[1].Pixels = d.Sets[1].Pixels[:len(d.Sets[1].Pixels)-5]
 	if s.SetData(d) {
 		t.Error("samples of another size than the input's are accepted")
+	}
+}
+
+// A device that fails while steps are queued is an error that the last Finish leaves, whatever
+// is asked for before.
+func TestAFailingDeviceIsAnErrorOfSteps(t *testing.T) {
+	if !strings.Contains(gpu(t).Name, "emulator") {
+		t.Skip("only the emulator has as much memory as it is told")
+	}
+	const batch = 200 // whose results are no small array
+	w := networks[0]
+	p, d := w.program(t), bytesOf(w, 400)
+	for _, recorded := range []bool{false, true} {
+		s, err := engine.NewSession[float32](p, engine.Config{Batch: batch, CUDA: gpu(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !s.SetData(d) || !s.NoisySteps(batch) {
+			t.Fatal("the data does not fit")
+		}
+		t.Setenv("SGFLOW_EMULATOR_MEMORY_MIB", "0") // from now on
+		c := engine.Steps[float32]{Batch: batch, Indices: make([]int32, 2*batch), Rates: make([]float64, 2), Noise: true}
+		if recorded {
+			c.Recording = s.Record(func() {
+				x := s.NewVector(len(s.Params()))
+				s.Product(x, s.Grad())
+			})
+		}
+		var results engine.Results
+		s.Start(c)
+		s.Start(c)
+		for range 2 {
+			if s.Finish(&results); s.Err() == nil || !math.IsNaN(results.Losses[1]) || !math.IsNaN(results.SampleNorms[0]) {
+				t.Errorf("recorded %v: error %v, losses %v, norms %v", recorded, s.Err(), results.Losses[:2], results.SampleNorms[:2])
+			}
+		}
+		if err := s.Err(); err == nil || !driver.OutOfMemory(err) {
+			t.Errorf("recorded %v: error %v", recorded, err)
+		}
+		s.Close()
+		t.Setenv("SGFLOW_EMULATOR_MEMORY_MIB", "4096")
 	}
 }

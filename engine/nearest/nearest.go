@@ -10,12 +10,17 @@ const longest = 40
 // Name returns the choice that takes the fewest edits (insertions, deletions
 // and substitutions of a byte: Levenshtein's distance) to make from word,
 // letter case aside; an end of the choice that word leaves out counts as one
-// edit. It is the first of equals, "" where there is no choice.
+// edit, and all that lies around a word of three bytes or more as two. It is the first
+// of equals, "" where there is no choice.
 func Name(word string, choices []string) string {
 	word = strings.ToLower(word[:min(len(word), longest)])
 	best, least := "", -1
 	for _, c := range choices {
-		if d := distance(word, strings.ToLower(c)); least < 0 || d < least {
+		d := distance(word, strings.ToLower(c))
+		if len(word) >= 3 && strings.Contains(strings.ToLower(c), word) {
+			d = min(d, 2)
+		}
+		if least < 0 || d < least {
 			best, least = c, d
 		}
 	}

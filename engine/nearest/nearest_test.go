@@ -21,6 +21,9 @@ func TestNameFindsTheMisspelledChoice(t *testing.T) {
 			t.Errorf("Name(%q) = %q, want %q", word, got, want)
 		}
 	}
+	if got := Name("hutchpp", []string{"batch_sharpness", "trace_hutchpp", "trace"}); got != "trace_hutchpp" {
+		t.Errorf("Name of a part is %q", got)
+	}
 	if got := Name("x", nil); got != "" {
 		t.Errorf("Name of no choices = %q", got)
 	}

@@ -93,6 +93,8 @@ func chooseDevice(setting, dtype string) (Device, string, error) {
 			err = fmt.Errorf("--device %s: %w: use --device cpu", setting, err)
 		}
 		return d, why, request.Wrap(err)
+	case strings.HasPrefix(strings.ToLower(setting), "gpu"): // which is nearer to cpu
+		return Device{}, "", request.BadValue("device", strconv.Quote(setting), "did you mean cuda? There are auto, cpu, cuda, cuda:N")
 	default:
 		return Device{}, "", request.Unknown("device", setting, deviceAuto, deviceCPU, deviceCUDA, deviceCUDA+":N")
 	}
@@ -105,6 +107,9 @@ func cuda(number int) (Device, error) {
 	devices, err := driver.Devices()
 	if err != nil {
 		return Device{}, err
+	}
+	if number >= len(devices) && len(devices) == 1 {
+		return Device{}, fmt.Errorf("the only CUDA device is cuda:0")
 	}
 	if number >= len(devices) {
 		return Device{}, fmt.Errorf("the CUDA devices are cuda:0 to cuda:%d", len(devices)-1)

@@ -6,8 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"sgflow/engine/lock"
 )
 
 // Names in a run folder.
@@ -19,6 +22,7 @@ const (
 	checkpointDir = "checkpoints"
 	weightsFile   = "weights.safetensors"
 	varianceFile  = "variance.safetensors"
+	lockFile      = ".lock"
 )
 
 // The files of a trajectory in a run folder, which package trajectory writes.
@@ -28,9 +32,10 @@ const (
 )
 
 // Folder is the open folder of a run under way. One goroutine uses it at a
-// time, and one process.
+// time, and one process, which has its lock.
 type Folder struct {
 	dir     string
+	lock    *os.File
 	steps   *logFile
 	epochs  *logFile
 	events  *logFile // nil until the first record gives a time to name it by
@@ -43,25 +48,44 @@ type Folder struct {
 // not empty is refused unless force is set; then the files of the run in it
 // are removed, and no other file.
 func Create(dir string, force bool) (*Folder, error) {
-	if err := clearRun(dir, force); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Join(dir, checkpointDir), 0o777); err != nil {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("record: create run folder: %w", err)
 	}
-	return openFolder(dir)
-}
-
-// clearRun makes sure that dir holds no run: it refuses one, or removes it where
-// force is set.
-func clearRun(dir string, force bool) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.Name() == lockFile }) // which stays
+	if err := clearable(dir, entries, force); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, fmt.Errorf("record: create run folder: %w", err)
+	}
+	held, err := take(dir)
+	if err != nil {
+		return nil, fmt.Errorf("record: create run folder: %w", err)
+	}
+	if err = clearRun(dir, entries); err == nil {
+		if err = os.MkdirAll(filepath.Join(dir, checkpointDir), 0o777); err != nil {
+			err = fmt.Errorf("record: create run folder: %w", err)
+		}
 	}
 	if err != nil {
-		return fmt.Errorf("record: create run folder: %w", err)
+		held.Close()
+		return nil, err
 	}
+	return openFolder(dir, held)
+}
+
+// take locks the run folder for this process, until the lock is closed.
+func take(dir string) (*os.File, error) {
+	held, err := lock.Try(filepath.Join(dir, lockFile))
+	if errors.Is(err, lock.ErrHeld) {
+		return nil, fmt.Errorf("%s: another process is training there: wait for it to end, or stop it", dir)
+	}
+	return held, err
+}
+
+// clearable refuses a folder that is not empty unless force is set.
+func clearable(dir string, entries []fs.DirEntry, force bool) error {
 	if len(entries) > 0 && !force {
 		what := "is not empty"
 		for _, entry := range entries {
@@ -72,6 +96,11 @@ func clearRun(dir string, force bool) error {
 		}
 		return fmt.Errorf("record: create run folder: %s %s: choose another folder, or --force to replace the run", dir, what)
 	}
+	return nil
+}
+
+// clearRun removes the run that dir holds, if any.
+func clearRun(dir string, entries []fs.DirEntry) (err error) {
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
 		switch {
@@ -98,15 +127,16 @@ func owned(name string) bool {
 	return strings.HasPrefix(name, eventsPrefix) || isTemp(name)
 }
 
-// openFolder opens the logs of dir for appending.
-func openFolder(dir string) (*Folder, error) {
-	f := &Folder{dir: dir}
+// openFolder opens the logs of dir, whose lock is held, for appending.
+func openFolder(dir string, held *os.File) (*Folder, error) {
+	f := &Folder{dir: dir, lock: held}
 	var err error
 	if f.steps, err = openLog(filepath.Join(dir, stepsFile)); err == nil {
 		f.epochs, err = openLog(filepath.Join(dir, epochsFile))
 	}
 	if err != nil {
 		f.steps.close()
+		held.Close()
 		return nil, fmt.Errorf("record: open run folder: %w", err)
 	}
 	return f, nil
@@ -228,6 +258,12 @@ func (f *Folder) Close() error {
 		if err := l.close(); err != nil && first == nil {
 			first = fmt.Errorf("record: close run folder: %w", err)
 		}
+	}
+	if f.lock != nil {
+		if err := f.lock.Close(); err != nil && first == nil {
+			first = fmt.Errorf("record: close run folder: %w", err)
+		}
+		f.lock = nil
 	}
 	return first
 }

@@ -88,7 +88,7 @@ func TestFolderHoldsWhatWasLogged(t *testing.T) {
 		t.Errorf("%v, %v", weights, err)
 	}
 	for name := range contents(t, dir) {
-		if !slices.Contains([]string{"steps.jsonl", "epochs.jsonl", "events.out.tfevents.1700000000.sgflow", "checkpoints/weights.safetensors"}, name) {
+		if !slices.Contains([]string{"steps.jsonl", "epochs.jsonl", "events.out.tfevents.1700000000.sgflow", "checkpoints/weights.safetensors", lockFile}, name) {
 			t.Errorf("there is a file %s", name)
 		}
 	}
@@ -144,6 +144,7 @@ func TestForceRemovesTheRunAndNothingElse(t *testing.T) {
 		}
 		delete(got, name)
 	}
+	delete(got, lockFile)
 	if len(got) != 2 || got["steps.jsonl"] != "" || got["epochs.jsonl"] != "" {
 		t.Errorf("left of the old run: %q", got)
 	}

@@ -18,7 +18,11 @@ func TestDevFullIsReportedWithFileAndStep(t *testing.T) {
 	if err := os.Symlink("/dev/full", path); err != nil {
 		t.Fatal(err)
 	}
-	f, err := openFolder(dir)
+	held, err := take(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := openFolder(dir, held)
 	if err != nil {
 		t.Fatal(err)
 	}

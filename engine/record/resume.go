@@ -17,7 +17,16 @@ import (
 // cut back to the lines of earlier steps, and later checkpoints removed, so
 // that a replay writes what the first run would have. A log that lacks earlier
 // steps is an error, before anything is cut.
-func Resume(dir string, step int) (*Folder, error) {
+func Resume(dir string, step int) (f *Folder, err error) {
+	held, err := take(dir)
+	if err != nil {
+		return nil, fmt.Errorf("record: resume: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			held.Close()
+		}
+	}()
 	stepsPath, epochsPath := filepath.Join(dir, stepsFile), filepath.Join(dir, epochsFile)
 	steps, last, err := linesBefore(stepsPath, step)
 	if err != nil {
@@ -62,8 +71,7 @@ func Resume(dir string, step int) (*Folder, error) {
 			return nil, fmt.Errorf("record: resume: %w", err)
 		}
 	}
-	f, err := openFolder(dir)
-	if err != nil {
+	if f, err = openFolder(dir, held); err != nil {
 		return nil, err
 	}
 	if len(events) > 0 {

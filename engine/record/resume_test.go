@@ -67,6 +67,34 @@ func TestReplayAfterResumeGivesTheSameFiles(t *testing.T) {
 	}
 }
 
+// One process at a time has a run folder; another is told, and nothing is touched.
+func TestAFolderIsOneProcessesAtATime(t *testing.T) {
+	dir := t.TempDir()
+	f := mustCreate(t, dir)
+	logSteps(t, f, 0, 7)
+	before := contents(t, dir)
+	_, resumed := Resume(dir, 3)
+	_, replaced := Create(dir, true)
+	for _, err := range []error{resumed, replaced} {
+		if err == nil || !strings.Contains(err.Error(), dir+": another process is training there") {
+			t.Errorf("a second process: %v", err)
+		}
+	}
+	if !maps.Equal(contents(t, dir), before) {
+		t.Error("a second process has changed files")
+	}
+	f.Close()
+	f, err := Resume(dir, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if f, err = Create(dir, true); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+}
+
 func TestResumeRefusesALogWithMissingSteps(t *testing.T) {
 	dir := t.TempDir()
 	f := mustCreate(t, dir)

@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"sgflow/engine/lock"
 	"sgflow/engine/request"
-	"sgflow/engine/sweep/lock"
 	"sgflow/engine/sweep/queue"
 	"sgflow/engine/sweep/store"
 	"sgflow/engine/train"

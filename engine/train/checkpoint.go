@@ -32,7 +32,11 @@ func (t *trainer[T]) saveDue(ended bool) bool {
 // finite are not saved: the checkpoint before them is worth more.
 func (t *trainer[T]) save() error {
 	t.clock()
-	if norm := t.session.NormSq(t.session.Params()); math.IsNaN(norm) || math.IsInf(norm, 0) {
+	norm := t.session.NormSq(t.session.Params())
+	if err := t.session.Err(); err != nil {
+		return t.failed(fmt.Errorf("step %d: %w", t.at, err))
+	}
+	if math.IsNaN(norm) || math.IsInf(norm, 0) {
 		return t.diverged(errors.New("the weights are not finite"))
 	}
 	if t.path != nil { // no checkpoint is of a later step than the trajectory

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"sgflow/engine/lock"
 	"sgflow/engine/problem"
 	"sgflow/engine/record"
 	"sgflow/engine/request"
-	"sgflow/engine/sweep/lock"
 	"sgflow/engine/sweep/queue"
 	"sgflow/engine/train"
 )
