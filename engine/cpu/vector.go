@@ -111,7 +111,7 @@ func (m *Machine[T]) Ritz(guess ritz.Guess[T], x, hx, y, hy []T, yy, yHy *float6
 		}
 	}
 	g := ritz.Gram{XX: m.NormSq(x), XY: m.Dot(x, y), YY: *yy, XHX: m.Dot(x, hx), XHY: m.Dot(x, hy), YHY: *yHy}
-	step.Plane = g.Solve(least)
+	step.Plane = g.Solve(least, ritz.Independent[T]())
 	step.ResidualSq, step.Overlap = m.kernels.Follow(guess.U, kernel.Combination[T]{
 		Alpha: T(step.Alpha), Beta: T(step.Beta), Lambda: T(step.Value), Rate: T(step.Rate), X: x, HX: hx, Y: y, HY: hy,
 	})

@@ -85,7 +85,7 @@ func testCombined[T Float](t *testing.T) {
 			var step ritz.Step
 			yy, yHy := m.NormSq(y), m.Dot(y, hy)
 			g := ritz.Gram{XX: m.NormSq(x), XY: m.Dot(x, y), YY: yy, XHX: m.Dot(x, hx), XHY: m.Dot(x, hy), YHY: yHy}
-			p := g.Solve(least)
+			p := g.Solve(least, ritz.Independent[T]())
 			w, r := slices.Clone(x), slices.Clone(hx)
 			for _, c := range [][2][]T{{w, y}, {r, hy}} {
 				m.Scale(p.Alpha, c[0])

@@ -24,13 +24,21 @@ type Plane struct {
 	Rate float64
 }
 
-// independent is the squared sine of the angle between x and y from which they span a
-// plane; below it the span is that of x, whatever y is.
-const independent = 1e-6
+// Independent is the squared sine of the angle between x and y of T from which they span a
+// plane; below it the span is that of x, whatever y is. A product with H that is off by ε of
+// its norm puts the plane's values off by ε over it: by some 10⁻⁴ in float32, 10⁻¹⁰ in float64.
+func Independent[T float32 | float64]() float64 {
+	var x T
+	if _, single := any(x).(float32); single {
+		return 1e-3
+	}
+	return 1e-6
+}
 
 // Solve returns the solution. A vector of a squared norm below least has no direction:
-// the span is the other's. One of the two has a direction.
-func (g Gram) Solve(least float64) Plane {
+// the span is the other's. One of the two has a direction. What independent says is
+// Independent's.
+func (g Gram) Solve(least, independent float64) Plane {
 	if !(g.XX >= least) {
 		p := Plane{Value: g.YHY / g.YY, Other: math.Inf(1), Beta: 1 / math.Sqrt(g.YY)}
 		p.Rate = rate(p.Value, p.Other, least)

@@ -57,7 +57,7 @@ func TestSolveIsTheLargestOfTheSpan(t *testing.T) {
 		long := size.Draw(r, "‖y‖")
 		x, y := [3]float64{size.Draw(r, "‖x‖")}, [3]float64{long * cos, long * sin}
 		g := h.gram(x, y)
-		p := g.Solve(1e-300)
+		p := g.Solve(1e-300, Independent[float64]())
 		var w [3]float64
 		for i := range w {
 			w[i] = p.Alpha*x[i] + p.Beta*y[i]
@@ -108,7 +108,7 @@ func TestSolveOfALine(t *testing.T) {
 	hx := h.times(x)
 	value := dot(x, hx) / dot(x, x)
 	for name, g := range map[string]Gram{"x alone": h.gram(x, none), "y alone": h.gram(none, x), "one direction": h.gram(x, twice)} {
-		p := g.Solve(1e-300)
+		p := g.Solve(1e-300, Independent[float64]())
 		if norm := p.Alpha*math.Sqrt(g.XX) + p.Beta*math.Sqrt(g.YY); math.Abs(p.Value-value) > 1e-12 || !math.IsInf(p.Other, 1) || math.Abs(norm-1) > 1e-12 {
 			t.Errorf("%s: %+v, want the value %v", name, p, value)
 		}
@@ -116,7 +116,30 @@ func TestSolveOfALine(t *testing.T) {
 			t.Errorf("%s: rate %v, want %v", name, p.Rate, want)
 		}
 	}
-	if p := (Gram{XX: 1, XHX: 0}).Solve(1e-300); p.Rate != 0 {
+	if p := (Gram{XX: 1, XHX: 0}).Solve(1e-300, Independent[float64]()); p.Rate != 0 {
 		t.Errorf("the rate of a matrix that is zero is %v", p.Rate)
+	}
+}
+
+// Products that are off by their type's rounding put the values of nearly parallel vectors off by
+// little.
+func TestSolveOfRoundedProducts(t *testing.T) {
+	for name, c := range map[string]struct{ independent, off, most float64 }{
+		"float32": {Independent[float32](), 1e-7, 5e-4}, "float64": {Independent[float64](), 2e-16, 1e-9},
+	} {
+		rapid.Check(t, func(r *rapid.T) {
+			noise := func() float64 { return c.off * rapid.Float64Range(-1, 1).Draw(r, "noise") }
+			sin, cos := math.Sincos(math.Pow(10, rapid.Float64Range(-8, 0).Draw(r, "log10 of the angle")))
+			x, y := [3]float64{1}, [3]float64{100 * cos, 100 * sin}
+			hx, hy := x, y // of the unit matrix
+			for i := range 3 {
+				hx[i] += noise()
+				hy[i] += 100 * noise()
+			}
+			g := Gram{XX: dot(x, x), XY: dot(x, y), YY: dot(y, y), XHX: dot(x, hx), XHY: dot(x, hy), YHY: dot(y, hy)}
+			if p := g.Solve(1e-300, c.independent); math.Abs(p.Value-1) > c.most {
+				r.Fatalf("%s: value %v, want 1", name, p.Value)
+			}
+		})
 	}
 }

@@ -81,13 +81,13 @@ struct Plane {
 
 #define INFINITE (double)__int_as_float(0x7f800000)
 
-// solve is ritz.Gram's Solve.
+// solve is ritz.Gram's Solve of float32.
 __device__ inline Plane solve(double xx, double xy, double yy, double xhx, double xhy, double yhy, double least) {
   Plane p = {yhy / yy, INFINITE, 0, 1 / sqrt(yy), 0};
   if (xx >= least) {
     const double norm = sqrt(xx), dhd = xhx / xx, dy = xy / norm, dhy = xhy / norm, left = yy - dy * dy;
     p.value = dhd, p.alpha = 1 / norm, p.beta = 0;
-    if (yy >= least && left > 1e-6 * yy) {
+    if (yy >= least && left > 1e-3 * yy) {
       const double delta = sqrt(left), dhc = (dhy - dy * dhd) / delta, chc = (yhy - 2 * dy * dhy + dy * dy * dhd) / left;
       double c = 1, s = 0, low = dhd, high = chc;
       if (dhc != 0) {
