@@ -47,6 +47,10 @@ func (m *Machine) makeLane(l *lane, from *memory) (err error) {
 	return err
 }
 
+// crowdedLane is the error of a recording whose branches have no memory, where those of others
+// have.
+const crowdedLane = "cuda: there is no memory for another product in a branch"
+
 // openSide makes the side lane; where there is no memory for it, there is none.
 func (m *Machine) openSide() {
 	l := &lane{memory: memory{ctx: m.ctx}}
@@ -73,8 +77,8 @@ func (m *Machine) dropSide() {
 	m.lane, m.side, m.narrow = &m.main, nil, true
 }
 
-// moveTemporaries finds other places, of memory, for the temporaries that a phase writes: those that share
-// memory do so there.
+// moveTemporaries takes memory for other places of the temporaries that a phase writes: those
+// that share memory do so there.
 func (m *Machine) moveTemporaries(ph program.Phase, from *memory) (map[program.BufferID]driver.Pointer, error) {
 	var ids []program.BufferID
 	for _, in := range m.program.Phases[ph] {

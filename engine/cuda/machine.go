@@ -569,6 +569,10 @@ func (m *Machine) Product(out, v []float32) {
 		return
 	}
 	if m.lane == m.side { // which has no copies of vectors
+		if len(m.recordings) > 0 {
+			m.check(errors.New(crowdedLane))
+			return
+		}
 		m.dropSide()
 	}
 	m.read(m.buffers.vector, v)

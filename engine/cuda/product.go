@@ -46,7 +46,7 @@ func (m *Machine) boundTo(out, v []float32) *boundProduct {
 	key := productKey{address(out), address(v), m.lane}
 	d := m.products[key]
 	if d == nil {
-		if len(m.products) == mostBound {
+		if len(m.products) >= mostBound && m.recording == nil {
 			return nil
 		}
 		d = &boundProduct{what: fmt.Sprintf("product of %x to %x", key.v, key.out), out: key.out}
