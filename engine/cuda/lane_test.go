@@ -61,6 +61,11 @@ func TestBranchesAreGivenUpWhereMemoryIsLittle(t *testing.T) {
 	if err != nil || !branches || slices.Contains(want, 0) {
 		t.Fatalf("numbers %v, branches %v, %v", want, branches, err)
 	}
+	t.Setenv(BranchesVariable, "off")
+	if numbers, branches, err := run(1000); err != nil || branches || !slices.Equal(numbers, want) {
+		t.Errorf("with %s=off: numbers %v, want %v; branches %v, %v", BranchesVariable, numbers, want, branches, err)
+	}
+	t.Setenv(BranchesVariable, "")
 	var without, failed int
 	for mib := 8; ; mib++ {
 		numbers, branches, err := run(mib)

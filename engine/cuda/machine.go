@@ -32,6 +32,10 @@ type Options struct {
 // without managed memory, for systems on which it gives trouble.
 const MemoryVariable = "SGFLOW_CUDA_MEMORY"
 
+// BranchesVariable is the environment variable that, set to off, makes machines do one thing
+// after the other in branches too, to see what these gain.
+const BranchesVariable = "SGFLOW_CUDA_BRANCHES"
+
 // Machine executes a Program on a CUDA device, in float32. It is for one
 // goroutine at a time. All slices that its methods return belong to it, keep
 // their address for its life and must not be used after Close.
@@ -50,7 +54,7 @@ type Machine struct {
 	stream  *driver.Stream
 	main    lane
 	side    *lane // of branches; nil before the first, or where there is no memory for it
-	narrow  bool  // there is none
+	narrow  bool  // there is to be none
 	lane    *lane // that work is queued in
 	kernels kernelSet
 	memory  memory
@@ -135,6 +139,7 @@ func New(p *program.Program, o Options) (*Machine, error) {
 		geometries: map[program.ConvGeom]*geometry{}, graphs: map[run]*driver.Graph{},
 		products: map[productKey]*boundProduct{},
 	}
+	m.narrow = os.Getenv(BranchesVariable) == "off"
 	m.tf32 = o.TF32 && o.Device.Capability >= tensorCapability
 	if m.multiprocessors == 0 {
 		m.multiprocessors = o.Device.Multiprocessors
