@@ -1,5 +1,3 @@
-//go:build unix && !solaris && !illumos && !aix
-
 // Package lock locks files across processes.
 package lock
 
@@ -7,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 )
 
 // ErrHeld is the error of a lock that another has.
@@ -21,11 +18,8 @@ func Try(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := hold(f); err != nil {
 		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = ErrHeld
-		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return f, nil
