@@ -4,7 +4,6 @@ package cuda
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"unsafe"
 
@@ -18,11 +17,6 @@ import (
 // the batches' indices are there; a graph is a whole step or several, and a counter in
 // device memory tells it which one. What steps have to tell goes to a ring that
 // is copied to the host while the next steps run.
-
-// stepsTogether is how many steps one graph has, where there are so many to do: from one
-// graph to the next is further than from one kernel to the next, on the device and for the
-// host.
-const stepsTogether = 8
 
 // slots is how many Starts may be under way.
 const slots = 2
@@ -251,9 +245,11 @@ func (m *Machine) Start(c *steps.Request[float32]) {
 	key := run{what: fmt.Sprintf("step by %+v, gradient %x, results %x, recording %d", t.by, t.last, t.ring.device, c.Recording), n: t.n, noise: t.noise}
 	m.noise, m.toGradient = t.noise, true
 	for left := count; left > 0; {
+		// From one graph to the next is further than from one kernel to the next, on the device
+		// and for the host.
 		together := 1
-		if left >= stepsTogether {
-			together = stepsTogether
+		if left >= steps.Together {
+			together = steps.Together
 		}
 		left -= together
 		key.steps = together
@@ -376,53 +372,51 @@ func (m *Machine) Finish(r *steps.Results) {
 	if m.err == nil {
 		m.check(s.events[slot].Synchronize("waiting for steps"))
 	}
-	p, b, row := m.program, &m.buffers, m.rowOf(&t.step)
+	p, row := m.program, m.rowOf(&t.step)
 	r.Steps, r.Batch = t.count, t.n
-	params, norms, numbers := len(p.Params), 0, 0
+	var sums, norms, numbers int
 	if t.noise {
-		norms = params * t.n
+		sums, norms = len(p.Params), len(p.Params)*t.n
 	}
 	if t.recording != nil {
-		params, numbers = 0, row.sums
-	} else if !t.noise {
-		params = 0
+		sums, numbers = 0, row.sums
 	}
-	r.Reserve(params, norms, numbers)
+	r.Reserve(sums, norms, numbers)
 	for k := range t.count {
 		if m.err != nil {
-			r.Losses[k], r.Correct[k] = math.NaN(), -1
-			for _, x := range [][]float64{r.Dots, r.NormSqs, r.SampleNorms, r.Numbers} {
-				for i, row := 0, steps.Row(x, k); i < len(row); i++ {
-					row[i] = math.NaN()
-				}
-			}
+			r.Spoil(k)
 			continue
 		}
-		results := t.results[k*row.size():][:row.size()]
-		r.Losses[k], r.Correct[k] = results[b.doubleAt[p.Loss]], -1
-		if p.Correct != program.None {
-			r.Correct[k] = int(results[b.doubleAt[p.Correct]])
+		m.tell(r, k, &t, row)
+	}
+}
+
+// tell stores what step k of t has left.
+func (m *Machine) tell(r *steps.Results, k int, t *started, row rowArgs) {
+	p, b := m.program, &m.buffers
+	results := t.results[k*row.size():][:row.size()]
+	r.Losses[k], r.Correct[k] = results[b.doubleAt[p.Loss]], -1
+	if p.Correct != program.None {
+		r.Correct[k] = int(results[b.doubleAt[p.Correct]])
+	}
+	if t.noise {
+		norms := steps.Row(r.SampleNorms, k)
+		for q, param := range p.Params {
+			plane := (b.doubleAt[param.Norms] - b.scalars) / m.capacity
+			copy(norms[q*t.n:][:t.n], results[b.scalars+plane*t.n:])
 		}
-		if t.noise {
-			norms := steps.Row(r.SampleNorms, k)
-			for q, param := range p.Params {
-				plane := (b.doubleAt[param.Norms] - b.scalars) / m.capacity
-				copy(norms[q*t.n:][:t.n], results[b.scalars+plane*t.n:])
-			}
-		}
-		sums := results[row.size()-row.sums:]
-		if t.recording != nil {
-			copy(steps.Row(r.Numbers, k), sums)
-			continue
-		}
+	}
+	sums := results[row.size()-row.sums:]
+	switch {
+	case t.recording != nil:
+		copy(steps.Row(r.Numbers, k), sums)
+	case t.noise:
 		dots, normSqs := steps.Row(r.Dots, k), steps.Row(r.NormSqs, k)
 		clear(dots)
 		clear(normSqs)
 		for q, owner := range t.end.owners {
-			if t.noise {
-				dots[owner] += sums[2*q]
-				normSqs[owner] += sums[2*q+1]
-			}
+			dots[owner] += sums[2*q]
+			normSqs[owner] += sums[2*q+1]
 		}
 	}
 }

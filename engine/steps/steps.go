@@ -2,10 +2,18 @@
 // they leave.
 package steps
 
-import "sgflow/engine/optim"
+import (
+	"math"
 
-// Most is how many steps one Request has at most.
-const Most = 128
+	"sgflow/engine/optim"
+)
+
+// Most is how many steps one Request has at most; Together is how many a device takes as one
+// piece of work, of which a Request should be a multiple where it has so many.
+const (
+	Most     = 128
+	Together = 8
+)
 
 // Recording names what is measured at every step between its gradient and its update; 0 for
 // nothing.
@@ -58,6 +66,16 @@ func (r *Results) Reserve(sums, norms, numbers int) {
 	r.Losses, r.Correct = resized(r.Losses, 1), resized(r.Correct, 1)
 	r.Dots, r.NormSqs = resized(r.Dots, sums), resized(r.NormSqs, sums)
 	r.SampleNorms, r.Numbers = resized(r.SampleNorms, norms), resized(r.Numbers, numbers)
+}
+
+// Spoil makes the numbers of step k those of a device that has failed.
+func (r *Results) Spoil(k int) {
+	r.Losses[k], r.Correct[k] = math.NaN(), -1
+	for _, x := range [][]float64{r.Dots, r.NormSqs, r.SampleNorms, r.Numbers} {
+		for i, row := 0, Row(x, k); i < len(row); i++ {
+			row[i] = math.NaN()
+		}
+	}
 }
 
 // resized returns Most times n elements, those of x where it has so many.

@@ -50,19 +50,15 @@ func newAhead[T engine.Float](t *trainer[T]) *ahead[T] {
 	return &ahead[T]{most: 1}
 }
 
-// The first Starts are of one step, and then of what takes about startTime, so that the log,
-// and who looks at it or ends the run, need not wait for much longer; of a multiple of
-// roundSteps where it is of so many, as devices take several at once.
-const (
-	startTime  = 50 * time.Millisecond
-	roundSteps = 8
-)
+// startTime is about what a Start takes, but for the first, of one step: the log, and who looks at
+// it or ends the run, need not wait for much longer.
+const startTime = 50 * time.Millisecond
 
 // learn chooses how many steps the next Start has.
 func (a *ahead[T]) learn() {
 	a.most = min(max(1, int(float64(startTime)/1e6/a.ms)), steps.Most)
-	if a.most > roundSteps {
-		a.most -= a.most % roundSteps
+	if a.most > steps.Together {
+		a.most -= a.most % steps.Together
 	}
 }
 

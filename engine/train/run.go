@@ -117,9 +117,6 @@ func start[T engine.Float](ctx context.Context, c *Config, p *problem.Opened, fo
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	if err := t.session.Err(); err != nil { // such as too little memory for the data
-		return nil, fmt.Errorf("train: %w", err)
-	}
 	if err := problem.SetWeights(p, t.session); err != nil {
 		return nil, err
 	}
@@ -155,9 +152,6 @@ func resume[T engine.Float](ctx context.Context, dir string, c *Config, p *probl
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	if err := t.session.Err(); err != nil {
-		return nil, fmt.Errorf("train: %w", err)
-	}
 	checkpoint, damaged, err := record.LatestCheckpoint(dir)
 	for _, d := range damaged {
 		r.Warned(d.Error())

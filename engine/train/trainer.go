@@ -140,6 +140,10 @@ func newTrainer[T engine.Float](c *Config, p *problem.Opened, r Reporter) (*trai
 		Norms: injection.norms() || t.sizes.rule != "", Reach: c.Reach.reach(),
 	})
 	t.ahead = newAhead(t)
+	if err := t.session.Err(); err != nil { // such as too little memory for the data
+		t.session.Close()
+		return nil, fmt.Errorf("train: %w", err)
+	}
 	t.progress.Summary = record.Summary{Device: p.Device.Name, Params: len(t.session.Params())}
 	return t, nil
 }
